@@ -1,0 +1,18 @@
+import { constants } from 'node:os';
+
+/** Runs work that SIGINT and SIGTERM stop gracefully; a second signal ends the process at once. */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
+    const exitCode = 128 + constants.signals[name];
+    if (abort.signal.aborted) process.exit(exitCode);
+    process.exitCode = exitCode;
+    abort.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    return await work(abort.signal);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}

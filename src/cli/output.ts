@@ -1,0 +1,113 @@
+import type { TransferProgress } from '../transfer/index.js';
+import { type XftpError } from '../protocol/index.js';
+import { ProgressLine } from './progress-line.js';
+
+/** Time between two progress lines of `--json`, in milliseconds. */
+const JSON_PROGRESS_MS = 500;
+
+/** Where a program tells what it does. Results go to standard output, everything else to standard error. */
+export interface Output {
+  /** A result: text for people, members for `--json`. */
+  result(event: string, text: string, members: Readonly<Record<string, unknown>>): void;
+  /** Something to know although the work goes on. */
+  warn(message: string): void;
+  /** What is going on, for `--verbose`. */
+  detail(message: string): void;
+  /** The failure that ends the program. */
+  fail(error: XftpError): void;
+  /** A function that shows the progress of one step. */
+  progress(label: string): (progress: TransferProgress) => void;
+  /** Ends a progress display. */
+  endProgress(): void;
+}
+
+/** For people: a progress line if standard error is a terminal, quiet otherwise. */
+export class HumanOutput implements Output {
+  readonly #verbose: boolean;
+  #line: ProgressLine | undefined;
+
+  constructor({ verbose }: { readonly verbose: boolean }) {
+    this.#verbose = verbose;
+  }
+
+  result(_event: string, text: string): void {
+    this.endProgress();
+    process.stdout.write(`${text}\n`);
+  }
+
+  warn(message: string): void {
+    this.#note(`Warning: ${message}`);
+  }
+
+  detail(message: string): void {
+    if (this.#verbose) this.#note(message);
+  }
+
+  fail(error: XftpError): void {
+    this.#note(error.message);
+    if (this.#verbose) for (const reason of causesOf(error)) this.#note(`  because: ${reason}`);
+  }
+
+  progress(label: string): (progress: TransferProgress) => void {
+    if (!process.stderr.isTTY) return () => undefined;
+    const line = new ProgressLine(label, process.stderr);
+    this.#line = line;
+    return (progress) => {
+      line.update(progress);
+    };
+  }
+
+  endProgress(): void {
+    this.#line?.clear();
+    this.#line = undefined;
+  }
+
+  #note(message: string): void {
+    this.#line?.clear();
+    process.stderr.write(`${message}\n`);
+  }
+}
+
+/** For programs: one JSON object a line on standard output, each with an `event`. */
+export class JsonOutput implements Output {
+  result(event: string, _text: string, members: Readonly<Record<string, unknown>>): void {
+    this.#line({ event, ...members });
+  }
+
+  warn(message: string): void {
+    this.#line({ event: 'warning', message });
+  }
+
+  detail(): void {
+    // Details are for people.
+  }
+
+  fail(error: XftpError): void {
+    const wire = error.wire === undefined ? {} : { wire: error.wire };
+    this.#line({ event: 'error', code: error.code, message: error.message, ...wire });
+  }
+
+  progress(label: string): (progress: TransferProgress) => void {
+    let last = 0;
+    return ({ done, total }) => {
+      const now = performance.now();
+      if (now - last < JSON_PROGRESS_MS && done < total) return;
+      last = now;
+      this.#line({ event: 'progress', step: label.toLowerCase(), done, total });
+    };
+  }
+
+  endProgress(): void {
+    // Lines need no end.
+  }
+
+  #line(members: Readonly<Record<string, unknown>>): void {
+    process.stdout.write(`${JSON.stringify(members)}\n`);
+  }
+}
+
+function causesOf(error: Error): string[] {
+  const reasons: string[] = [];
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) reasons.push(cause.message);
+  return reasons;
+}

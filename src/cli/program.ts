@@ -1,0 +1,41 @@
+import { type Command, CommanderError } from 'commander';
+
+import { isXftpError, type XftpError } from '../protocol/index.js';
+import { localFailure } from '../transfer/index.js';
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, exitCodeOf } from './exit-codes.js';
+import type { Output } from './output.js';
+
+/**
+ * Runs a program's command line and ends the process with the right code. A person's mistake gives a sentence; only a
+ * mistake of ours shows a stack trace.
+ *
+ * @param output where failures are told, asked for when one happens
+ */
+export async function runProgram(program: Command, output: () => Output): Promise<void> {
+  try {
+    await program.parseAsync();
+    process.exitCode ??= EXIT_OK;
+  } catch (error) {
+    const exitCode = report(error, output());
+    // An interruption has chosen its code already, by the signal.
+    if (exitCode !== EXIT_INTERRUPTED || process.exitCode === undefined) process.exitCode = exitCode;
+  }
+}
+
+function report(error: unknown, output: Output): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_FAILURE;
+  const failure = toFailure(error);
+  output.endProgress();
+  output.fail(failure);
+  return exitCodeOf(failure.code);
+}
+
+function toFailure(error: unknown): XftpError {
+  if (isXftpError(error)) return error;
+  if (error instanceof Error && 'syscall' in error) return localFailure(error, pathOf(error));
+  throw error;
+}
+
+function pathOf(error: Error): string {
+  return 'path' in error && typeof error.path === 'string' ? error.path : 'A file';
+}

@@ -1,0 +1,51 @@
+import { RelayClient } from '../client/index.js';
+import {
+  DEFAULT_DEADLINES,
+  DEFAULT_IDLE_MS,
+  DEFAULT_SESSIONS_PER_SERVER,
+  openSession,
+  SessionPool,
+} from '../transport/index.js';
+import { CipherPool, type TransferContext } from '../transfer/index.js';
+import { interruptible } from './interruption.js';
+import type { Output } from './output.js';
+
+/** What a command needs to run transfers: sessions and threads that end with it, and its way to talk. */
+export interface TransferSession {
+  /** The context of one step, with its progress shown under `label`. */
+  readonly context: (label: string) => TransferContext;
+}
+
+/** Runs a command's transfers, which SIGINT and SIGTERM stop, and cleans up after them. */
+export async function withTransferSession<T>(
+  options: { readonly attempts: number; readonly output: Output },
+  work: (session: TransferSession) => Promise<T>,
+): Promise<T> {
+  const { attempts, output } = options;
+  const pool = new SessionPool({
+    open: (server, signal) => openSession(server, { deadlines: DEFAULT_DEADLINES, signal }),
+    sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
+    idleMs: DEFAULT_IDLE_MS,
+  });
+  const ciphers = new CipherPool();
+  try {
+    return await interruptible((signal) =>
+      work({
+        context: (label) => ({
+          client: new RelayClient(pool),
+          ciphers,
+          attempts,
+          signal,
+          onProgress: output.progress(label),
+          onWarning: (message) => {
+            output.warn(message);
+          },
+        }),
+      }),
+    );
+  } finally {
+    output.endProgress();
+    pool.close();
+    await ciphers.close();
+  }
+}

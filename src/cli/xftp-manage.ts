@@ -1,0 +1,73 @@
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+import { randomBytes } from '../crypto/index.js';
+import { type FileDescription, formatServerAddress, formatSizeText } from '../protocol/index.js';
+import { deleteFile, localFailure } from '../transfer/index.js';
+import { readDescription } from './description-input.js';
+import type { Output } from './output.js';
+import { withTransferSession } from './transfer-session.js';
+import { offerDeletion } from './xftp-recv.js';
+
+/** Bytes of randomness made at once by `rand`. */
+const RANDOM_PIECE = 1024 * 1024;
+
+/** `xftp del`: deletes a sent file from its relays. */
+export async function runDelete(
+  options: { readonly file: string; readonly attempts: number; readonly yes: boolean },
+  output: Output,
+): Promise<void> {
+  const description = await readDescription(options.file);
+  await withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
+    deleteFile(description, context('Deleting')),
+  );
+  output.result('deleted', 'File deleted!', { description: options.file });
+  await offerDeletion(options.file, options.yes, output);
+}
+
+/** `xftp info`: shows what a description says. */
+export async function runInfo(from: string, output: Output): Promise<void> {
+  const description = await readDescription(from);
+  const servers = serverSizes(description);
+  const lines = [
+    `${description.party === 'sender' ? 'Sender' : 'Recipient'} file description`,
+    `File download size: ${formatSizeText(description.size)}`,
+    'File server(s):',
+    ...servers.map(({ server, size }) => `${server}: ${formatSizeText(size)}`),
+  ];
+  const { redirect } = description;
+  if (redirect !== undefined) lines.push(`Leads to a file of: ${formatSizeText(redirect.size)}`);
+  output.result('info', lines.join('\n'), {
+    party: description.party,
+    size: description.size,
+    chunks: description.chunks.length,
+    servers,
+    ...(redirect === undefined ? {} : { redirectSize: redirect.size }),
+  });
+}
+
+/** `xftp rand`: makes a file with random content, for tests. */
+export async function runRandom(path: string, size: number, output: Output): Promise<void> {
+  try {
+    await pipeline(Readable.from(randomPieces(size)), createWriteStream(path, { flags: 'wx' }));
+  } catch (error) {
+    throw localFailure(error, path);
+  }
+  output.result('created', `File created: ${path}`, { path, size });
+}
+
+function* randomPieces(size: number): Generator<Uint8Array> {
+  for (let left = size; left > 0; left -= RANDOM_PIECE) yield randomBytes(Math.min(left, RANDOM_PIECE));
+}
+
+/** Bytes of chunk replicas on each server, in the order of the description. */
+function serverSizes({ chunks }: FileDescription): { server: string; size: number }[] {
+  const sizes = new Map<string, number>();
+  for (const { size, replicas } of chunks)
+    for (const { server } of replicas) {
+      const address = formatServerAddress(server);
+      sizes.set(address, (sizes.get(address) ?? 0) + size);
+    }
+  return [...sizes].map(([server, size]) => ({ server, size }));
+}

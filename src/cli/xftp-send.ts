@@ -1,0 +1,111 @@
+import { open, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import {
+  fitFileName,
+  formatDescription,
+  formatDescriptionUri,
+  type FileDescription,
+  QR_LINK_LIMIT,
+  type ServerAddress,
+  webLinkOf,
+} from '../protocol/index.js';
+import { localFailure, makeUniqueFolder, sendFile } from '../transfer/index.js';
+import { humanSize } from './human-text.js';
+import type { Output } from './output.js';
+import { renderQrCode } from './qr-code.js';
+import { withTransferSession } from './transfer-session.js';
+
+/** Official apps refuse larger files, in bytes (protocol reference, section 12.3). */
+const OFFICIAL_SIZE_LIMIT = 1024 ** 3;
+/** A `simplex:` link longer than this, in characters, is of no use to anyone; the description file is. */
+const MAX_SHOWN_LINK = 8192;
+/** Descriptions hold the keys to the file. */
+const DESCRIPTION_MODE = 0o600;
+
+/** Options of `xftp send`. */
+export interface SendOptions {
+  readonly file: string;
+  /** Folder for the descriptions. */
+  readonly folder: string;
+  readonly recipients: number;
+  readonly servers: readonly ServerAddress[];
+  readonly attempts: number;
+  /** Bytes. */
+  readonly maxSize: number;
+  readonly qr: boolean;
+}
+
+/** `xftp send`: uploads a file and writes its descriptions. */
+export async function runSend(options: SendOptions, output: Output): Promise<void> {
+  const name = fitFileName(basename(options.file));
+  const folder = await makeUniqueFolder(options.folder, `${name}.xftp`);
+  try {
+    const sent = await withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
+      sendFile({ ...options, source: options.file, name }, context('Uploading')),
+    );
+    const senderPath = join(folder, 'snd.xftp.private');
+    const recipientPaths = sent.recipients.map((_, index) => join(folder, `rcv${String(index + 1)}.xftp`));
+    await writeDescription(senderPath, sent.sender);
+    for (const [index, description] of sent.recipients.entries())
+      await writeDescription(recipientPaths[index] ?? '', description);
+    if (sent.sender.size > OFFICIAL_SIZE_LIMIT)
+      output.warn(
+        `The file takes ${humanSize(sent.sender.size)} on the relays; official SimpleX apps refuse more than 1 GiB.`,
+      );
+    report(options, output, { senderPath, recipientPaths, first: sent.recipients[0] });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writeDescription(path: string, description: FileDescription): Promise<void> {
+  try {
+    const handle = await open(path, 'wx', DESCRIPTION_MODE);
+    try {
+      await handle.writeFile(formatDescription(description));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw localFailure(error, path);
+  }
+}
+
+function report(
+  { qr }: SendOptions,
+  output: Output,
+  sent: { senderPath: string; recipientPaths: readonly string[]; first: FileDescription | undefined },
+): void {
+  const { senderPath, recipientPaths, first } = sent;
+  const lines = [
+    'File uploaded!',
+    '',
+    `Sender file description: ${senderPath}`,
+    'Pass file descriptions to the recipient(s):',
+    ...recipientPaths,
+  ];
+  const links =
+    first === undefined ? undefined : { web: webLinkOf(first), simplex: formatDescriptionUri(first) };
+  if (links !== undefined) {
+    lines.push('', 'Web link:', links.web);
+    if (links.simplex.length <= MAX_SHOWN_LINK) lines.push('', 'SimpleX link:', links.simplex);
+    if (qr) lines.push('', ...qrLines(links.simplex));
+  }
+  output.result('sent', lines.join('\n'), {
+    senderDescription: senderPath,
+    recipientDescriptions: recipientPaths,
+    webLink: links?.web,
+    simplexLink: links?.simplex,
+  });
+}
+
+function qrLines(link: string): string[] {
+  if (link.length > QR_LINK_LIMIT)
+    return ['(The link is too long for a QR code that phones can read: pass the description or the link.)'];
+  const code = renderQrCode(link);
+  const fits = !process.stdout.isTTY || (code[0]?.length ?? 0) <= process.stdout.columns;
+  return fits ? code : ['(The terminal is too narrow for the QR code.)'];
+}

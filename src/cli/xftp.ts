@@ -1,0 +1,175 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+import {
+  isXftpError,
+  parseServerList,
+  parseSizeText,
+  PRESET_SERVERS,
+  type ServerAddress,
+} from '../protocol/index.js';
+import { HumanOutput, JsonOutput, type Output } from './output.js';
+import { packageVersion } from './package-version.js';
+import { runProgram } from './program.js';
+import { runDelete, runInfo, runRandom } from './xftp-manage.js';
+import { runReceive } from './xftp-recv.js';
+import { runSend } from './xftp-send.js';
+
+/** Default limit on the size of a file, in bytes: what the SimpleX agent library takes. */
+const DEFAULT_MAX_SIZE = 5 * 1024 ** 3;
+/** The reference's number of tries. */
+const DEFAULT_ATTEMPTS = 3;
+/** Keys for more recipients than this are a mistake rather than a wish. */
+const MAX_RECIPIENTS = 10_000;
+
+interface CommonOptions {
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+let output: Output = new HumanOutput({ verbose: false });
+
+const program = new Command('xftp')
+  .description('Sends and receives files over XFTP: end-to-end encrypted, through relays that learn nothing.')
+  .version(`xftp ${packageVersion()} (xftp-agent)`, '-v, --version', 'show the version')
+  .helpOption('-h, --help', 'show help')
+  .showHelpAfterError('(xftp --help tells more)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  xftp send photo.jpg                       upload through the preset relays
+  xftp send photo.jpg -n 3 -s "xftp://FINGERPRINT@relay.example"
+  xftp recv photo.jpg.xftp/rcv1.xftp .      download into this folder
+  xftp recv "https://relay.example/file#…"  download from a link
+  xftp del photo.jpg.xftp/snd.xftp.private  delete it from the relays
+
+Exit codes: 0 done, 1 wrong usage, 2-7 input, 10-17 network, 20-23 refused by a relay, 30-37 the file, 40-47 this machine, 130 interrupted.`,
+  )
+  .hook('preAction', (_program, command) => {
+    const { verbose = false, json = false } = command.opts<CommonOptions>();
+    output = json ? new JsonOutput() : new HumanOutput({ verbose });
+  });
+
+program
+  .command('send')
+  .description('encrypt a file, upload it, and write its file descriptions')
+  .argument('<FILE>', 'file to send')
+  .argument('[DIR]', 'folder for the file descriptions', '.')
+  .option('-n, --count <COUNT>', 'number of recipients', countOf(MAX_RECIPIENTS), 1)
+  .addOption(
+    new Option('-s, --servers <SERVER>', 'relays, separated by ;')
+      .argParser(serversOf)
+      .default(PRESET_SERVERS, 'the preset relays of SimpleX'),
+  )
+  .addOption(retryOption())
+  .option('--max-size <SIZE>', 'largest file to send (kb, mb, gb)', sizeOf, DEFAULT_MAX_SIZE)
+  .option('--qr', 'show the link as a QR code if it is short enough')
+  .addOption(tmpOption())
+  .option('--json', 'print one JSON object a line')
+  .option('-v, --verbose', 'say more')
+  .action(async (file: string, folder: string, options: SendArguments) => {
+    const { count, servers, retry, maxSize, qr = false } = options;
+    await runSend({ file, folder, recipients: count, servers, attempts: retry, maxSize, qr }, output);
+  });
+
+program
+  .command('recv')
+  .description('download a file from a file description or link')
+  .argument('<FILE>', 'file description, or link (https:… or simplex:…)')
+  .argument('[DIR]', 'folder, or path of the file (default: ~/Downloads)')
+  .addOption(retryOption())
+  .addOption(tmpOption())
+  .option('--json', 'print one JSON object a line')
+  .option('-v, --verbose', 'say more')
+  .option('-y, --yes', 'delete the used file description without asking')
+  .action(async (from: string, to: string | undefined, options: ConfirmedArguments) => {
+    const { retry: attempts, yes = false } = options;
+    await runReceive({ from, attempts, yes, ...(to === undefined ? {} : { to }) }, output);
+  });
+
+program
+  .command('del')
+  .description('delete a sent file from the relays')
+  .argument('<FILE>', "sender's file description (snd.xftp.private)")
+  .addOption(retryOption())
+  .option('--json', 'print one JSON object a line')
+  .option('-v, --verbose', 'say more')
+  .option('-y, --yes', 'delete the used file description without asking')
+  .action(async (file: string, { retry: attempts, yes = false }: ConfirmedArguments) => {
+    await runDelete({ file, attempts, yes }, output);
+  });
+
+program
+  .command('info')
+  .description('show what a file description says')
+  .argument('<FILE>', 'file description or link')
+  .option('--json', 'print one JSON object a line')
+  .action(async (from: string) => {
+    await runInfo(from, output);
+  });
+
+program
+  .command('rand', { hidden: true })
+  .description('make a file with random content')
+  .argument('<FILE>', 'file to create')
+  .argument('<SIZE>', 'its size (kb, mb, gb)', sizeOf)
+  .option('--json', 'print one JSON object a line')
+  .action(async (path: string, size: number) => {
+    await runRandom(path, size, output);
+  });
+
+if (process.argv.length <= 2) program.outputHelp();
+else await runProgram(program, () => output);
+
+interface SendArguments {
+  readonly count: number;
+  readonly servers: readonly ServerAddress[];
+  readonly retry: number;
+  readonly maxSize: number;
+  readonly qr?: boolean;
+}
+
+interface ConfirmedArguments {
+  readonly retry: number;
+  readonly yes?: boolean;
+}
+
+function retryOption(): Option {
+  return new Option('-r, --retry <RETRY>', 'how often each step is tried')
+    .argParser(countOf(1000))
+    .default(DEFAULT_ATTEMPTS);
+}
+
+function tmpOption(): Option {
+  return new Option('--tmp <TMP>', 'accepted for compatibility: nothing is written to a temporary folder');
+}
+
+function countOf(max: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text);
+    if (!/^\d+$/.test(text) || count < 1 || count > max)
+      throw new InvalidArgumentError(`Give a whole number from 1 to ${String(max)}.`);
+    return count;
+  };
+}
+
+function sizeOf(text: string): number {
+  return argument(() => parseSizeText(text));
+}
+
+function serversOf(text: string): readonly ServerAddress[] {
+  const servers = argument(() => parseServerList(text));
+  if (servers.length === 0) throw new InvalidArgumentError('Name at least one relay.');
+  return servers;
+}
+
+function argument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!isXftpError(error)) throw error;
+    throw new InvalidArgumentError(error.message);
+  }
+}

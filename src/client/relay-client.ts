@@ -1,0 +1,225 @@
+import { sharedSecret } from '../crypto/index.js';
+import { generateKeyPair, type KeyPair } from '../crypto/index.js';
+import { encodeUtf8, type ServerAddress, XftpError } from '../protocol/index.js';
+import type { ExchangeOptions, SessionPool } from '../transport/index.js';
+import { exchangeCommand } from './command-exchange.js';
+
+/** Length of the tag behind a downloaded chunk, in bytes. */
+export const DOWNLOAD_TAG_LENGTH = 16;
+
+/** A chunk to be registered on a relay. */
+export interface NewChunk {
+  readonly senderKey: KeyPair;
+  /** Bytes. */
+  readonly size: number;
+  /** SHA-256 of the chunk: 32 bytes. */
+  readonly digest: Uint8Array;
+  /** SPKI keys, 1 to 255. */
+  readonly recipientKeys: readonly Uint8Array[];
+}
+
+/** IDs that a relay gave a new chunk. */
+export interface ChunkIds {
+  readonly senderId: Uint8Array;
+  /** In the order of the keys. */
+  readonly recipientIds: readonly Uint8Array[];
+}
+
+/** The right to one replica: an ID of a relay and the PKCS8 key that goes with it. */
+export interface ReplicaAccess {
+  readonly id: Uint8Array;
+  readonly privateKey: Uint8Array;
+}
+
+/** What is needed to open the secret box of a downloaded chunk. */
+export interface DownloadBox {
+  /** X25519 shared secret: 32 bytes. */
+  readonly secret: Uint8Array;
+  /** 24 bytes. */
+  readonly nonce: Uint8Array;
+}
+
+/** Stops a call. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The XFTP commands, one method each, over the sessions of a pool. Nothing is retried here. Every method throws
+ * XftpError: of the transport, or of the relay's answer.
+ */
+export class RelayClient {
+  readonly #pool: SessionPool;
+
+  constructor(pool: SessionPool) {
+    this.#pool = pool;
+  }
+
+  /** FNEW: registers a chunk. Not idempotent: each call makes another chunk. */
+  createChunk(server: ServerAddress, chunk: NewChunk, options: CallOptions = {}): Promise<ChunkIds> {
+    const { senderKey, size, digest, recipientKeys } = chunk;
+    return this.#pool.use(
+      server,
+      'shared',
+      async (session) => {
+        const { response } = await exchangeCommand(
+          session,
+          {
+            command: {
+              type: 'FNEW',
+              senderKey: senderKey.publicKey,
+              size,
+              digest,
+              recipientKeys,
+              ...(server.password === undefined ? {} : { password: encodeUtf8(server.password) }),
+            },
+            purpose: 'create',
+            entityId: new Uint8Array(),
+            privateKey: senderKey.privateKey,
+          },
+          'SIDS',
+          options,
+        );
+        checkCount(response.recipientIds, recipientKeys, session.place);
+        return response;
+      },
+      options,
+    );
+  }
+
+  /** FADD: registers more recipients, 1 to 255 SPKI keys. Not idempotent. Returns their IDs in the order of the keys. */
+  addRecipients(
+    server: ServerAddress,
+    sender: ReplicaAccess,
+    recipientKeys: readonly Uint8Array[],
+    options: CallOptions = {},
+  ): Promise<readonly Uint8Array[]> {
+    return this.#pool.use(
+      server,
+      'shared',
+      async (session) => {
+        const request = {
+          ...authorize(sender),
+          command: { type: 'FADD', recipientKeys },
+          purpose: 'manage',
+        } as const;
+        const { response } = await exchangeCommand(session, request, 'RIDS', options);
+        checkCount(response.recipientIds, recipientKeys, session.place);
+        return response.recipientIds;
+      },
+      options,
+    );
+  }
+
+  /**
+   * FPUT: uploads a chunk's bytes, which must not change until `onBodyReleased`. Safe to repeat.
+   */
+  async uploadChunk(
+    server: ServerAddress,
+    sender: ReplicaAccess,
+    chunk: { readonly bytes: Uint8Array; readonly onBodyReleased: () => void },
+    options: CallOptions & Pick<ExchangeOptions, 'onSent'> = {},
+  ): Promise<void> {
+    const request = { ...authorize(sender), command: { type: 'FPUT' }, purpose: 'upload' } as const;
+    const { bytes: body, onBodyReleased } = chunk;
+    // Until a session takes the chunk over, releasing it is up to this method.
+    const handover = { done: false };
+    try {
+      await this.#pool.use(
+        server,
+        'upload',
+        (session) => {
+          handover.done = true;
+          return exchangeCommand(session, request, 'OK', { ...options, body, onBodyReleased });
+        },
+        options,
+      );
+    } finally {
+      if (!handover.done) onBodyReleased();
+    }
+  }
+
+  /**
+   * FGET: downloads a chunk's box ciphertext and its tag into `into`, whose length must be the chunk's size and 16.
+   * The box is not opened here.
+   *
+   * @throws XftpError CHUNK_SIZE when the relay sends fewer or more bytes
+   */
+  downloadChunk(
+    server: ServerAddress,
+    recipient: ReplicaAccess,
+    into: Uint8Array,
+    options: CallOptions & Pick<ExchangeOptions, 'onReceived'> = {},
+  ): Promise<DownloadBox> {
+    return this.#pool.use(
+      server,
+      'shared',
+      async (session) => {
+        const key = generateKeyPair('x25519');
+        const { response, received } = await exchangeCommand(
+          session,
+          { ...authorize(recipient), command: { type: 'FGET', key: key.publicKey }, purpose: 'download' },
+          'FILE',
+          { ...options, into },
+        );
+        if (received !== into.length)
+          throw new XftpError(
+            'CHUNK_SIZE',
+            `The relay ${session.place} sent ${String(received)} of the ${String(into.length)} bytes of a chunk.`,
+          );
+        return { secret: sharedSecret(key.privateKey, response.key), nonce: response.nonce };
+      },
+      options,
+    );
+  }
+
+  /** FDEL: deletes a chunk for everyone. Repeating it fails with CHUNK_GONE. */
+  async deleteChunk(server: ServerAddress, sender: ReplicaAccess, options: CallOptions = {}): Promise<void> {
+    const request = { ...authorize(sender), command: { type: 'FDEL' }, purpose: 'manage' } as const;
+    await this.#pool.use(
+      server,
+      'shared',
+      (session) => exchangeCommand(session, request, 'OK', options),
+      options,
+    );
+  }
+
+  /** FACK: gives up this recipient's access to a chunk. Repeating it fails with CHUNK_GONE. */
+  async acknowledgeChunk(
+    server: ServerAddress,
+    recipient: ReplicaAccess,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const request = { ...authorize(recipient), command: { type: 'FACK' }, purpose: 'download' } as const;
+    await this.#pool.use(
+      server,
+      'shared',
+      (session) => exchangeCommand(session, request, 'OK', options),
+      options,
+    );
+  }
+
+  /** PING: succeeds when the relay answers. */
+  async ping(server: ServerAddress, options: CallOptions = {}): Promise<void> {
+    const request = { command: { type: 'PING' }, purpose: 'manage', entityId: new Uint8Array() } as const;
+    await this.#pool.use(
+      server,
+      'shared',
+      (session) => exchangeCommand(session, request, 'PONG', options),
+      options,
+    );
+  }
+}
+
+function authorize({ id, privateKey }: ReplicaAccess): { entityId: Uint8Array; privateKey: Uint8Array } {
+  return { entityId: id, privateKey };
+}
+
+function checkCount(ids: readonly Uint8Array[], keys: readonly Uint8Array[], place: string): void {
+  if (ids.length !== keys.length)
+    throw new XftpError(
+      'RELAY_PROTOCOL',
+      `The relay ${place} does not keep to the protocol: ` +
+        `it gave ${String(ids.length)} IDs for ${String(keys.length)} recipients.`,
+    );
+}

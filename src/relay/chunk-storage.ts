@@ -1,0 +1,118 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { encodeBase64Url } from '../protocol/index.js';
+import { randomBytes } from '../crypto/index.js';
+import { describeFileError, errorCode } from './file-errors.js';
+import { GroupCommit } from './group-commit.js';
+
+/** Bodies that are being received. The dot keeps them apart from chunk names, which have none. */
+const INCOMING_PREFIX = '.incoming-';
+/** Bodies are ciphertext, but nobody else on the machine needs them. */
+const BODY_MODE = 0o600;
+
+/** A body that is being received. */
+export interface IncomingFile {
+  readonly path: string;
+  readonly file: FileHandle;
+}
+
+/** The folder of chunk bodies: one file a chunk, named by the base64url of its sender ID (section 5.3). */
+export class ChunkStorage {
+  readonly #folder: string;
+  /** A rename is durable only when the folder is flushed; uploads that end together share it. */
+  readonly #flushFolder: GroupCommit;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#flushFolder = new GroupCommit(() => flushFolder(folder));
+  }
+
+  /**
+   * Opens the folder, makes it if it is missing, checks that it can be written, and removes what uploads left behind
+   * when the relay was killed.
+   *
+   * @throws XftpError NO_PERMISSION or LOCAL_IO
+   */
+  static async open(folder: string): Promise<ChunkStorage> {
+    const storage = new ChunkStorage(folder);
+    try {
+      await mkdir(folder, { recursive: true });
+      for (const name of await readdir(folder))
+        if (name.startsWith(INCOMING_PREFIX)) await rm(join(folder, name), { force: true });
+      const { path, file } = await storage.createIncoming();
+      await file.close();
+      await rm(path);
+    } catch (error) {
+      throw describeFileError(error, `The folder of chunks ${folder} cannot be used`);
+    }
+    return storage;
+  }
+
+  /** A new empty file for a body, under a name that nobody else uses. */
+  async createIncoming(): Promise<IncomingFile> {
+    const path = join(this.#folder, INCOMING_PREFIX + encodeBase64Url(randomBytes(18)));
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    return { path, file: await open(path, flags, BODY_MODE) };
+  }
+
+  /** Where the body of a chunk lies once it is complete. */
+  pathOf(senderId: Uint8Array): string {
+    return join(this.#folder, encodeBase64Url(senderId));
+  }
+
+  /** Gives a complete, flushed body its final name; resolves when that will survive a crash. */
+  async commit(incomingPath: string, senderId: Uint8Array): Promise<string> {
+    const path = this.pathOf(senderId);
+    await rename(incomingPath, path);
+    try {
+      await this.#flushFolder.request();
+    } catch (error) {
+      await this.remove(path);
+      throw error;
+    }
+    return path;
+  }
+
+  /** Opens a stored body for reading; undefined if it is missing or has another size than its record says. */
+  async openBody(path: string, size: number): Promise<FileHandle | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(path, 'r');
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+    try {
+      const status = await file.stat();
+      if (status.isFile() && status.size === size) return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await file.close();
+    return undefined;
+  }
+
+  /** Removes a body, if it is there. */
+  async remove(path: string): Promise<void> {
+    await rm(path, { force: true });
+  }
+}
+
+async function flushFolder(folder: string): Promise<void> {
+  // Windows cannot open folders, and needs no flush of them.
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}

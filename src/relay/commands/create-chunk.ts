@@ -1,0 +1,70 @@
+import type { Command } from '../../protocol/index.js';
+import { constantTimeEqual, randomBytes, sha256 } from '../../crypto/index.js';
+import { type Recipient, startOfHour } from '../record.js';
+import type { RelayPolicy, RelayServices } from '../services.js';
+import { errorReply, type Reply } from './reply.js';
+
+/** Length of the relay's sender and recipient IDs, in bytes (protocol reference, section 5.2). */
+const ID_LENGTH = 16;
+/** How often IDs are drawn before the relay gives up (section 4.5: INTERNAL). */
+const MAX_ID_DRAWS = 3;
+
+/**
+ * FNEW: "password, then size; creates a new record each time; creation time is stored rounded down to the hour; no
+ * quota is reserved" (protocol reference, section 5.3). The signature has been verified with the key inside.
+ */
+export async function createChunk(
+  command: Extract<Command, { type: 'FNEW' }>,
+  services: RelayServices,
+): Promise<Reply> {
+  if (!mayCreate(command.password, services.policy)) return errorReply('AUTH');
+  if (!services.policy.chunkSizes.includes(command.size)) return errorReply('SIZE');
+  for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
+    const senderId = randomBytes(ID_LENGTH);
+    const recipients = drawRecipients(command.recipientKeys);
+    const outcome = await services.store.change(
+      {
+        type: 'FNEW',
+        senderId,
+        // Copies: the record must not keep the block alive that the command came in.
+        senderKey: command.senderKey.slice(),
+        size: command.size,
+        digest: command.digest.slice(),
+        createdAt: startOfHour(services.now() / 1000),
+        status: { type: 'active' },
+      },
+      { type: 'FADD', senderId, recipients },
+    );
+    if (outcome === 'done')
+      return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
+  }
+  return errorReply('INTERNAL');
+}
+
+/** FADD: new recipient IDs for a chunk, before or after its upload. */
+export async function addRecipients(
+  senderId: Uint8Array,
+  keys: readonly Uint8Array[],
+  services: RelayServices,
+): Promise<Reply> {
+  for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
+    const recipients = drawRecipients(keys);
+    const outcome = await services.store.change({ type: 'FADD', senderId, recipients });
+    if (outcome === 'done')
+      return { response: { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) } };
+    if (outcome === 'unknown') return errorReply('AUTH');
+  }
+  return errorReply('INTERNAL');
+}
+
+/** "A password sent to a server without one is ignored" (section 5.3). */
+function mayCreate(password: Uint8Array | undefined, policy: RelayPolicy): boolean {
+  if (!policy.newFiles) return false;
+  if (policy.createPassword === undefined) return true;
+  // Digests have equal lengths, so that the time tells nothing of the password's length either.
+  return constantTimeEqual(sha256(password ?? new Uint8Array()), sha256(policy.createPassword));
+}
+
+function drawRecipients(keys: readonly Uint8Array[]): readonly Recipient[] {
+  return keys.map((key) => ({ id: randomBytes(ID_LENGTH), key: key.slice() }));
+}

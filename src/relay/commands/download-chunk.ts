@@ -1,0 +1,34 @@
+import { DOWNLOAD_NONCE_LENGTH } from '../../protocol/index.js';
+import { generateKeyPair, randomBytes, SecretBoxStream, sharedSecret } from '../../crypto/index.js';
+import type { ChunkRecord } from '../record.js';
+import type { RelayServices } from '../services.js';
+import { errorReply, type Reply } from './reply.js';
+
+/**
+ * FGET: "no body yet: NO_FILE; body recorded but missing on disk: AUTH; otherwise a fresh X25519 key pair and random
+ * nonce" (protocol reference, section 5.3). Downloads change nothing.
+ *
+ * @param clientKey the client's X25519 key (SPKI) for this download
+ */
+export async function downloadChunk(
+  record: ChunkRecord,
+  clientKey: Uint8Array,
+  services: RelayServices,
+): Promise<Reply> {
+  if (record.path === undefined) return errorReply('NO_FILE');
+  const pair = generateKeyPair('x25519');
+  const nonce = randomBytes(DOWNLOAD_NONCE_LENGTH);
+  let box: SecretBoxStream;
+  try {
+    box = new SecretBoxStream(sharedSecret(pair.privateKey, clientKey), nonce);
+  } catch {
+    // The client's key is one of the few that agree on nothing: "crypto initialisation failure" (section 4.5).
+    return errorReply('INTERNAL');
+  }
+  const file = await services.storage.openBody(record.path, record.size);
+  if (file === undefined) return errorReply('AUTH');
+  return {
+    response: { type: 'FILE', key: pair.publicKey, nonce },
+    download: { file, size: record.size, box },
+  };
+}

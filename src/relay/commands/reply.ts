@@ -1,0 +1,26 @@
+import type { FileHandle } from 'node:fs/promises';
+
+import type { PlainErrorType, Response } from '../../protocol/index.js';
+import type { SecretBoxStream } from '../../crypto/index.js';
+
+/** A chunk body on its way to a recipient. Whoever has it must close the file. */
+export interface Download {
+  readonly file: FileHandle;
+  /** Bytes. */
+  readonly size: number;
+  readonly box: SecretBoxStream;
+}
+
+/** What a command leads to: a response, after FILE with the chunk. */
+export interface Reply {
+  readonly response: Response;
+  readonly download?: Download;
+}
+
+/** Success without anything to say. */
+export const OK: Reply = { response: { type: 'OK' } };
+
+/** An error without parameters. */
+export function errorReply(type: PlainErrorType): Reply {
+  return { response: { type: 'ERR', error: { type } } };
+}

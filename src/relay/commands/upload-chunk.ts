@@ -1,0 +1,107 @@
+import { encodeBase64Url } from '../../protocol/index.js';
+import { constantTimeEqual } from '../../crypto/index.js';
+import { IncomingBody } from '../incoming-body.js';
+import type { Reservation } from '../quota.js';
+import type { ChunkRecord } from '../record.js';
+import type { ReadEnd, RequestBody } from '../request-body.js';
+import type { CommandSession, RelayServices } from '../services.js';
+import { errorReply, OK, type Reply } from './reply.js';
+
+/**
+ * FPUT: receives the chunk behind the block and stores it (protocol reference, section 5.3). Two uploads of one chunk
+ * do not meet: each has a file of its own, and the first that is complete and right becomes the chunk's body.
+ */
+export async function uploadChunk(
+  record: ChunkRecord,
+  body: RequestBody,
+  session: CommandSession,
+  services: RelayServices,
+): Promise<Reply> {
+  if (record.path !== undefined) return await repeatUpload(record, body, services);
+  const reservation = services.quota.reserve(record.size);
+  if (reservation === undefined) return errorReply('QUOTA');
+  const freeSlot = services.uploads.take(session.connection);
+  if (freeSlot === undefined) {
+    reservation.release();
+    return errorReply('TIMEOUT');
+  }
+  const incoming = new IncomingBody(services.storage, body);
+  let reply = errorReply('FILE_IO');
+  try {
+    // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
+    const end = await body.read(record.size + 1, incoming, services.limits.uploadMs);
+    const problem = receiveProblem(end, incoming.length, record.size);
+    reply = problem ?? (await storeBody(record, incoming, reservation, services));
+  } catch (error) {
+    services.failed(error);
+  } finally {
+    freeSlot();
+    await incoming.discard();
+    reservation.release();
+  }
+  return reply;
+}
+
+/** "If the body was already committed: read and discard `size` bytes, answer OK (SIZE if the body ends early)." */
+async function repeatUpload(record: ChunkRecord, body: RequestBody, services: RelayServices): Promise<Reply> {
+  const end = await body.read(record.size, { accept: () => true }, services.limits.uploadMs);
+  if (end !== 'complete') return receiveProblem(end, 0, record.size) ?? errorReply('SIZE');
+  // The first upload may still wait for its line in the log, and may fail to get it.
+  await services.store.settled();
+  return OK;
+}
+
+function receiveProblem(end: ReadEnd, length: number, size: number): Reply | undefined {
+  switch (end) {
+    case 'timeout':
+    case 'lost':
+      return errorReply('TIMEOUT');
+    case 'complete':
+      return errorReply('SIZE');
+    case 'short':
+      return length === size ? undefined : errorReply('SIZE');
+  }
+}
+
+/** A body of the right length: checks its digest, flushes it, and gives it to the chunk if it still needs one. */
+async function storeBody(
+  record: ChunkRecord,
+  incoming: IncomingBody,
+  reservation: Reservation,
+  services: RelayServices,
+): Promise<Reply> {
+  if (!constantTimeEqual(incoming.digest(), record.digest)) return errorReply('DIGEST');
+  const path = await incoming.finish();
+  const { senderId } = record;
+  return await services.exclusive.run(encodeBase64Url(senderId), async () => {
+    const current = await services.store.bySender(senderId);
+    if (current?.status.type !== 'active') return errorReply('AUTH');
+    if (current.path !== undefined) {
+      // Another upload was first. The content is the same, only this copy is not needed.
+      await services.store.settled();
+      return OK;
+    }
+    return await commitBody(senderId, path, reservation, services);
+  });
+}
+
+/** Nobody else touches the chunk meanwhile. The body has its final name before the record says so. */
+async function commitBody(
+  senderId: Uint8Array,
+  incomingPath: string,
+  reservation: Reservation,
+  services: RelayServices,
+): Promise<Reply> {
+  const path = await services.storage.commit(incomingPath, senderId);
+  try {
+    return (await services.store.change({ type: 'FPUT', senderId, path })) === 'done' ? OK : errorReply('AUTH');
+  } catch (error) {
+    services.failed(error);
+    return errorReply('INTERNAL');
+  } finally {
+    // The change may have been made although the disk did not take its line: then the body is the chunk's.
+    const stored = await services.store.bySender(senderId);
+    if (stored?.path === path) reservation.keep();
+    else await services.storage.remove(path);
+  }
+}

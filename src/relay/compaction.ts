@@ -1,0 +1,148 @@
+import { createReadStream } from 'node:fs';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+import type { ChangeOutcome } from './record.js';
+import { RecordTable } from './record-table.js';
+import { StoreLog } from './store-log.js';
+import { formatLogLine, parseLogLine } from './store-log-lines.js';
+import { describeFileError, errorCode } from './file-errors.js';
+
+/** The longest line is an FADD of 255 recipients with Ed448 keys: 30 KB. Longer ones are not kept in memory. */
+const MAX_LINE_LENGTH = 64 * 1024;
+/** Bytes of compacted lines that are written at once. */
+const WRITE_SIZE = 256 * 1024;
+/** The log tells keys, not contents; still nobody else needs it. */
+const LOG_MODE = 0o600;
+
+const DAY_MS = 24 * 3600 * 1000;
+/** Backups: all of the last day are kept, and this many older ones; the others go after 21 days (section 11.4). */
+const KEPT_OLD_BACKUPS = 3;
+const BACKUP_LIFE_MS = 21 * DAY_MS;
+
+/** What starting a store log needs. */
+export interface StoreLogOptions {
+  /** Current time in ms. */
+  readonly now: () => number;
+  /** Told of each line that was skipped, in one sentence. */
+  readonly report: (problem: string) => void;
+}
+
+/**
+ * Reads the store log at `path` and replaces it by a compacted one (protocol reference, section 11.4). The old one is
+ * kept as `NAME.<ISO time>`. A crash at any point leaves either the old log, or it under `NAME.start`, from where
+ * the next start takes it back.
+ *
+ * @throws XftpError NO_PERMISSION, DISK_FULL or LOCAL_IO
+ */
+export async function openStoreLog(
+  path: string,
+  options: StoreLogOptions,
+): Promise<{ table: RecordTable; log: StoreLog }> {
+  const starting = `${path}.start`;
+  try {
+    if (await exists(starting)) await rename(starting, path);
+    const table = await readStoreLog(path, options.report);
+    const hadLog = await exists(path);
+    if (hadLog) await rename(path, starting);
+    await writeCompacted(path, table);
+    if (hadLog) {
+      await rename(starting, await backupPath(path, options.now()));
+      await removeOldBackups(path, options.now());
+    }
+    return { table, log: await StoreLog.open(path) };
+  } catch (error) {
+    throw describeFileError(error, `The store log ${path} cannot be opened`);
+  }
+}
+
+/** The records that a log makes. Lines that make no sense are reported and skipped, a cut last line is dropped. */
+async function readStoreLog(path: string, report: (problem: string) => void): Promise<RecordTable> {
+  const table = new RecordTable();
+  const name = basename(path);
+  let number = 0;
+  let line = '';
+  const readLine = (text: string): void => {
+    number += 1;
+    const problem = applyLine(table, text);
+    if (problem !== undefined) report(`${name}, line ${String(number)} was skipped: ${problem}.`);
+  };
+  try {
+    for await (const piece of createReadStream(path, { encoding: 'latin1', highWaterMark: WRITE_SIZE })) {
+      const lines = (line + String(piece)).split('\n');
+      line = lines.pop() ?? '';
+      for (const text of lines) readLine(text);
+      // A line this long is rubbish (zeroes after a crash, say): what is kept of it is enough to be unreadable.
+      if (line.length > MAX_LINE_LENGTH) line = line.slice(0, MAX_LINE_LENGTH);
+    }
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+  if (line !== '')
+    report(`${name}, line ${String(number + 1)} was dropped: it is cut off at the end of the file.`);
+  return table;
+}
+
+function applyLine(table: RecordTable, line: string): string | undefined {
+  try {
+    return OUTCOMES[table.apply(parseLogLine(line))];
+  } catch {
+    return 'it cannot be read';
+  }
+}
+
+const OUTCOMES: Readonly<Record<ChangeOutcome, string | undefined>> = {
+  done: undefined,
+  duplicate: 'its ID is already in use',
+  unknown: 'its ID is not known',
+  invalid: 'its size is 0',
+};
+
+async function writeCompacted(path: string, table: RecordTable): Promise<void> {
+  const file = await open(path, 'w', LOG_MODE);
+  try {
+    let lines = '';
+    for (const change of table.changes()) {
+      lines += `${formatLogLine(change)}\n`;
+      if (lines.length < WRITE_SIZE) continue;
+      await file.appendFile(lines);
+      lines = '';
+    }
+    await file.appendFile(lines);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** A name for a backup that is not taken: two starts may happen within a millisecond of the clock. */
+async function backupPath(path: string, now: number): Promise<string> {
+  for (let time = now; ; time += 1) {
+    const backup = `${path}.${new Date(time).toISOString()}`;
+    if (!(await exists(backup))) return backup;
+  }
+}
+
+async function removeOldBackups(path: string, now: number): Promise<void> {
+  const prefix = `${basename(path)}.`;
+  const old = (await readdir(dirname(path)))
+    .map((name) => ({ name, time: name.startsWith(prefix) ? parseTime(name.slice(prefix.length)) : NaN }))
+    .filter(({ time }) => time < now - DAY_MS)
+    .sort((a, b) => b.time - a.time);
+  for (const { name, time } of old.slice(KEPT_OLD_BACKUPS))
+    if (time < now - BACKUP_LIFE_MS) await rm(join(dirname(path), name), { force: true });
+}
+
+function parseTime(text: string): number {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text) ? Date.parse(text) : NaN;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+
+import { parseSizeText, XftpError } from '../protocol/index.js';
+import { describeFileError, errorCode } from './file-errors.js';
+import { relayFiles, type RelayFolders } from './folders.js';
+import { parseIni } from './ini.js';
+import { IniReader } from './ini-reader.js';
+
+/** What the INI says (protocol reference, section 11.3). */
+export interface RelayConfig {
+  /** Shown when the relay starts. */
+  readonly sourceCode: string | undefined;
+  /** Whether records survive a restart. */
+  readonly storeLog: boolean;
+  /** How long chunks are kept, in seconds. */
+  readonly chunkLifeSeconds: number;
+  /** Whether clients may make new chunks. */
+  readonly newFiles: boolean;
+  /** What clients must know to make new chunks. A secret. */
+  readonly createPassword: string | undefined;
+  /** Host names for the address that is shown, separated by commas. */
+  readonly host: string | undefined;
+  readonly port: number;
+  /** Folder of the chunk bodies. */
+  readonly filesPath: string;
+  /** Bytes, or undefined for no limit. */
+  readonly storageQuota: number | undefined;
+  /** When to close connections that nobody uses; undefined: never. */
+  readonly inactiveClients: InactiveClients | undefined;
+}
+
+/** Times of closing unused connections, in seconds. */
+export interface InactiveClients {
+  readonly ttlSeconds: number;
+  readonly checkSeconds: number;
+}
+
+/** Life of a chunk if the INI says nothing: what the reference relay gives it. */
+const DEFAULT_LIFE_HOURS = 48;
+/** 100 years: more is a mistake, and times stay far from where numbers lose precision. */
+const MAX_LIFE_HOURS = 100 * 365 * 24;
+/** What a timer of the platform can wait, in seconds. */
+const MAX_TIMER_SECONDS = 2_147_483;
+
+/**
+ * Reads the INI of an initialised relay.
+ *
+ * @throws XftpError INVALID_CONFIG naming section, key and what is expected; `Error: server is not initialized …`
+ * when there is none
+ */
+export async function loadRelayConfig(folders: RelayFolders): Promise<RelayConfig> {
+  const path = relayFiles(folders).ini;
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') throw notInitialized();
+    throw describeFileError(error, `${path} cannot be read`);
+  }
+  return parseRelayConfig(text, path);
+}
+
+/** The configuration in the text of an INI; keys that have no effect yet are not looked at. */
+export function parseRelayConfig(text: string, name: string): RelayConfig {
+  const ini = new IniReader(parseIni(text, name), name);
+  const store = ini.text('STORE_LOG', 'store_files');
+  if (store !== undefined && store !== 'memory')
+    throw ini.expected('STORE_LOG', 'store_files', 'memory: this relay has no database store');
+  return {
+    sourceCode: ini.text('INFORMATION', 'source_code'),
+    storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
+    chunkLifeSeconds:
+      (ini.integer('STORE_LOG', 'expire_files_hours', 1, MAX_LIFE_HOURS) ?? DEFAULT_LIFE_HOURS) * 3600,
+    newFiles: ini.flag('AUTH', 'new_files') ?? true,
+    createPassword: readPassword(ini),
+    host: ini.text('TRANSPORT', 'host'),
+    port: ini.required('TRANSPORT', 'port', ini.integer('TRANSPORT', 'port', 0, 65535)),
+    filesPath: ini.required('FILES', 'path', ini.text('FILES', 'path')),
+    storageQuota: readQuota(ini),
+    inactiveClients: readInactiveClients(ini),
+  };
+}
+
+/** The failure of commands that need a relay which was never initialised. */
+export function notInitialized(): XftpError {
+  return new XftpError(
+    'INVALID_CONFIG',
+    'Error: server is not initialized (INI does not exist).\nRun `xftp-server init` first.',
+  );
+}
+
+function readPassword(ini: IniReader): string | undefined {
+  const password = ini.text('AUTH', 'create_password');
+  if (password === undefined) return undefined;
+  if (!/^[^\s@:/\p{C}]+$/u.test(password) || Buffer.byteLength(password) > 255)
+    throw ini.expected(
+      'AUTH',
+      'create_password',
+      '1 to 255 printable characters without space, @, : and /',
+      'hide',
+    );
+  return password;
+}
+
+function readQuota(ini: IniReader): number | undefined {
+  const text = ini.text('FILES', 'storage_quota');
+  if (text === undefined) return undefined;
+  try {
+    return parseSizeText(text);
+  } catch {
+    throw ini.expected('FILES', 'storage_quota', 'a size such as 500mb or 10gb');
+  }
+}
+
+function readInactiveClients(ini: IniReader): InactiveClients | undefined {
+  if (ini.flag('INACTIVE_CLIENTS', 'disconnect') !== true) return undefined;
+  const seconds = (key: string): number =>
+    ini.required('INACTIVE_CLIENTS', key, ini.integer('INACTIVE_CLIENTS', key, 1, MAX_TIMER_SECONDS));
+  return { ttlSeconds: seconds('ttl'), checkSeconds: seconds('check_interval') };
+}

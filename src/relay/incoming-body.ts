@@ -1,0 +1,99 @@
+import { createDigest, type Digest } from '../crypto/index.js';
+import type { ChunkStorage, IncomingFile } from './chunk-storage.js';
+import { MIN_PIECE_COST, UPLOAD_QUEUE } from './limits.js';
+import type { BodySink, RequestBody } from './request-body.js';
+
+/** Buffers of one vectored write: what the systems allow (IOV_MAX). */
+const MAX_PIECES_PER_WRITE = 1024;
+
+/**
+ * A chunk body on its way to the disk: digested as it comes, written in large vectored writes without copying, with
+ * back-pressure when the disk is slower than the client. The file is made with the first byte, so that uploads which
+ * never send anything cost nothing.
+ */
+export class IncomingBody implements BodySink {
+  readonly #storage: ChunkStorage;
+  readonly #body: RequestBody;
+  readonly #digest: Digest = createDigest('sha256');
+  #incoming: Promise<IncomingFile> | undefined;
+  #queue: Buffer[] = [];
+  #queueCost = 0;
+  #position = 0;
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+  #finished = false;
+
+  constructor(storage: ChunkStorage, body: RequestBody) {
+    this.#storage = storage;
+    this.#body = body;
+  }
+
+  /** Bytes received so far. */
+  length = 0;
+
+  accept(piece: Buffer): boolean {
+    this.length += piece.length;
+    this.#digest.update(piece);
+    if (this.#failure !== undefined) return true; // read on, to be able to answer
+    this.#queue.push(piece);
+    this.#queueCost += Math.max(piece.length, MIN_PIECE_COST);
+    this.#writing ??= this.#writeQueue();
+    return this.#queueCost < UPLOAD_QUEUE;
+  }
+
+  /** SHA-256 of the bytes. Called once. */
+  digest(): Uint8Array {
+    return this.#digest.digest();
+  }
+
+  /** Waits until all is on the disk and returns the path of the file, which is closed. */
+  async finish(): Promise<string> {
+    this.#incoming ??= this.#storage.createIncoming();
+    await this.#writing;
+    if (this.#failure !== undefined) throw this.#failure;
+    const { file, path } = await this.#incoming;
+    await file.datasync();
+    await file.close();
+    this.#finished = true;
+    return path;
+  }
+
+  /** Removes the file unless it was given another name; never fails. */
+  async discard(): Promise<void> {
+    this.#queue = [];
+    await this.#writing;
+    if (this.#incoming === undefined) return;
+    try {
+      const { file, path } = await this.#incoming;
+      if (!this.#finished) await file.close();
+      await this.#storage.remove(path);
+    } catch {
+      // Whatever is left is removed at the next start.
+    }
+  }
+
+  /** Writes until the queue is empty. Never rejects: the failure is kept for `finish`. */
+  async #writeQueue(): Promise<void> {
+    try {
+      this.#incoming ??= this.#storage.createIncoming();
+      const { file } = await this.#incoming;
+      while (this.#queue.length > 0) {
+        const pieces = this.#queue.splice(0, MAX_PIECES_PER_WRITE);
+        if (this.#queue.length === 0) this.#queueCost = 0;
+        else for (const piece of pieces) this.#queueCost -= Math.max(piece.length, MIN_PIECE_COST);
+        const wanted = pieces.reduce((sum, piece) => sum + piece.length, 0);
+        const { bytesWritten } = await file.writev(pieces, this.#position);
+        if (bytesWritten !== wanted) throw new Error(`Only ${String(bytesWritten)} bytes could be written.`);
+        this.#position += bytesWritten;
+        this.#body.resume();
+      }
+    } catch (error) {
+      this.#failure = error;
+      this.#queue = [];
+      this.#queueCost = 0;
+      this.#body.resume();
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import { XftpError } from '../protocol/index.js';
+import type { Ini } from './ini.js';
+
+/** Reads values of an INI; every mistake is one sentence that names section, key and what is expected. */
+export class IniReader {
+  readonly #ini: Ini;
+  readonly #name: string;
+
+  /** @param name what to call the file in error messages */
+  constructor(ini: Ini, name: string) {
+    this.#ini = ini;
+    this.#name = name;
+  }
+
+  /** The text of a key; undefined if it is absent or empty. */
+  text(section: string, key: string): string | undefined {
+    const value = this.#ini.get(section)?.get(key);
+    return value === '' ? undefined : value;
+  }
+
+  /** `on` or `off`; undefined if absent. */
+  flag(section: string, key: string): boolean | undefined {
+    const text = this.#ini.get(section)?.get(key);
+    if (text === undefined) return undefined;
+    if (text !== 'on' && text !== 'off') throw this.expected(section, key, 'on or off');
+    return text === 'on';
+  }
+
+  /** A whole number within bounds; undefined if absent. */
+  integer(section: string, key: string, min: number, max: number): number | undefined {
+    const text = this.text(section, key);
+    if (text === undefined) return undefined;
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (number >= min && number <= max) return number;
+    throw this.expected(section, key, `a whole number from ${String(min)} to ${String(max)}`);
+  }
+
+  /** The value, which must not be absent. */
+  required<T>(section: string, key: string, value: T | undefined): T {
+    if (value === undefined)
+      throw new XftpError('INVALID_CONFIG', `${this.#name}: section [${section}] needs the key "${key}".`);
+    return value;
+  }
+
+  /** The failure of a key whose value is not what it must be. Secrets are not shown. */
+  expected(section: string, key: string, what: string, shown: 'show' | 'hide' = 'show'): XftpError {
+    const found = shown === 'show' ? `, found ${JSON.stringify(this.#ini.get(section)?.get(key) ?? '')}` : '';
+    return new XftpError('INVALID_CONFIG', `${this.#name}: [${section}] ${key} must be ${what}${found}.`);
+  }
+}

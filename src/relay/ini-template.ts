@@ -1,0 +1,110 @@
+import { formatSizeText } from '../protocol/index.js';
+
+/** What `init` puts into a new INI. */
+export interface IniValues {
+  readonly storeLog: boolean;
+  /** Host name or address for the server address. */
+  readonly host: string;
+  readonly port: number;
+  readonly filesPath: string;
+  /** Bytes. */
+  readonly storageQuota: number;
+  readonly webPath: string;
+  readonly webCertificate: string;
+  readonly webKey: string;
+}
+
+/** The text of a new INI, with every key of the reference's (protocol reference, section 11.3). */
+export function formatIni(values: IniValues): string {
+  return `[INFORMATION]
+# The licence of a relay that you changed may oblige you to publish its source code. If source_code is set,
+# the information below is shown to the users of the relay.
+# source_code: https://
+# usage_conditions: https://
+# condition_amendments: https://
+# server_country: ISO 3166 alpha-2 code
+# operator: entity (organization or person name)
+# operator_country: ISO 3166 alpha-2 code
+# website: https://
+# admin_simplex: SimpleX address
+# admin_email: email address
+# admin_pgp: PGP key address
+# admin_pgp_fingerprint: PGP key fingerprint
+# complaints_simplex: SimpleX address
+# complaints_email: email address
+# complaints_pgp: PGP key address
+# complaints_pgp_fingerprint: PGP key fingerprint
+# hosting: entity (organization or person name)
+# hosting_country: ISO 3166 alpha-2 code
+# hosting_type: virtual, dedicated, colocation or owned
+
+[STORE_LOG]
+# With the store log the relay finds its chunks again after a restart: it is an append-only file, which is
+# compacted at every start. Without it (off) all chunks are lost when the relay stops.
+enable: ${onOff(values.storeLog)}
+
+# Where records are kept while the relay runs: memory.
+store_files: memory
+
+# Keys of the database store of the reference relay; not used by this one.
+# db_connection: postgresql://xftp@/xftp_server_store
+# db_schema: xftp_server
+# db_pool_size: 10
+# db_store_log: off
+
+# Chunks are deleted after this many hours.
+expire_files_hours: 48
+
+# Write daily statistics into a CSV file.
+log_stats: off
+
+# Write metrics for Prometheus every so many seconds.
+# prometheus_interval: 60
+
+[AUTH]
+# off: nobody can upload new files. Files that are here stay available until they expire.
+new_files: on
+
+# With a password only those who know it can upload new files; it is a part of the server address:
+# xftp://fingerprint:password@host. Allowed: printable characters except space, @, : and /.
+# create_password: password to upload files (any printable ASCII characters without whitespace, '@', ':' and '/')
+
+# control_port_admin_password:
+# control_port_user_password:
+
+[TRANSPORT]
+# Host is only used to print the server address at start; put a comma between several names.
+host: ${values.host}
+port: ${String(values.port)}
+log_tls_errors: off
+
+# A port on the loopback interface for the control commands.
+# control_port: 5226
+
+[FILES]
+# The folder of the chunks, and how much they may take up: a number with kb, mb or gb.
+path: ${values.filesPath}
+storage_quota: ${formatSizeText(values.storageQuota)}
+
+[INACTIVE_CLIENTS]
+# on: close connections whose last request is more than ttl seconds ago, looking every check_interval seconds.
+disconnect: off
+# ttl: 21600
+# check_interval: 3600
+
+[WEB]
+# The folder of the web pages.
+static_path: ${values.webPath}
+
+# A port for the pages without TLS.
+# http: 8000
+
+# With a web certificate browsers can send and receive files too.
+# cert: ${values.webCertificate}
+# key: ${values.webKey}
+`;
+}
+
+function onOff(flag: boolean): string {
+  return flag ? 'on' : 'off';
+}

@@ -1,0 +1,48 @@
+import { XftpError } from '../protocol/index.js';
+
+/** A parsed INI file: section → key → value. Names are case-sensitive. */
+export type Ini = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/**
+ * Reads INI text (protocol reference, section 11.3): `key = value` or `key: value`; `#` and `;` start comment
+ * lines; values run to the end of the line. Of a key that is given twice the first counts, as in the reference.
+ *
+ * @param name what to call the file in error messages
+ * @throws XftpError INVALID_CONFIG for a line that is none of these
+ */
+export function parseIni(text: string, name: string): Ini {
+  const sections = new Map<string, Map<string, string>>();
+  let current: Map<string, string> | undefined;
+  for (const [index, rawLine] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
+    const line = rawLine.trim();
+    if (line === '' || line.startsWith('#') || line.startsWith(';')) continue;
+    const header = /^\[([^\]]+)\]$/.exec(line)?.[1]?.trim();
+    if (header !== undefined) {
+      current = sections.get(header) ?? new Map<string, string>();
+      sections.set(header, current);
+      continue;
+    }
+    const entry = parseEntry(line);
+    if (entry === undefined || current === undefined)
+      throw new XftpError(
+        'INVALID_CONFIG',
+        `${name}, line ${String(index + 1)}: expected [SECTION]${current === undefined ? '' : ' or "key = value"'}.`,
+      );
+    if (!current.has(entry.key)) current.set(entry.key, entry.value);
+  }
+  return sections;
+}
+
+function parseEntry(line: string): { key: string; value: string } | undefined {
+  const delimiter = line.search(/[=:]/);
+  if (delimiter <= 0) return undefined;
+  const value = line.slice(delimiter + 1);
+  return {
+    key: line.slice(0, delimiter).trim(),
+    // After a colon exactly one character is skipped; only spaces can stand there in a sane file.
+    value: line.charAt(delimiter) === ':' ? value.slice(1).trim() : value.trim(),
+  };
+}

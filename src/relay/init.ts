@@ -1,0 +1,141 @@
+import { access, mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+
+import { DEFAULT_PORT, encodeBase64Url, XftpError } from '../protocol/index.js';
+import { fingerprintOf, type SigningAlgorithm } from '../crypto/index.js';
+import { notInitialized } from './config.js';
+import { createCredentials, writeCredentials } from './credentials.js';
+import { describeFileError, errorCode } from './file-errors.js';
+import { relayFiles, type RelayFolders } from './folders.js';
+import { formatIni } from './ini-template.js';
+
+/** What a new relay is to be. */
+export interface InitOptions {
+  /** Folder of the chunk bodies. */
+  readonly filesPath: string;
+  /** Bytes that they may take up. */
+  readonly storageQuota: number;
+  /** Host name for the server address; with none the address `ip` is used. */
+  readonly fqdn?: string;
+  readonly ip: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly storeLog: boolean;
+  /** Folder of the web pages; LOG/www unless given. */
+  readonly webPath?: string;
+}
+
+/** What clients need to know of a new relay. */
+export interface InitializedRelay {
+  /** Base64url of the fingerprint. */
+  readonly fingerprint: string;
+  readonly host: string;
+}
+
+/**
+ * Makes the credentials and the INI of a new relay. The reference empties both folders first; this relay deletes
+ * nothing: it refuses folders that hold files, which may be the keys or the log of another relay.
+ *
+ * @throws XftpError INVALID_CONFIG when there is a relay or a file already, INVALID_ARGUMENT for a host that does not
+ * fit, NO_PERMISSION or LOCAL_IO
+ */
+export async function initRelay(folders: RelayFolders, options: InitOptions): Promise<InitializedRelay> {
+  const files = relayFiles(folders);
+  if (await exists(files.ini))
+    throw new XftpError(
+      'INVALID_CONFIG',
+      'Error: server is already initialized (INI exists).\nRun `xftp-server start`.',
+    );
+  const host = options.fqdn ?? options.ip;
+  if (!/^[^\s:#;/]+$/.test(host) && !/^[0-9a-fA-F:]+$/.test(host))
+    throw new XftpError('INVALID_ARGUMENT', `${JSON.stringify(host)} is not a host name or an address.`);
+  // Several names are allowed in the address; a certificate has one.
+  const credentials = createCredentials(options.algorithm, host.split(',')[0] ?? host);
+  await makeEmptyFolder(folders.config);
+  await makeEmptyFolder(folders.log);
+  await makeFolder(options.filesPath);
+  await writeCredentials(folders, credentials);
+  const ini = formatIni({
+    storeLog: options.storeLog,
+    host,
+    port: DEFAULT_PORT,
+    filesPath: isAbsolute(options.filesPath) ? options.filesPath : resolve(options.filesPath),
+    storageQuota: options.storageQuota,
+    webPath: options.webPath ?? files.defaultWebFolder,
+    webCertificate: join(folders.config, 'web.crt'),
+    webKey: join(folders.config, 'web.key'),
+  });
+  try {
+    // Written last: an INI means that all the rest is there. It will hold passwords.
+    await writeFile(files.ini, ini, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw describeFileError(error, `${files.ini} cannot be written`);
+  }
+  return { fingerprint: encodeBase64Url(fingerprintOf(credentials.identityCertificate)), host };
+}
+
+/** Files that this relay or the reference makes in each folder (protocol reference, section 11.2). */
+const OWN_FILES = {
+  config:
+    /^(file-server\.ini|fingerprint|(ca|server)\.(key|crt|csr|srl)|openssl_(ca|server)\.conf|web\.(crt|key))$/,
+  log: /^(file-server-store\.log.*|file-server-stats\..*|xftp-server-metrics\.txt|www)$/,
+} as const;
+
+/**
+ * Deletes configuration, credentials and log of a relay, and their folders if nothing else is in them. Chunk bodies
+ * stay, and so do files that no relay makes: a wrong path in the environment must not cost more than it names.
+ *
+ * @returns the folders that were kept because of other files
+ * @throws XftpError INVALID_CONFIG when there is no relay, NO_PERMISSION or LOCAL_IO
+ */
+export async function deleteRelay(folders: RelayFolders): Promise<readonly string[]> {
+  await requireRelay(folders);
+  const kept: string[] = [];
+  for (const which of ['log', 'config'] as const) {
+    const folder = folders[which];
+    try {
+      const names = await readdir(folder);
+      for (const name of names.filter((name) => OWN_FILES[which].test(name)))
+        await rm(join(folder, name), { recursive: true, force: true });
+      await rmdir(folder);
+    } catch (error) {
+      const code = errorCode(error);
+      // EBUSY: the mount point of a container's volume.
+      if (code === 'ENOTEMPTY' || code === 'EBUSY') kept.push(folder);
+      else if (code !== 'ENOENT') throw describeFileError(error, `${folder} cannot be deleted`);
+    }
+  }
+  return kept;
+}
+
+/** @throws XftpError INVALID_CONFIG when no relay was initialised in these folders */
+export async function requireRelay(folders: RelayFolders): Promise<void> {
+  if (!(await exists(relayFiles(folders).ini))) throw notInitialized();
+}
+
+async function makeEmptyFolder(folder: string): Promise<void> {
+  await makeFolder(folder);
+  const [first] = await readdir(folder);
+  if (first !== undefined)
+    throw new XftpError(
+      'INVALID_CONFIG',
+      `The folder ${folder} is not empty (it holds ${JSON.stringify(first)}): move its files away and run init again.`,
+    );
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw describeFileError(error, `The folder ${folder} cannot be made`);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw describeFileError(error, `${path} cannot be read`);
+  }
+}

@@ -1,0 +1,71 @@
+/** Limits of one relay on what the network may cost it. Tests shorten the times. */
+export interface RelayLimits {
+  /** From the accepted socket to the end of the TLS handshake, in ms. */
+  readonly tlsHandshakeMs: number;
+  /** From the end of the TLS handshake to the end of the protocol's (or the first command without one), in ms. */
+  readonly protocolHandshakeMs: number;
+  /** From the start of a request to the end of its first block, in ms. */
+  readonly blockMs: number;
+  /** From the block of a request to the end of its body, in ms. */
+  readonly uploadMs: number;
+  /** Between two pieces of a download that the client takes, in ms. */
+  readonly downloadStallMs: number;
+  /** How long requests under way may go on after `stop`, in ms. */
+  readonly shutdownMs: number;
+  /** Connections open at the same time. */
+  readonly connections: number;
+  /** Chunk bodies received at the same time by the whole relay. */
+  readonly uploads: number;
+  /** Chunk bodies received at the same time on one connection. */
+  readonly uploadsPerConnection: number;
+}
+
+export const DEFAULT_LIMITS: RelayLimits = {
+  // As the reference relay (protocol reference, section 1.6): slow links need several round trips.
+  tlsHandshakeMs: 60_000,
+  // Two more round trips with small bodies; a connection that does nothing must not stay for ever.
+  protocolHandshakeMs: 60_000,
+  // 16 KiB in a minute is 270 bytes a second, less than the worst Tor circuit carries.
+  blockMs: 60_000,
+  // As the reference relay (section 1.6): 4 MiB at 14 KiB/s.
+  uploadMs: 300_000,
+  // One piece of 128 KiB in two minutes is 1 KiB/s; official clients give up after 50 s in any case.
+  downloadStallMs: 120_000,
+  // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
+  shutdownMs: 10_000,
+  // Some 40 KiB of memory and a file descriptor each.
+  connections: 20_000,
+  // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE bytes of memory.
+  uploads: 1024,
+  // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory.
+  uploadsPerConnection: 16,
+};
+
+/** Streams a client may have open on one connection: as the reference relay (section 2.5). */
+export const MAX_STREAMS = 100;
+/**
+ * Bytes a client may send on one stream before the relay has read them, as the reference relay (section 2.5):
+ * keeps a link of 10 MiB/s and 100 ms full. Node frees the connection's window at once, so this is also the
+ * bound on what a stream that is not read holds in memory.
+ */
+export const STREAM_WINDOW = 1024 * 1024;
+/** Window of a whole connection: several streams at full speed. */
+export const CONNECTION_WINDOW = 8 * 1024 * 1024;
+/** What Node's HTTP/2 may hold for one connection, in MB: all uploads and downloads that one may have under way. */
+export const SESSION_MEMORY_MB = 64;
+/** Bytes of request headers: the protocol needs about 200. */
+export const MAX_HEADER_LIST_SIZE = 8 * 1024;
+/** Number of request headers: the protocol needs 6. */
+export const MAX_HEADER_PAIRS = 32;
+/** Frames that break HTTP/2 but may be ignored: a few are bugs, more are an attack. */
+export const MAX_INVALID_FRAMES = 100;
+/** Bytes of a body that wait for the disk before the relay stops reading: two writes of full size. */
+export const UPLOAD_QUEUE = 1024 * 1024;
+/** Least cost of a piece of a body in that queue, in bytes: a client may send them one byte at a time. */
+export const MIN_PIECE_COST = 512;
+/** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
+export const DOWNLOAD_PIECE = 128 * 1024;
+/** Connections that wait to be accepted: as the reference relay (section 11.3). */
+export const LISTEN_BACKLOG = 1024;
+/** Idle time before TCP asks whether the client is still there, in ms. Dead connections end some 10 minutes later. */
+export const TCP_KEEP_ALIVE_MS = 120_000;

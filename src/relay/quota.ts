@@ -1,0 +1,45 @@
+/** A piece of the storage quota, held by an upload or by a stored body. */
+export interface Reservation {
+  /** Gives the bytes back, unless they were kept; only the first call counts. */
+  release(): void;
+  /** Turns the bytes into those of a stored body: `release` does nothing from now on. */
+  keep(): void;
+}
+
+/** How much of the storage is used by stored bodies and by uploads under way. */
+export class StorageQuota {
+  readonly #limit: number;
+  #used: number;
+
+  /** @param limit bytes, or undefined for no limit; @param used bytes of the bodies stored already */
+  constructor(limit: number | undefined, used: number) {
+    this.#limit = limit ?? Infinity;
+    this.#used = used;
+  }
+
+  /** Bytes stored and reserved. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Holds `size` bytes for an upload; undefined if they are not free. */
+  reserve(size: number): Reservation | undefined {
+    if (this.#used + size > this.#limit) return undefined;
+    this.#used += size;
+    let held = true;
+    return {
+      release: (): void => {
+        if (held) this.#used -= size;
+        held = false;
+      },
+      keep: (): void => {
+        held = false;
+      },
+    };
+  }
+
+  /** Gives back the bytes of a stored body that was deleted. */
+  free(size: number): void {
+    this.#used -= size;
+  }
+}

@@ -1,0 +1,140 @@
+import type { ServerHttp2Stream } from 'node:http2';
+
+import { BLOCK_SIZE } from '../protocol/index.js';
+
+/** How reading a part of a body ended: it is whole, the body ended before, the client is gone, or time is up. */
+export type ReadEnd = 'complete' | 'short' | 'lost' | 'timeout';
+
+/** Takes pieces of a body. False asks to stop until `resume` is called. */
+export interface BodySink {
+  accept(piece: Buffer): boolean;
+}
+
+type Stage =
+  | { readonly type: 'idle' }
+  | {
+      readonly type: 'reading';
+      readonly sink: BodySink;
+      readonly settle: (end: ReadEnd) => void;
+      readonly size: number;
+    };
+
+/**
+ * The body of one request, read in stages: its first block, then a chunk, then whatever is left. Between stages the
+ * stream is paused. It is never destroyed here: that would reset the stream, and official clients then drop the whole
+ * connection (protocol reference, section 15.4).
+ */
+export class RequestBody {
+  readonly #stream: ServerHttp2Stream;
+  /** Received, but not wanted by the last stage. */
+  #rest: Buffer[] = [];
+  #stage: Stage = { type: 'idle' };
+  #taken = 0;
+  #ended = false;
+  #lost = false;
+  #timedOut = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream;
+    stream.on('data', (piece: Buffer) => {
+      this.#receive(piece);
+    });
+    stream.once('end', () => {
+      this.#ended = true;
+      this.#settleAtEnd();
+    });
+    const lose = (): void => {
+      if (!this.#ended) this.#lost = true;
+      this.#settleAtEnd();
+    };
+    stream.once('aborted', lose);
+    stream.once('close', lose);
+  }
+
+  /** Whether everything the client sent has been read. */
+  get ended(): boolean {
+    return this.#ended && this.#rest.length === 0;
+  }
+
+  /** The first block, or what there is of it when the body ends early; undefined when the client is gone or slow. */
+  async readBlock(deadlineMs: number): Promise<Uint8Array | undefined> {
+    const pieces: Buffer[] = [];
+    const sink = {
+      accept(piece: Buffer): boolean {
+        pieces.push(piece);
+        return true;
+      },
+    };
+    const end = await this.read(BLOCK_SIZE, sink, deadlineMs);
+    return end === 'complete' || end === 'short' ? joinPieces(pieces) : undefined;
+  }
+
+  /** Hands the next `size` bytes to `sink`; fewer only if the end is not `complete`. */
+  read(size: number, sink: BodySink, deadlineMs: number): Promise<ReadEnd> {
+    return new Promise((resolve) => {
+      const settle = (end: ReadEnd): void => {
+        clearTimeout(this.#timer);
+        this.#stage = { type: 'idle' };
+        this.#stream.pause();
+        resolve(end);
+      };
+      this.#taken = 0;
+      this.#stage = { type: 'reading', sink, settle, size };
+      this.#timer = setTimeout(() => {
+        this.#timedOut = true;
+        settle('timeout');
+      }, deadlineMs);
+      const waiting = this.#rest;
+      this.#rest = [];
+      let flowing = true;
+      for (const piece of waiting) flowing = this.#receive(piece) && flowing;
+      if (this.#stage.type === 'reading') this.#settleAtEnd();
+      if (this.#stage.type === 'reading' && flowing) this.#stream.resume();
+    });
+  }
+
+  /** Goes on reading after a sink asked to stop. */
+  resume(): void {
+    if (this.#stage.type === 'reading') this.#stream.resume();
+  }
+
+  /**
+   * Throws away the rest of the body, so that the response can end without a reset. `complete` is only said of a
+   * body that ended within `limit` bytes.
+   */
+  async drain(limit: number, deadlineMs: number): Promise<'complete' | 'lost'> {
+    if (this.ended) return 'complete';
+    // Who was too slow once is not waited for again.
+    if (this.#timedOut || this.#lost) return 'lost';
+    const end = await this.read(limit + 1, { accept: () => true }, deadlineMs);
+    return end === 'short' ? 'complete' : 'lost';
+  }
+
+  #receive(piece: Buffer): boolean {
+    const stage = this.#stage;
+    if (stage.type === 'idle') {
+      this.#rest.push(piece);
+      this.#stream.pause();
+      return false;
+    }
+    const wanted = piece.subarray(0, stage.size - this.#taken);
+    this.#taken += wanted.length;
+    const more = wanted.length === 0 || stage.sink.accept(wanted);
+    if (wanted.length < piece.length) this.#rest.push(piece.subarray(wanted.length));
+    if (this.#taken === stage.size) stage.settle('complete');
+    else if (!more) this.#stream.pause();
+    return more;
+  }
+
+  #settleAtEnd(): void {
+    if (this.#stage.type !== 'reading') return;
+    if (this.#lost) this.#stage.settle('lost');
+    else if (this.ended) this.#stage.settle('short');
+  }
+}
+
+function joinPieces(pieces: readonly Buffer[]): Uint8Array {
+  const [first] = pieces;
+  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces);
+}

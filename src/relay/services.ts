@@ -1,0 +1,47 @@
+import type { RelayCredentials } from './credentials.js';
+import type { ChunkStorage } from './chunk-storage.js';
+import type { Exclusive } from './exclusive.js';
+import type { RelayLimits } from './limits.js';
+import type { StorageQuota } from './quota.js';
+import type { RecordStore } from './record-store.js';
+import type { UploadSlots } from './upload-slots.js';
+
+/** What the relay lets clients do. */
+export interface RelayPolicy {
+  readonly newFiles: boolean;
+  /** As it travels; undefined when everybody may make new chunks. */
+  readonly createPassword: Uint8Array | undefined;
+  /** Allowed chunk sizes, in bytes. */
+  readonly chunkSizes: readonly number[];
+  /** How long chunks are kept, in seconds. */
+  readonly chunkLifeSeconds: number;
+}
+
+/** What the relay's parts need of each other. */
+export interface RelayServices {
+  readonly credentials: RelayCredentials;
+  readonly store: RecordStore;
+  readonly storage: ChunkStorage;
+  readonly quota: StorageQuota;
+  /** By sender ID: an upload is stored, and a chunk deleted, while nobody does the other. */
+  readonly exclusive: Exclusive;
+  readonly uploads: UploadSlots;
+  readonly policy: RelayPolicy;
+  readonly limits: RelayLimits;
+  /** Current time in ms. */
+  readonly now: () => number;
+  /** Told when the relay itself fails (a full disk, say), never of what clients do. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** One connection, as commands see it. */
+export interface CommandSession {
+  /** The TLS session identifier. */
+  readonly id: Uint8Array;
+  /** Protocol version agreed on. */
+  readonly version: number;
+  /** The relay's X25519 key (PKCS8) of this session; undefined without a handshake. */
+  readonly privateKey: Uint8Array | undefined;
+  /** Stands for the connection where uploads are counted. */
+  readonly connection: object;
+}

@@ -1,0 +1,48 @@
+import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
+import { type Chunk, isXftpError, XftpError } from '../protocol/index.js';
+import type { DownloadedChunk } from './open-stream.js';
+import { withRetries } from './retry.js';
+import { type ProgressMeter, type TransferContext } from './transfer-context.js';
+
+/**
+ * Downloads a chunk and has it verified, from its first replica or, if that one fails, the next.
+ *
+ * @param buffer memory to download into, at least as long as the chunk and its tag; asked for before each try
+ * @param verify checks the chunk; it may keep the memory
+ * @throws XftpError of the last replica
+ */
+export async function downloadChunk<T>(
+  chunk: Chunk,
+  buffer: () => Uint8Array,
+  verify: (downloaded: DownloadedChunk, buffer: Uint8Array) => Promise<T>,
+  context: TransferContext & { readonly progress: ProgressMeter },
+): Promise<T> {
+  const { client, attempts, signal } = context;
+  const options = signal === undefined ? {} : { signal };
+  const progress = context.progress.chunk();
+  let failure: unknown = new XftpError(
+    'INVALID_DESCRIPTION',
+    `Chunk ${String(chunk.number)} has no replica.`,
+  );
+  for (const { server, id, key } of chunk.replicas) {
+    const attempt = async (): Promise<T> => {
+      const memory = buffer();
+      const box = memory.subarray(0, chunk.size + DOWNLOAD_TAG_LENGTH);
+      progress.set(0);
+      const access = { id, privateKey: key };
+      const onReceived = (bytes: number): void => {
+        progress.set(Math.min(bytes, chunk.size));
+      };
+      const { secret, nonce } = await client.downloadChunk(server, access, box, { ...options, onReceived });
+      const { number, digest } = chunk;
+      return verify({ index: number - 1, box, boxSecret: secret, boxNonce: nonce, digest }, memory);
+    };
+    try {
+      return await withRetries(attempts, attempt, options);
+    } catch (error) {
+      if (!isXftpError(error) || error.kind === 'cancelled' || error.kind === 'local') throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}

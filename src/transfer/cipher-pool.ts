@@ -1,0 +1,114 @@
+import { Worker } from 'node:worker_threads';
+
+import { XftpError } from '../protocol/index.js';
+import {
+  type CipherCallName,
+  type CipherParameters,
+  type CipherReply,
+  type CipherResult,
+  transferListOf,
+} from './cipher-calls.js';
+
+interface PendingCall {
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One worker thread, started with its first call. It keeps the process alive only while calls are under way. */
+class CipherThread {
+  readonly #pending = new Map<number, PendingCall>();
+  #worker: Worker | undefined;
+  #lastCall = 0;
+  streams = 0;
+
+  call<N extends CipherCallName>(name: N, parameters: CipherParameters<N>): Promise<CipherResult<N>> {
+    const worker = (this.#worker ??= this.#start());
+    const id = ++this.#lastCall;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      worker.ref();
+      worker.postMessage({ id, name, parameters }, transferListOf(parameters));
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./cipher-thread.js', import.meta.url));
+    worker.on('message', (reply: CipherReply) => {
+      this.#settle(reply);
+    });
+    // A thread that dies takes its streams with it; the next call starts another one.
+    const onEnd = (cause?: Error): void => {
+      this.#worker = undefined;
+      const error = new XftpError('LOCAL_IO', 'The encryption thread ended unexpectedly.', { cause });
+      for (const { reject } of this.#pending.values()) reject(error);
+      this.#pending.clear();
+    };
+    worker.once('error', onEnd);
+    worker.once('exit', () => {
+      onEnd();
+    });
+    return worker;
+  }
+
+  #settle(reply: CipherReply): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (this.#pending.size === 0) this.#worker?.unref();
+    if ('failure' in reply) pending?.reject(new XftpError(reply.failure.code, reply.failure.message));
+    // The thread answers each call with the result of its type.
+    else pending?.resolve(reply.result as never);
+  }
+}
+
+/** One file's encryption or decryption in a worker thread. */
+export class CipherStream {
+  readonly #thread: CipherThread;
+  readonly #stream: number;
+
+  constructor(thread: CipherThread, stream: number) {
+    this.#thread = thread;
+    this.#stream = stream;
+    thread.streams += 1;
+  }
+
+  /** Makes a call for this stream; see {@link CipherCalls}. Throws XftpError. */
+  call<N extends CipherCallName>(
+    name: N,
+    parameters: Omit<CipherParameters<N>, 'stream'>,
+  ): Promise<CipherResult<N>> {
+    // Adding the stream completes the parameters of every call.
+    return this.#thread.call(name, { ...parameters, stream: this.#stream });
+  }
+
+  /** Frees what the stream holds in its thread. Call it once, at the end. */
+  async close(): Promise<void> {
+    this.#thread.streams -= 1;
+    await this.call('close', {});
+  }
+}
+
+/** Worker threads for the heavy byte work. A stream stays in one thread, new streams go to the least busy one. */
+export class CipherPool {
+  readonly #threads: readonly [CipherThread, ...CipherThread[]];
+  #lastStream = 0;
+
+  /** @param threads number of threads, at least 1 */
+  constructor(threads = 1) {
+    this.#threads = [new CipherThread(), ...Array.from({ length: threads - 1 }, () => new CipherThread())];
+  }
+
+  /** A new stream. */
+  stream(): CipherStream {
+    const thread = this.#threads.reduce((least, next) => (next.streams < least.streams ? next : least));
+    return new CipherStream(thread, ++this.#lastStream);
+  }
+
+  /** Ends all threads; calls under way fail. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
+  }
+}

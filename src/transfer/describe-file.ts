@@ -1,0 +1,63 @@
+import type { ReplicaAccess } from '../client/index.js';
+import type { FileDescription, Party, ServerAddress } from '../protocol/index.js';
+import type { SentFile } from './send-file.js';
+
+/** A chunk on its relay. */
+export interface UploadedChunk {
+  /** From 1. */
+  readonly number: number;
+  /** Bytes. */
+  readonly size: number;
+  /** SHA-256: 32 bytes. */
+  readonly digest: Uint8Array;
+  readonly server: ServerAddress;
+  readonly sender: ReplicaAccess;
+  readonly recipients: readonly ReplicaAccess[];
+}
+
+/** An encrypted file whose chunks are all uploaded. */
+export interface UploadedFile {
+  readonly key: Uint8Array;
+  readonly nonce: Uint8Array;
+  /** Sum of the chunks, in bytes. */
+  readonly size: number;
+  /** SHA-512 of all chunks: 64 bytes. */
+  readonly digest: Uint8Array;
+  /** At least one, by number. */
+  readonly chunks: readonly UploadedChunk[];
+}
+
+/** The descriptions of an uploaded file: the sender's, and one for each recipient. */
+export function describeFile(file: UploadedFile): SentFile {
+  const recipients = file.chunks[0]?.recipients ?? [];
+  return {
+    sender: describe(file, 'sender', ({ sender }) => sender),
+    recipients: recipients.map((_, index) => describe(file, 'recipient', (chunk) => chunk.recipients[index])),
+  };
+}
+
+function describe(
+  { key, nonce, size, digest, chunks }: UploadedFile,
+  party: Party,
+  accessTo: (chunk: UploadedChunk) => ReplicaAccess | undefined,
+): FileDescription {
+  return {
+    party,
+    size,
+    digest,
+    key,
+    nonce,
+    chunkSize: chunks[0]?.size ?? 0,
+    chunks: chunks.map((chunk) => {
+      const access = accessTo(chunk);
+      const server = withoutPassword(chunk.server);
+      const replicas = access === undefined ? [] : [{ server, id: access.id, key: access.privateKey }];
+      return { number: chunk.number, size: chunk.size, digest: chunk.digest, replicas };
+    }),
+  };
+}
+
+/** The password lets people upload; it is not for those who download. */
+function withoutPassword({ fingerprint, hosts, port }: ServerAddress): ServerAddress {
+  return { fingerprint, hosts, ...(port === undefined ? {} : { port }) };
+}

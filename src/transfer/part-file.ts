@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import { open, stat, statfs, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+
+import { fitFileName, XftpError } from '../protocol/index.js';
+import { placeExact, placeUnique, safeFileName } from './file-name.js';
+import { localFailure } from './local-failure.js';
+
+/** Where a file goes. */
+export type Destination =
+  /** Into a folder, which must exist, under the name that the sender gave it, made unique. */
+  | { readonly folder: string }
+  /** To exactly this path, which must not exist. */
+  | { readonly path: string };
+
+/** A file on its way to its destination: it grows beside it, in the same folder, under another name. */
+export class PartFile {
+  readonly #destination: Destination;
+  #part: string | undefined;
+
+  constructor(destination: Destination) {
+    this.#destination = destination;
+  }
+
+  /**
+   * Fails early if the destination cannot work.
+   *
+   * @throws XftpError FILE_EXISTS, SOURCE_MISSING or NO_PERMISSION
+   */
+  async checkDestination(): Promise<void> {
+    if ('path' in this.#destination && (await exists(this.#destination.path)))
+      throw new XftpError(
+        'FILE_EXISTS',
+        `${this.#destination.path} exists already: choose another name or folder.`,
+      );
+    const folder = this.#folder();
+    const stats = await stat(folder).catch((error: unknown) => {
+      throw localFailure(error, folder);
+    });
+    if (!stats.isDirectory()) throw new XftpError('INVALID_ARGUMENT', `${folder} is not a folder.`);
+  }
+
+  /**
+   * Chooses the path of the part file for a file of the given name and size, which the caller creates.
+   *
+   * @throws XftpError DISK_FULL when there is no room for `size` bytes
+   */
+  async choosePath(sentName: string, size: number): Promise<string> {
+    const folder = this.#folder();
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize < size)
+      throw new XftpError(
+        'DISK_FULL',
+        `The disk of ${folder} is full: the file needs ${String(size)} bytes and ${String(bavail * bsize)} are free.`,
+      );
+    // The extension comes last, so it survives when a long name is cut.
+    this.#part = join(
+      folder,
+      fitFileName(`.${this.#finalName(sentName)}.${randomBytes(6).toString('hex')}-part`),
+    );
+    return this.#part;
+  }
+
+  /**
+   * Gives the finished part file its final name.
+   *
+   * @returns the absolute path of the file
+   * @throws XftpError FILE_EXISTS
+   */
+  async place(sentName: string): Promise<string> {
+    const part = this.#part;
+    if (part === undefined) throw new XftpError('INVALID_ARGUMENT', 'There is no part file to place.');
+    const folder = this.#folder();
+    let path: string;
+    if ('path' in this.#destination) {
+      path = resolve(this.#destination.path);
+      await placeExact(part, path);
+    } else path = await placeUnique(part, folder, safeFileName(sentName));
+    this.#part = undefined;
+    await syncFolder(folder);
+    return path;
+  }
+
+  /** Removes the part file if it was not placed. */
+  async discard(): Promise<void> {
+    if (this.#part !== undefined) await unlink(this.#part).catch(() => undefined);
+    this.#part = undefined;
+  }
+
+  #finalName(sentName: string): string {
+    return 'path' in this.#destination ? basename(this.#destination.path) : safeFileName(sentName);
+  }
+
+  #folder(): string {
+    return resolve('path' in this.#destination ? dirname(this.#destination.path) : this.#destination.folder);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Makes a new name in a folder durable. Some systems cannot sync folders, and then do without. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder).catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}

@@ -1,0 +1,156 @@
+import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
+import {
+  type Chunk,
+  type FileDescription,
+  type PlaintextPrefix,
+  validateDescription,
+  validateLengths,
+  XftpError,
+} from '../protocol/index.js';
+import { BufferPool } from './buffer-pool.js';
+import { downloadChunk } from './chunk-download.js';
+import type { CipherStream } from './cipher-pool.js';
+import { type Destination, PartFile } from './part-file.js';
+import { TaskGroup } from './task-group.js';
+import { ProgressMeter, type TransferContext } from './transfer-context.js';
+
+/** Chunks in memory at once: enough to keep a relay busy while one is being verified. */
+const CHUNKS_IN_FLIGHT = 7;
+
+/** A file to receive. */
+export interface ReceiveRequest {
+  /** A recipient's description without redirect. */
+  readonly description: FileDescription;
+  readonly destination: Destination;
+}
+
+/** A file that was received. */
+export interface ReceivedFile {
+  /** Absolute path. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/**
+ * Downloads, verifies and decrypts a file. Each byte is written once, to a part file next to the destination, which
+ * gets its final name only when everything is verified and on disk. Never overwrites anything.
+ *
+ * @throws XftpError of the description, of the relays, of the file's verification, or of the disk
+ */
+export async function receiveFile(request: ReceiveRequest, context: TransferContext): Promise<ReceivedFile> {
+  checkReceivable(request.description);
+  const part = new PartFile(request.destination);
+  await part.checkDestination();
+  const group = new TaskGroup(context.signal);
+  const cipher = context.ciphers.stream();
+  try {
+    return await group.run(async () => {
+      const receiver = new FileReceiver(
+        request.description,
+        { ...context, signal: group.signal },
+        cipher,
+        part,
+      );
+      const { header, contentLength } = await receiver.run(group);
+      await cipher.call('openFinish', {});
+      return { path: await part.place(header.name), size: contentLength };
+    });
+  } finally {
+    // The part file is closed before it is removed: some systems cannot remove an open one.
+    await cipher.close();
+    await part.discard();
+  }
+}
+
+/**
+ * Checks that a description can be used to receive a file.
+ *
+ * @throws XftpError INVALID_DESCRIPTION
+ */
+export function checkReceivable(description: FileDescription): void {
+  if (description.party !== 'recipient')
+    throw new XftpError(
+      'INVALID_DESCRIPTION',
+      "This is a sender's file description, which deletes the file: use a recipient's description to receive it.",
+    );
+  validateDescription(description);
+  validateLengths(description);
+}
+
+/** Downloads the chunks of one file. The first one leads, since its header names the file. */
+class FileReceiver {
+  readonly #description: FileDescription;
+  readonly #context: TransferContext & { readonly signal: AbortSignal; readonly progress: ProgressMeter };
+  readonly #cipher: CipherStream;
+  readonly #part: PartFile;
+  readonly #buffers: BufferPool;
+
+  constructor(
+    description: FileDescription,
+    context: TransferContext & { readonly signal: AbortSignal },
+    cipher: CipherStream,
+    part: PartFile,
+  ) {
+    const largest = description.chunks.reduce((size, chunk) => Math.max(size, chunk.size), 0);
+    this.#description = description;
+    this.#context = { ...context, progress: new ProgressMeter(description.size, context.onProgress) };
+    this.#cipher = cipher;
+    this.#part = part;
+    this.#buffers = new BufferPool(CHUNKS_IN_FLIGHT, largest + DOWNLOAD_TAG_LENGTH);
+  }
+
+  /** Returns when all chunks are decrypted and written; the whole is not verified yet. */
+  async run(group: TaskGroup): Promise<PlaintextPrefix> {
+    const { key, nonce, digest, chunks } = this.#description;
+    await this.#cipher.call('openStart', { key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
+    const [first, ...others] = chunks;
+    if (first === undefined)
+      throw new XftpError('INVALID_DESCRIPTION', 'The file description has no chunks.');
+    const memory = await this.#buffers.take(this.#context.signal);
+    const prefix = group.add(() => this.#receiveFirst(first, memory));
+    const received: Promise<void>[] = [];
+    for (const chunk of others) {
+      const buffer = await this.#buffers.take(this.#context.signal);
+      received.push(group.add(() => this.#receiveNext(chunk, buffer, prefix)));
+    }
+    await Promise.all(received);
+    return prefix;
+  }
+
+  async #receiveFirst(chunk: Chunk, memory: Uint8Array): Promise<PlaintextPrefix> {
+    const prefix = await downloadChunk(
+      chunk,
+      this.#lease(memory),
+      (downloaded, buffer) => this.#cipher.call('openFirst', { chunk: downloaded, buffer }),
+      this.#context,
+    );
+    const path = await this.#part.choosePath(prefix.header.name, prefix.contentLength);
+    this.#recycle(await this.#cipher.call('openPart', { path }));
+    return prefix;
+  }
+
+  async #receiveNext(chunk: Chunk, memory: Uint8Array, firstIsThere: Promise<unknown>): Promise<void> {
+    await downloadChunk(
+      chunk,
+      this.#lease(memory),
+      async (downloaded, buffer) => {
+        await firstIsThere;
+        this.#recycle(await this.#cipher.call('openNext', { chunk: downloaded, buffer }));
+      },
+      this.#context,
+    );
+  }
+
+  /** The buffer for each try: what went to the cipher thread with a failed try is gone, so another takes its place. */
+  #lease(memory: Uint8Array): () => Uint8Array {
+    return () => {
+      if (memory.byteLength === 0) memory = this.#buffers.replacement();
+      return memory;
+    };
+  }
+
+  #recycle({ buffers }: { readonly buffers: readonly Uint8Array[] }): void {
+    for (const buffer of buffers) this.#buffers.give(buffer);
+  }
+}

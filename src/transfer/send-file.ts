@@ -1,0 +1,179 @@
+import type { RelayClient, ReplicaAccess } from '../client/index.js';
+import { generateKeyPair, type KeyPair, randomBytes } from '../crypto/index.js';
+import {
+  FILE_KEY_LENGTH,
+  FILE_NONCE_LENGTH,
+  type FileDescription,
+  type ServerAddress,
+} from '../protocol/index.js';
+import { BufferPool } from './buffer-pool.js';
+import { describeFile, type UploadedChunk } from './describe-file.js';
+import { withRetries } from './retry.js';
+import { ServerChoice } from './server-choice.js';
+import { TaskGroup } from './task-group.js';
+import { ProgressMeter, type TransferContext } from './transfer-context.js';
+
+/** Chunks in memory at once: enough for four uploads per relay and what is being encrypted meanwhile. */
+const CHUNKS_IN_FLIGHT = 7;
+/** Recipients per request, as official clients send them. */
+const RECIPIENTS_PER_REQUEST = 200;
+
+/** A file to send. */
+export interface SendRequest {
+  /** Path of the source. It must not change until the end. */
+  readonly source: string;
+  /** File name for the recipients, at most 255 bytes of UTF-8. */
+  readonly name: string;
+  /** Relays to choose from, at least one. */
+  readonly servers: readonly ServerAddress[];
+  /** Number of recipients, at least 1. */
+  readonly recipients: number;
+  /** Largest source that is taken, in bytes. */
+  readonly maxSize: number;
+}
+
+/** A file that was sent. */
+export interface SentFile {
+  /** Lets its holder delete the file. */
+  readonly sender: FileDescription;
+  /** One for each recipient. */
+  readonly recipients: readonly FileDescription[];
+}
+
+/**
+ * Encrypts a file and uploads its chunks, reading the source once and writing nothing to disk.
+ *
+ * @throws XftpError of the source, or of the last relay tried
+ */
+export async function sendFile(request: SendRequest, context: TransferContext): Promise<SentFile> {
+  const key = randomBytes(FILE_KEY_LENGTH);
+  const nonce = randomBytes(FILE_NONCE_LENGTH);
+  const group = new TaskGroup(context.signal);
+  const cipher = context.ciphers.stream();
+  try {
+    return await group.run(async () => {
+      const { source: path, name, maxSize } = request;
+      const { chunkSizes } = await cipher.call('sealStart', { path, name, key, nonce, maxSize });
+      const size = chunkSizes.reduce((sum, chunkSize) => sum + chunkSize, 0);
+      const buffers = new BufferPool(CHUNKS_IN_FLIGHT, Math.max(...chunkSizes));
+      const uploader = new ChunkUploader(request, { ...context, signal: group.signal }, size);
+      const uploads: Promise<UploadedChunk>[] = [];
+      for (const index of chunkSizes.keys()) {
+        const sealed = await cipher.call('sealNext', { buffer: await buffers.take(group.signal) });
+        const chunk = {
+          number: index + 1,
+          bytes: sealed.buffer.subarray(0, sealed.size),
+          digest: sealed.digest,
+        };
+        uploads.push(
+          group.add(() =>
+            uploader.upload(chunk, () => {
+              buffers.give(sealed.buffer);
+            }),
+          ),
+        );
+      }
+      const { digest } = await cipher.call('sealFinish', {});
+      return describeFile({ key, nonce, size, digest, chunks: await Promise.all(uploads) });
+    });
+  } finally {
+    await cipher.close();
+  }
+}
+
+interface SealedChunk {
+  /** From 1. */
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly digest: Uint8Array;
+}
+
+/** Registers and uploads chunks. */
+class ChunkUploader {
+  readonly #client: RelayClient;
+  readonly #context: TransferContext & { readonly signal: AbortSignal };
+  readonly #choice: ServerChoice;
+  readonly #progress: ProgressMeter;
+  readonly #recipients: number;
+
+  constructor(
+    request: SendRequest,
+    context: TransferContext & { readonly signal: AbortSignal },
+    size: number,
+  ) {
+    this.#client = context.client;
+    this.#context = context;
+    this.#choice = new ServerChoice(request.servers, context.onWarning);
+    this.#progress = new ProgressMeter(size, context.onProgress);
+    this.#recipients = request.recipients;
+  }
+
+  /** Calls `onReleased` once, when neither this nor a connection needs the chunk's bytes any more. */
+  async upload(chunk: SealedChunk, onReleased: () => void): Promise<UploadedChunk> {
+    let users = 1;
+    const release = (): void => {
+      users -= 1;
+      if (users === 0) onReleased();
+    };
+    const progress = this.#progress.chunk();
+    const { signal } = this.#context;
+    try {
+      return await this.#choice.withServer(async (server) => {
+        const registered = await this.#register(server, chunk);
+        const put = (): Promise<void> => {
+          users += 1;
+          const body = { bytes: chunk.bytes, onBodyReleased: release };
+          return this.#client.uploadChunk(server, registered.sender, body, { signal, onSent: progress.set });
+        };
+        await withRetries(this.#context.attempts, put, { signal });
+        return { ...registered, number: chunk.number, size: chunk.bytes.length, digest: chunk.digest };
+      });
+    } finally {
+      release();
+    }
+  }
+
+  async #register(
+    server: ServerAddress,
+    { bytes, digest }: SealedChunk,
+  ): Promise<Pick<UploadedChunk, 'server' | 'sender' | 'recipients'>> {
+    const { attempts, signal } = this.#context;
+    const senderKey = generateKeyPair('ed25519');
+    const recipients: ReplicaAccess[] = [];
+    const [first = [], ...others] = keyBatches(this.#recipients);
+    const ids = await withRetries(
+      attempts,
+      () => {
+        const recipientKeys = first.map(({ publicKey }) => publicKey);
+        return this.#client.createChunk(
+          server,
+          { senderKey, size: bytes.length, digest, recipientKeys },
+          { signal },
+        );
+      },
+      { signal },
+    );
+    recipients.push(...pairUp(ids.recipientIds, first));
+    const sender = { id: ids.senderId, privateKey: senderKey.privateKey };
+    for (const keys of others) {
+      const recipientKeys = keys.map(({ publicKey }) => publicKey);
+      const add = (): Promise<readonly Uint8Array[]> =>
+        this.#client.addRecipients(server, sender, recipientKeys, { signal });
+      recipients.push(...pairUp(await withRetries(attempts, add, { signal }), keys));
+    }
+    return { server, sender, recipients };
+  }
+}
+
+function keyBatches(count: number): KeyPair[][] {
+  const batches: KeyPair[][] = [];
+  for (let left = count; left > 0; left -= RECIPIENTS_PER_REQUEST)
+    batches.push(
+      Array.from({ length: Math.min(left, RECIPIENTS_PER_REQUEST) }, () => generateKeyPair('ed25519')),
+    );
+  return batches;
+}
+
+function pairUp(ids: readonly Uint8Array[], keys: readonly KeyPair[]): ReplicaAccess[] {
+  return keys.map(({ privateKey }, index) => ({ id: ids[index] ?? new Uint8Array(), privateKey }));
+}

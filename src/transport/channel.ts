@@ -1,0 +1,296 @@
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+
+import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
+import { StallTimer } from './deadlines.js';
+import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
+
+/** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
+const STREAM_WINDOW = 8 * 1024 * 1024;
+/** Window of the whole connection. What arrives goes straight into buffers of known size, so this costs no memory. */
+const CONNECTION_WINDOW = 64 * 1024 * 1024;
+/** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
+const MAX_SESSION_MEMORY_MB = 256;
+/** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell progress from a stall. */
+const WRITE_SIZE = 64 * 1024;
+
+/** One request of the protocol. */
+export interface Exchange {
+  /** The command block; none for the native hello. */
+  readonly block?: Uint8Array;
+  /** Bytes that follow the block (a chunk). They must not change until `onBodyReleased`. */
+  readonly body?: Uint8Array;
+  /** Called exactly once, when the connection no longer needs `body`. */
+  readonly onBodyReleased?: () => void;
+  /** Where the bytes after the response block go. More bytes than fit are a failure. */
+  readonly into?: Uint8Array;
+}
+
+/** Options of a request. */
+export interface ExchangeOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes of the body sent so far. */
+  readonly onSent?: (bytes: number) => void;
+  /** Bytes received so far into `into`. */
+  readonly onReceived?: (bytes: number) => void;
+}
+
+/** What came back. */
+export interface Reply {
+  /** The response block: 16384 bytes, or fewer if the relay sent fewer. */
+  readonly block: Uint8Array;
+  /** Number of bytes received into `into`. */
+  readonly received: number;
+}
+
+/**
+ * HTTP/2 over one TLS connection to a relay. Several requests may be in flight. A stream is never reset: a request
+ * that is given up is either drained unseen or, when nobody else uses the connection, ended together with it
+ * (official relays drop a whole connection on RST_STREAM: protocol reference, section 2.5).
+ */
+export class Channel {
+  readonly #http2: ClientHttp2Session;
+  readonly #authority: string;
+  readonly #place: string;
+  readonly #stallMs: number;
+  readonly #closed: Promise<void>;
+  #active = 0;
+  #retired = false;
+  #failure: unknown;
+
+  constructor(socket: TLSSocket, options: { authority: string; place: string; stallMs: number }) {
+    this.#authority = options.authority;
+    this.#place = options.place;
+    this.#stallMs = options.stallMs;
+    this.#http2 = connect(`https://${options.authority}`, {
+      createConnection: () => socket,
+      maxSessionMemory: MAX_SESSION_MEMORY_MB,
+      settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
+    });
+    // Requests learn of the end of the session through their own streams.
+    this.#http2.on('error', (error) => {
+      this.#failure = error;
+    });
+    this.#http2.on('goaway', () => {
+      this.retire();
+    });
+    this.#http2.once('connect', () => {
+      this.#http2.setLocalWindowSize(CONNECTION_WINDOW);
+    });
+    this.#closed = new Promise((resolve) => this.#http2.once('close', resolve));
+  }
+
+  /** Requests under way; those that were given up do not count. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Whether new requests may be made. */
+  get usable(): boolean {
+    return !this.#retired && !this.#http2.closed && !this.#http2.destroyed;
+  }
+
+  /** Resolves when the connection has ended. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  /** Takes no more requests, and ends the connection when the last one is done. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#active === 0) this.destroy();
+  }
+
+  /** Ends the connection at once; requests under way fail. */
+  destroy(): void {
+    this.#retired = true;
+    this.#http2.destroy();
+  }
+
+  /**
+   * Sends a request and waits for the whole response.
+   *
+   * @throws XftpError CONNECTION_LOST, STALLED, CANCELLED, or CHUNK_SIZE when the response is too long
+   */
+  exchange(request: Exchange, options: ExchangeOptions = {}): Promise<Reply> {
+    try {
+      throwIfAborted(options.signal);
+      if (!this.usable) throw connectionLost(this.#place, this.#failure);
+      return this.#start(request, options);
+    } catch (error) {
+      request.onBodyReleased?.();
+      return Promise.reject(error instanceof XftpError ? error : connectionLost(this.#place, error));
+    }
+  }
+
+  #start(request: Exchange, options: ExchangeOptions): Promise<Reply> {
+    const stream = this.#http2.request(
+      { ':method': 'POST', ':scheme': 'https', ':authority': this.#authority, ':path': '/' },
+      { endStream: request.block === undefined },
+    );
+    if (request.onBodyReleased !== undefined) stream.once('close', request.onBodyReleased);
+    this.#begin();
+    return new Promise((resolve, reject) => {
+      const receiver = new ReplyReceiver(request.into);
+      const timer = new StallTimer(this.#stallMs, () => {
+        giveUp(stalled(this.#place, this.#stallMs));
+      });
+      const sender = new BodySender(stream, request, (sent) => {
+        timer.touch();
+        options.onSent?.(sent);
+      });
+      let settled = false;
+      const settle = (outcome: () => void): void => {
+        if (settled) return;
+        settled = true;
+        timer.stop();
+        options.signal?.removeEventListener('abort', onAbort);
+        receiver.discard();
+        sender.stop();
+        this.#finish();
+        outcome();
+      };
+      const fail = (error: XftpError): void => {
+        settle(() => {
+          reject(error);
+        });
+      };
+      const giveUp = (error: XftpError): void => {
+        this.#retired = true;
+        fail(error);
+      };
+      const onAbort = (): void => {
+        giveUp(cancelled());
+      };
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      stream.on('data', (data: Buffer) => {
+        timer.touch();
+        if (receiver.receive(data)) options.onReceived?.(receiver.received);
+        else {
+          fail(new XftpError('CHUNK_SIZE', `${this.#place} sent more bytes than the chunk has.`));
+          // Without a bound on what it sends, the relay could keep this connection busy for ever.
+          this.destroy();
+        }
+      });
+      stream.once('end', () => {
+        settle(() => {
+          resolve(receiver.reply());
+        });
+      });
+      stream.on('error', (error) => {
+        fail(connectionLost(this.#place, error));
+      });
+      stream.once('close', () => {
+        fail(connectionLost(this.#place, this.#failure));
+      });
+      sender.start();
+    });
+  }
+
+  /** An idle connection does not keep the process alive. */
+  #begin(): void {
+    this.#active += 1;
+    this.#http2.ref();
+  }
+
+  /** A retired connection ends with its last request, whatever given-up streams still drain on it. */
+  #finish(): void {
+    this.#active -= 1;
+    if (this.#active > 0 || this.#http2.destroyed) return;
+    if (this.#retired) this.destroy();
+    else this.#http2.unref();
+  }
+}
+
+/** Writes block and body with back-pressure, and ends the stream early when it is told to stop. */
+class BodySender {
+  readonly #stream: ClientHttp2Stream;
+  readonly #block: Uint8Array | undefined;
+  readonly #body: Uint8Array;
+  readonly #onSent: (bytes: number) => void;
+  #sent = 0;
+  #stopped = false;
+
+  constructor(stream: ClientHttp2Stream, request: Exchange, onSent: (bytes: number) => void) {
+    this.#stream = stream;
+    this.#block = request.block;
+    this.#body = request.body ?? new Uint8Array();
+    this.#onSent = onSent;
+  }
+
+  start(): void {
+    if (this.#block === undefined) return;
+    if (this.#body.length === 0) this.#end(this.#block);
+    else
+      this.#stream.write(this.#block, () => {
+        this.#writeNext();
+      });
+  }
+
+  /** Ends the request body where it stands. The relay sees a body that is too short, and the session stays whole. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (this.#block !== undefined) this.#end();
+  }
+
+  #writeNext(): void {
+    if (this.#stopped || this.#stream.destroyed) return;
+    if (this.#sent > 0) this.#onSent(this.#sent);
+    const piece = this.#body.subarray(this.#sent, this.#sent + WRITE_SIZE);
+    this.#sent += piece.length;
+    if (this.#sent < this.#body.length)
+      this.#stream.write(piece, () => {
+        this.#writeNext();
+      });
+    else {
+      this.#end(piece, () => {
+        this.#onSent(this.#sent);
+      });
+    }
+  }
+
+  #end(piece?: Uint8Array, onFlushed?: () => void): void {
+    this.#stopped = true;
+    if (this.#stream.destroyed || this.#stream.writableEnded) return;
+    if (piece === undefined) this.#stream.end();
+    else this.#stream.end(piece, onFlushed);
+  }
+}
+
+/** Takes a response apart: its block, then the bytes behind it into a buffer of known size. */
+class ReplyReceiver {
+  readonly #block = new Uint8Array(BLOCK_SIZE);
+  #into: Uint8Array | undefined;
+  #discarding = false;
+  #blockLength = 0;
+  received = 0;
+
+  constructor(into: Uint8Array | undefined) {
+    this.#into = into;
+  }
+
+  /** Stores the bytes; false if there are more than fit. After `discard` they are thrown away. */
+  receive(data: Uint8Array): boolean {
+    if (this.#discarding) return true;
+    const head = data.subarray(0, BLOCK_SIZE - this.#blockLength);
+    this.#block.set(head, this.#blockLength);
+    this.#blockLength += head.length;
+    const rest = data.subarray(head.length);
+    if (rest.length === 0) return true;
+    if (this.#into === undefined || rest.length > this.#into.length - this.received) return false;
+    this.#into.set(rest, this.received);
+    this.received += rest.length;
+    return true;
+  }
+
+  /** The buffers belong to the caller again: nothing more is written into them. */
+  discard(): void {
+    this.#discarding = true;
+    this.#into = undefined;
+  }
+
+  reply(): Reply {
+    return { block: this.#block.subarray(0, this.#blockLength), received: this.received };
+  }
+}

@@ -1,0 +1,71 @@
+import { formatServerAddress, type ServerAddress } from '../protocol/index.js';
+import { cancelled, throwIfAborted } from './network-failure.js';
+import { ServerSessions } from './server-sessions.js';
+import type { Session } from './session.js';
+
+/**
+ * How a session is used: an `upload` has it to itself as far as uploads go (official relays stand still with several
+ * on one connection: protocol reference, section 2.5); everything else shares.
+ */
+export type SessionUse = 'upload' | 'shared';
+
+/** What a pool needs. */
+export interface SessionPoolOptions {
+  /** Opens a session; each call makes a new one. */
+  readonly open: (server: ServerAddress, signal: AbortSignal) => Promise<Session>;
+  /** Most sessions with one relay. */
+  readonly sessionsPerServer: number;
+  /** A session without requests for so long is closed, in milliseconds. */
+  readonly idleMs: number;
+}
+
+/** Enough to fill a fast link with uploads (protocol reference, section 2.5), few enough to be polite. */
+export const DEFAULT_SESSIONS_PER_SERVER = 4;
+/** Long enough to bridge the pauses within a transfer, short enough not to hold relays' sockets for nothing. */
+export const DEFAULT_IDLE_MS = 60_000;
+
+/** Sessions shared by everyone in the process who talks to the same relays. */
+export class SessionPool {
+  readonly #options: SessionPoolOptions;
+  readonly #servers = new Map<string, ServerSessions>();
+  #closed = false;
+
+  constructor(options: SessionPoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs `work` on a session with `server`: one that is open, one whose dial is under way, or a new one.
+   * A session on which an upload failed is dropped afterwards.
+   *
+   * @throws XftpError of the dial or of `work`; CANCELLED when `signal` aborts while waiting
+   */
+  async use<T>(
+    server: ServerAddress,
+    use: SessionUse,
+    work: (session: Session) => Promise<T>,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<T> {
+    throwIfAborted(signal);
+    if (this.#closed) throw cancelled();
+    const sessions = this.#sessionsOf(server);
+    return use === 'upload' ? sessions.upload(work, signal) : sessions.share(work, signal);
+  }
+
+  /** Closes all sessions at once; requests under way fail, and dials under way are stopped. */
+  close(): void {
+    this.#closed = true;
+    for (const sessions of this.#servers.values()) sessions.close();
+    this.#servers.clear();
+  }
+
+  #sessionsOf(server: ServerAddress): ServerSessions {
+    const key = formatServerAddress(server);
+    let sessions = this.#servers.get(key);
+    if (sessions === undefined) {
+      sessions = new ServerSessions(server, this.#options);
+      this.#servers.set(key, sessions);
+    }
+    return sessions;
+  }
+}

@@ -1,0 +1,187 @@
+import {
+  ALPN_XFTP,
+  BLOCK_SIZE,
+  decodeBareError,
+  decodeServerHello,
+  encodeClientHandshake,
+  formatWireError,
+  negotiateVersion,
+  type ServerAddress,
+  serverPort,
+  SUPPORTED_VERSIONS,
+  VERSION_INITIAL,
+  XftpError,
+} from '../protocol/index.js';
+import { Channel, type Exchange, type ExchangeOptions, type Reply } from './channel.js';
+import type { Deadlines } from './deadlines.js';
+import { throwIfAborted } from './network-failure.js';
+import { checkHelloIdentity, checkTlsIdentity } from './relay-identity.js';
+import { type Endpoint, formatEndpoint, openTlsConnection } from './tls-connection.js';
+
+/** What a handshake settles. */
+interface Handshake {
+  readonly version: number;
+  /** The relay's X25519 session key (SPKI); none in version 1 without ALPN. */
+  readonly relayKey?: Uint8Array;
+}
+
+/** One TLS and HTTP/2 connection to a relay after its handshake. */
+export class Session {
+  readonly server: ServerAddress;
+  /** `host:port` of the relay, for messages. */
+  readonly place: string;
+  /** TLS session identifier, part of every transmission. */
+  readonly sessionId: Uint8Array;
+  /** Negotiated protocol version. */
+  readonly version: number;
+  /** The relay's X25519 session key (SPKI); none in version 1 without ALPN. */
+  readonly relayKey: Uint8Array | undefined;
+  readonly #channel: Channel;
+
+  constructor(
+    channel: Channel,
+    facts: Handshake & {
+      readonly server: ServerAddress;
+      readonly place: string;
+      readonly sessionId: Uint8Array;
+    },
+  ) {
+    this.#channel = channel;
+    this.server = facts.server;
+    this.place = facts.place;
+    this.sessionId = facts.sessionId;
+    this.version = facts.version;
+    this.relayKey = facts.relayKey;
+  }
+
+  /** Requests under way. */
+  get active(): number {
+    return this.#channel.active;
+  }
+
+  /** Whether new requests may be made. */
+  get usable(): boolean {
+    return this.#channel.usable;
+  }
+
+  /** Resolves when the connection has ended. */
+  get closed(): Promise<void> {
+    return this.#channel.closed;
+  }
+
+  /** Sends a request and waits for the whole response; see {@link Channel.exchange}. */
+  exchange(request: Exchange, options?: ExchangeOptions): Promise<Reply> {
+    return this.#channel.exchange(request, options);
+  }
+
+  /** Takes no more requests, and ends the connection when the last one is done. */
+  retire(): void {
+    this.#channel.retire();
+  }
+
+  /** Ends the connection at once; requests under way fail. */
+  close(): void {
+    this.#channel.destroy();
+  }
+}
+
+/**
+ * Connects to a relay, checks who it is and shakes hands. Without a proxy, public hosts are tried before onion hosts,
+ * each in turn until one connects.
+ *
+ * @throws XftpError of the last host tried; IDENTITY_MISMATCH at once, since another host would not mend it
+ */
+export async function openSession(
+  server: ServerAddress,
+  options: { readonly deadlines: Deadlines; readonly signal?: AbortSignal },
+): Promise<Session> {
+  let failure: unknown;
+  for (const endpoint of endpointsOf(server)) {
+    throwIfAborted(options.signal);
+    try {
+      return await openSessionAt(server, endpoint, options);
+    } catch (error) {
+      if (!(error instanceof XftpError && error.temporary)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Public hosts as configured; onion hosts only if there is nothing else. */
+function endpointsOf(server: ServerAddress): Endpoint[] {
+  const publicHosts = server.hosts.filter((host) => host.kind !== 'onion');
+  const hosts = publicHosts.length > 0 ? publicHosts : server.hosts;
+  return hosts.map((host) => ({ host: host.text, port: serverPort(server) }));
+}
+
+async function openSessionAt(
+  server: ServerAddress,
+  endpoint: Endpoint,
+  { deadlines, signal }: { readonly deadlines: Deadlines; readonly signal?: AbortSignal },
+): Promise<Session> {
+  const place = formatEndpoint(endpoint);
+  const abort = signal === undefined ? {} : { signal };
+  const socket = await openTlsConnection(endpoint, { connectMs: deadlines.connectMs, ...abort });
+  let channel: Channel | undefined;
+  try {
+    const identity = checkTlsIdentity(socket, server, place);
+    const sessionId = socket.getFinished();
+    if (sessionId === undefined)
+      throw new XftpError('TLS_FAILED', `The TLS connection to ${place} has no session identifier.`);
+    const withHandshake = socket.alpnProtocol === ALPN_XFTP;
+    channel = new Channel(socket, { authority: authorityOf(endpoint), place, stallMs: deadlines.stallMs });
+    const handshake = withHandshake
+      ? await shakeHands(channel, { server, identity, sessionId, place }, abort)
+      : { version: VERSION_INITIAL };
+    return new Session(channel, { server, place, sessionId, ...handshake });
+  } catch (error) {
+    channel?.destroy();
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Host name without port, as the official client sends it. */
+function authorityOf({ host }: Endpoint): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Hello and handshake (protocol reference, section 3). */
+async function shakeHands(
+  channel: Channel,
+  connection: Parameters<typeof checkHelloIdentity>[1] & { readonly server: ServerAddress },
+  options: ExchangeOptions,
+): Promise<Handshake> {
+  const { server, place } = connection;
+  const { block } = await channel.exchange({}, options);
+  throwBareError(block, place);
+  const hello = readHello(block, place);
+  const version = negotiateVersion(SUPPORTED_VERSIONS, hello.versions);
+  const relayKey = checkHelloIdentity(hello, connection);
+  const answer = await channel.exchange(
+    { block: encodeClientHandshake({ version, keyHash: server.fingerprint }) },
+    options,
+  );
+  if (answer.block.length > 0) {
+    throwBareError(answer.block, place);
+    throw new XftpError('RELAY_PROTOCOL', `${place} answered the handshake with something unknown.`);
+  }
+  return { version, relayKey };
+}
+
+function readHello(block: Uint8Array, place: string): ReturnType<typeof decodeServerHello> {
+  try {
+    return decodeServerHello(block);
+  } catch (cause) {
+    throw new XftpError('RELAY_PROTOCOL', `${place} does not greet as an XFTP relay does.`, { cause });
+  }
+}
+
+function throwBareError(block: Uint8Array, place: string): void {
+  if (block.length !== BLOCK_SIZE) return;
+  const error = decodeBareError(block);
+  if (error === undefined) return;
+  const wire = formatWireError(error);
+  throw new XftpError('RELAY_TEMPORARY', `${place} refused the handshake with ${wire}.`, { wire });
+}

@@ -1,0 +1,57 @@
+import { cancelled } from './network-failure.js';
+
+/** One attempt to connect that several callers wait for. It is stopped only when all who joined have given up. */
+export class SharedDial<T> {
+  /** The attempt's own outcome. Its failure is handled here, so it may be ignored. */
+  readonly outcome: Promise<T>;
+  readonly #abort = new AbortController();
+  #settled = false;
+  #waiting = 0;
+
+  constructor(dial: (signal: AbortSignal) => Promise<T>) {
+    this.outcome = dial(this.#abort.signal).finally(() => {
+      this.#settled = true;
+    });
+    this.outcome.catch(() => undefined);
+  }
+
+  /**
+   * Waits for the attempt.
+   *
+   * @throws what the attempt threw, or XftpError CANCELLED when `signal` aborts first
+   */
+  async join(signal?: AbortSignal): Promise<T> {
+    if (this.#settled) return this.outcome;
+    this.#waiting += 1;
+    try {
+      return await rejectOnAbort(this.outcome, signal);
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.stop();
+    }
+  }
+
+  /** Whether the attempt was stopped before its end. */
+  get stopped(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Stops the attempt if it is still under way. */
+  stop(): void {
+    if (!this.#settled) this.#abort.abort();
+  }
+}
+
+function rejectOnAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(cancelled());
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
+}

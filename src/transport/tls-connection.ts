@@ -1,0 +1,100 @@
+import { connect as connectTcp, isIPv6, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+
+import { ALPN_XFTP } from '../protocol/index.js';
+import { cancelled, connectFailure, stalled, throwIfAborted } from './network-failure.js';
+
+/** One host and port of a relay. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The reference client's TLS parameters (protocol reference, section 1.1). */
+const TLS_PARAMETERS = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305',
+  sigalgs: 'ed448:ed25519',
+  ecdhCurve: 'X448:X25519',
+} as const;
+
+/** Idle time before TCP keep-alive probes begin, in milliseconds (section 1.6). */
+const KEEP_ALIVE_IDLE_MS = 30_000;
+
+/** `host:port` for messages. */
+export function formatEndpoint({ host, port }: Endpoint): string {
+  return `${isIPv6(host) ? `[${host}]` : host}:${String(port)}`;
+}
+
+/**
+ * Opens a TLS connection to a relay, without SNI and without resumption. The relay's identity is *not* checked
+ * here: certificates are self-signed and the caller knows the fingerprint.
+ *
+ * @throws XftpError CONNECT_FAILED, TLS_FAILED, STALLED (after `connectMs` milliseconds) or CANCELLED
+ */
+export async function openTlsConnection(
+  endpoint: Endpoint,
+  options: { readonly connectMs: number; readonly signal?: AbortSignal },
+): Promise<TLSSocket> {
+  throwIfAborted(options.signal);
+  const tcp = connectTcp({
+    ...endpoint,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
+  });
+  return startTls(tcp, endpoint, options);
+}
+
+function startTls(
+  tcp: Socket,
+  endpoint: Endpoint,
+  { connectMs, signal }: { readonly connectMs: number; readonly signal?: AbortSignal },
+): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const place = formatEndpoint(endpoint);
+    const tls = connectTls({
+      ...TLS_PARAMETERS,
+      socket: tcp,
+      servername: '',
+      ALPNProtocols: [ALPN_XFTP],
+      rejectUnauthorized: false,
+    });
+    const settle = (error?: Error): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      tls.off('secureConnect', onSecure).off('close', onClose);
+      tcp.off('error', onError);
+      if (error === undefined) {
+        tls.off('error', onError);
+        resolve(tls);
+      } else {
+        // Late errors of a socket that is given up tell nothing new.
+        tls.off('error', onError).on('error', () => undefined);
+        tcp.on('error', () => undefined);
+        tls.destroy();
+        tcp.destroy();
+        reject(error);
+      }
+    };
+    const onSecure = (): void => {
+      settle();
+    };
+    const onError = (error: Error): void => {
+      settle(connectFailure(place, error));
+    };
+    const onClose = (): void => {
+      settle(connectFailure(place, undefined));
+    };
+    const onAbort = (): void => {
+      settle(cancelled());
+    };
+    const timer = setTimeout(() => {
+      settle(stalled(place, connectMs));
+    }, connectMs);
+    tls.once('secureConnect', onSecure).on('error', onError).once('close', onClose);
+    tcp.on('error', onError);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

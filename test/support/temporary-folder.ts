@@ -1,0 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { onTestFinished } from 'vitest';
+
+/** Temporary folders of the tests begin with this, so that left-over ones are found. */
+export const TEMPORARY_PREFIX = 'xftp-agent-test-';
+
+/** A new temporary folder, removed when the running test ends. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}

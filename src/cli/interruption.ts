@@ -1,8 +1,11 @@
+import { setMaxListeners } from 'node:events';
 import { constants } from 'node:os';
 
 /** Runs work that SIGINT and SIGTERM stop gracefully; a second signal ends the process at once. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
+  // Every command under way listens: many listeners are no leak here.
+  setMaxListeners(0, abort.signal);
   const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
     const exitCode = 128 + constants.signals[name];
     if (abort.signal.aborted) process.exit(exitCode);

@@ -117,12 +117,7 @@ export function serverPort(address: ServerAddress): number {
  */
 export function sameServer(a: ServerAddress, b: ServerAddress): boolean {
   return (
-    a.port === b.port &&
-    a.hosts.length === b.hosts.length &&
-    a.hosts.every(
-      (host, index) => host.kind === b.hosts[index]?.kind && host.text === b.hosts[index]?.text,
-    ) &&
-    bytesEqual(a.fingerprint, b.fingerprint)
+    a.port === b.port && compareHostLists(a.hosts, b.hosts) === 0 && bytesEqual(a.fingerprint, b.fingerprint)
   );
 }
 

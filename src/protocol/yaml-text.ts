@@ -21,9 +21,7 @@ const MAX_ALIASES = 100;
 export function readYaml(text: string, limits: YamlLimits): unknown {
   if (text.length > limits.maxLength) throw unreadable('it is too long');
   try {
-    let tokens = 0;
-    for (const _ of new Lexer().lex(text)) if (++tokens > limits.maxTokens) break;
-    if (tokens > limits.maxTokens) throw unreadable('it has too many parts');
+    if (hasMoreTokens(text, limits.maxTokens)) throw unreadable('it has too many parts');
     // Looking for repeated keys takes the parser quadratic time.
     const document = parseDocument(text, {
       schema: 'failsafe',
@@ -38,6 +36,12 @@ export function readYaml(text: string, limits: YamlLimits): unknown {
     if (cause instanceof XftpError) throw cause;
     throw unreadable('it is not valid', cause);
   }
+}
+
+function hasMoreTokens(text: string, limit: number): boolean {
+  const tokens = new Lexer().lex(text);
+  for (let count = 0; count <= limit; count++) if (tokens.next().done === true) return false;
+  return true;
 }
 
 function lineOf(text: string, offset: number): number {

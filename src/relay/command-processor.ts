@@ -162,6 +162,8 @@ function isAuthorized(
   }
 }
 
-function commandError(reason: 'UNKNOWN' | 'SYNTAX' | 'NO_AUTH' | 'HAS_AUTH' | 'PROHIBITED' | 'NO_ENTITY'): Reply {
+function commandError(
+  reason: 'UNKNOWN' | 'SYNTAX' | 'NO_AUTH' | 'HAS_AUTH' | 'PROHIBITED' | 'NO_ENTITY',
+): Reply {
   return { response: { type: 'ERR', error: { type: 'CMD', reason } } };
 }

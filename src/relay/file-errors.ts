@@ -7,7 +7,7 @@ import { type FailureCode, XftpError } from '../protocol/index.js';
  */
 export function describeFileError(error: unknown, what: string): XftpError {
   if (error instanceof XftpError) return error;
-  const { code, reason } = explain(errorCode(error));
+  const { code, reason } = explain(errorCode(error), error);
   return new XftpError(code, `${what}: ${reason}.`, { cause: error });
 }
 
@@ -16,7 +16,7 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-function explain(code: string | undefined): { code: FailureCode; reason: string } {
+function explain(code: string | undefined, error: unknown): { code: FailureCode; reason: string } {
   switch (code) {
     case 'EACCES':
     case 'EPERM':
@@ -40,6 +40,11 @@ function explain(code: string | undefined): { code: FailureCode; reason: string 
     case 'EADDRNOTAVAIL':
       return { code: 'LOCAL_IO', reason: 'this machine does not have that address' };
     default:
-      return { code: 'LOCAL_IO', reason: code ?? 'an unknown error' };
+      return { code: 'LOCAL_IO', reason: code ?? unexpected(error) };
   }
+}
+
+/** An error that is a fault of this program: its own words help whoever mends it. */
+function unexpected(error: unknown): string {
+  return error instanceof Error ? `unexpected error (${error.name}: ${error.message})` : 'unknown error';
 }

@@ -2,7 +2,6 @@ import {
   type ClientHandshake,
   decodeClientHandshake,
   decodeWebHello,
-  encodeServerHello,
   includesVersion,
   SUPPORTED_VERSIONS,
   VERSION_INITIAL,
@@ -16,6 +15,7 @@ import {
   signSessionKey,
 } from '../crypto/index.js';
 import type { RelayCredentials } from './credentials.js';
+import { encodeHello } from './server-hello.js';
 
 /**
  * Where the handshake of a connection stands (protocol reference, section 3.5).
@@ -84,7 +84,7 @@ export function acceptHello(
   if (challenge === 'wrong') return undefined;
   const key = (state.stage === 'initial' ? undefined : state.key) ?? generateKeyPair('x25519');
   const { identityCertificate, online } = context.credentials;
-  const reply = encodeServerHello({
+  const reply = encodeHello({
     versions: SUPPORTED_VERSIONS,
     sessionId: context.sessionId,
     certificates: [online.certificate, identityCertificate],

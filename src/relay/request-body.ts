@@ -57,6 +57,11 @@ export class RequestBody {
     return this.#ended && this.#rest.length === 0;
   }
 
+  /** Whether the client ended the stream before its body was whole. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
   /** The first block, or what there is of it when the body ends early; undefined when the client is gone or slow. */
   async readBlock(deadlineMs: number): Promise<Uint8Array | undefined> {
     const pieces: Buffer[] = [];
@@ -100,15 +105,16 @@ export class RequestBody {
   }
 
   /**
-   * Throws away the rest of the body, so that the response can end without a reset. `complete` is only said of a
-   * body that ended within `limit` bytes.
+   * Throws away the rest of the body, so that the response can end without a reset. `stuck`: it goes on behind
+   * `limit` bytes, or comes too slowly; who was too slow once is not waited for again.
    */
-  async drain(limit: number, deadlineMs: number): Promise<'complete' | 'lost'> {
+  async drain(limit: number, deadlineMs: number): Promise<'complete' | 'lost' | 'stuck'> {
     if (this.ended) return 'complete';
-    // Who was too slow once is not waited for again.
-    if (this.#timedOut || this.#lost) return 'lost';
+    if (this.#lost) return 'lost';
+    if (this.#timedOut) return 'stuck';
     const end = await this.read(limit + 1, { accept: () => true }, deadlineMs);
-    return end === 'short' ? 'complete' : 'lost';
+    if (end === 'short') return 'complete';
+    return end === 'lost' ? 'lost' : 'stuck';
   }
 
   #receive(piece: Buffer): boolean {

@@ -11,8 +11,11 @@ import type { RequestBody } from './request-body.js';
  */
 const MAX_DRAINED = MAX_CHUNK_SIZE + 64 * 1024;
 
-/** How sending went: `broken` means that the connection is of no more use and has to be closed. */
-export type SendResult = 'sent' | 'broken';
+/**
+ * How sending went. `gone`: the client ended this stream, or everything, before it had the whole. `stuck`: it takes
+ * or sends too slowly, or sends too much; the connection has to be closed.
+ */
+export type SendResult = 'sent' | 'gone' | 'stuck';
 
 /**
  * Answers a request with a block (or nothing), after the rest of its body is out of the way: a response that ends
@@ -25,17 +28,10 @@ export async function sendBlock(
   block: Uint8Array | undefined,
   limits: RelayLimits,
 ): Promise<SendResult> {
-  if (stream.destroyed) return 'sent';
+  if (stream.destroyed) return 'gone';
   stream.respond({ ':status': 200 });
-  const sent = block === undefined || body.ended ? undefined : write(stream, block, limits);
-  if ((await body.drain(MAX_DRAINED, limits.uploadMs)) === 'lost') {
-    await sent;
-    return 'broken';
-  }
-  if (stream.destroyed) return 'sent';
-  if (sent === undefined && block !== undefined) return await end(stream, block, limits);
-  if ((await (sent ?? 'sent')) === 'broken') return 'broken';
-  return await end(stream, undefined, limits);
+  if (block === undefined || body.ended) return await drainAndEnd(stream, body, block, limits);
+  return await drainAndEnd(stream, body, undefined, limits, write(stream, block, limits));
 }
 
 /**
@@ -50,44 +46,61 @@ export async function sendDownload(
   limits: RelayLimits,
 ): Promise<SendResult> {
   try {
-    if (stream.destroyed) return 'sent';
+    if (stream.destroyed) return 'gone';
     stream.respond({ ':status': 200 });
     const drained = body.drain(MAX_DRAINED, limits.uploadMs);
-    if ((await write(stream, block, limits)) === 'broken') return 'broken';
-    const tag = await sendBody(stream, download, limits);
-    if (tag === 'broken' || (await drained) === 'lost') return 'broken';
-    return await end(stream, tag === 'short' ? undefined : tag, limits);
+    const begun = await write(stream, block, limits);
+    if (begun !== 'sent') return begun;
+    const { result, tag } = await sendBody(stream, download, limits);
+    if (result !== 'sent') return result;
+    const rest = await drained;
+    if (rest === 'complete') return await end(stream, tag, limits);
+    return rest === 'lost' ? 'gone' : 'stuck';
   } finally {
     await download.file.close();
   }
 }
 
-/** Sends the chunk: while one piece is on its way the next is read and encrypted. Gives the tag. */
+async function drainAndEnd(
+  stream: ServerHttp2Stream,
+  body: RequestBody,
+  block: Uint8Array | undefined,
+  limits: RelayLimits,
+  before: Promise<SendResult> = Promise.resolve('sent'),
+): Promise<SendResult> {
+  const drained = await body.drain(MAX_DRAINED, limits.uploadMs);
+  const sent = await before;
+  if (drained === 'stuck') return 'stuck';
+  if (sent !== 'sent') return sent;
+  return drained === 'lost' ? 'gone' : await end(stream, block, limits);
+}
+
+/** Sends the chunk: while one piece is on its way the next is read and encrypted. No tag: the file ended early. */
 async function sendBody(
   stream: ServerHttp2Stream,
   { file, size, box }: Download,
   limits: RelayLimits,
-): Promise<Uint8Array | 'short' | 'broken'> {
+): Promise<{ readonly result: SendResult; readonly tag?: Uint8Array }> {
   const tag = box.tag();
-  let spare = Buffer.allocUnsafeSlow(Math.min(DOWNLOAD_PIECE, size));
+  let spare: Buffer = Buffer.allocUnsafeSlow(Math.min(DOWNLOAD_PIECE, size));
   let inFlight: Buffer | undefined;
   let sending: Promise<SendResult> = Promise.resolve('sent');
-  for (let offset = 0; offset < size; ) {
+  for (let offset = 0; offset < size;) {
     const piece = spare.subarray(0, Math.min(spare.length, size - offset));
-    if (!(await readFully(file, piece, offset))) {
-      await sending;
-      return 'short';
-    }
+    const filled = await readFully(file, piece, offset);
+    if (!filled) return { result: await sending };
     box.xor(piece, offset);
     tag.update(piece);
-    if ((await sending) === 'broken') return 'broken';
+    const result = await sending;
+    if (result !== 'sent') return { result };
     sending = write(stream, piece, limits);
     offset += piece.length;
+    // The buffer of the piece before is free now: that piece has been sent.
     const free: Buffer | undefined = inFlight;
     inFlight = spare;
     spare = free ?? (offset < size ? Buffer.allocUnsafeSlow(inFlight.length) : inFlight);
   }
-  return (await sending) === 'broken' ? 'broken' : tag.finish();
+  return { result: await sending, tag: tag.finish() };
 }
 
 async function readFully(file: Download['file'], into: Buffer, position: number): Promise<boolean> {
@@ -102,14 +115,22 @@ async function readFully(file: Download['file'], into: Buffer, position: number)
 
 /** Resolves when HTTP/2 has taken the bytes, which must not change until then. */
 function write(stream: ServerHttp2Stream, bytes: Uint8Array, limits: RelayLimits): Promise<SendResult> {
-  return settled(stream, limits, (done) => stream.write(bytes, done));
+  return settled(stream, limits, (done) => {
+    stream.write(bytes, done);
+  });
 }
 
-function end(stream: ServerHttp2Stream, bytes: Uint8Array | undefined, limits: RelayLimits): Promise<SendResult> {
-  return settled(stream, limits, (done) => (bytes === undefined ? stream.end(done) : stream.end(bytes, done)));
+function end(
+  stream: ServerHttp2Stream,
+  bytes: Uint8Array | undefined,
+  limits: RelayLimits,
+): Promise<SendResult> {
+  return settled(stream, limits, (done) => {
+    if (bytes === undefined) stream.end(done);
+    else stream.end(bytes, done);
+  });
 }
 
-/** A client that takes nothing for long, or is gone, breaks the connection. */
 function settled(
   stream: ServerHttp2Stream,
   limits: RelayLimits,
@@ -122,16 +143,16 @@ function settled(
       resolve(result);
     };
     const onClose = (): void => {
-      settle('broken');
+      settle('gone');
     };
     const timer = setTimeout(() => {
-      settle('broken');
+      settle('stuck');
     }, limits.downloadStallMs);
     stream.once('close', onClose);
-    if (stream.destroyed) settle('broken');
+    if (stream.destroyed) settle('gone');
     else
       act((error) => {
-        settle(error === undefined || error === null ? 'sent' : 'broken');
+        settle(error === undefined || error === null ? 'sent' : 'gone');
       });
   });
 }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Tasks that belong together: the first one that fails stops all others. */
 export class TaskGroup {
   readonly #abort = new AbortController();
@@ -9,6 +11,8 @@ export class TaskGroup {
 
   constructor(signal?: AbortSignal) {
     this.signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
+    // Every chunk under way listens: many listeners are no leak here.
+    setMaxListeners(0, this.signal);
   }
 
   /** Starts a task. Its failure is reported by `run`, so the returned promise may be ignored. */

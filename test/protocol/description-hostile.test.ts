@@ -27,7 +27,10 @@ describe('a hostile description', () => {
   });
 
   it('gives a failure when it is made of the signs of YAML', () => {
-    const noise = fc.string({ unit: fc.constantFrom(...'[]{}:,-&*!|>\'"%@`? \n\tab#0~='), maxLength: 200 });
+    const noise = fc.string({
+      unit: fc.constantFrom(...Array.from('[]{}:,-&*!|>\'"%@`? \n\tab#0~=')),
+      maxLength: 200,
+    });
     fc.assert(
       fc.property(fc.oneof(noise, fc.string({ unit: 'binary' })), (text) => {
         expect(parseOrFailure(() => parseDescription(text))).toMatchObject({ code: 'INVALID_DESCRIPTION' });
@@ -65,7 +68,7 @@ describe('a hostile description', () => {
 
   it('is refused when its aliases multiply', () => {
     const level = (name: string, of: string): string => `${name}: &${name} [${`*${of},`.repeat(9)}]\n`;
-    const names = [...'abcdefghijkl'];
+    const names = Array.from('abcdefghijkl');
     const laughs = names.slice(1).map((name, index) => level(name, names[index] ?? 'a'));
     expect(() => parseDescription(`a: &a [x]\n${laughs.join('')}${minimal}`)).toThrow(/YAML/);
   });

@@ -94,7 +94,9 @@ async function commitBody(
 ): Promise<Reply> {
   const path = await services.storage.commit(incomingPath, senderId);
   try {
-    return (await services.store.change({ type: 'FPUT', senderId, path })) === 'done' ? OK : errorReply('AUTH');
+    return (await services.store.change({ type: 'FPUT', senderId, path })) === 'done'
+      ? OK
+      : errorReply('AUTH');
   } catch (error) {
     services.failed(error);
     return errorReply('INTERNAL');

@@ -1,0 +1,76 @@
+// Benchmarks: whole transfers and the bare primitives in one run, as a table and as JSON.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { measurePrimitives, unavoidable } from './primitives.js';
+import { measureTransfer, startRelayProcess } from './transfers.js';
+
+const MIB = 1024 ** 2;
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    folder: { type: 'string', default: tmpdir() },
+  },
+});
+
+const sizes = options.quick ? [MIB, 64 * MIB] : [MIB, 64 * MIB, 1024 * MIB];
+const folder = mkdtempSync(join(options.folder, 'xftp-bench-'));
+try {
+  const primitives = await measurePrimitives();
+  const floor = unavoidable(primitives);
+  printPrimitives(primitives, floor);
+  const relay = await startRelayProcess(folder);
+  const transfers = [];
+  try {
+    for (const size of sizes) transfers.push(await measureTransfer(relay, size, folder));
+  } finally {
+    await relay.stop();
+  }
+  printTransfers(transfers, floor);
+  const report = { node: process.version, processor: cpus()[0]?.model, primitives, floor, transfers };
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  else console.log(`\n${JSON.stringify(report)}`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function printPrimitives(primitives, floor) {
+  console.log('Bare primitives, CPU seconds per GiB:');
+  console.table(
+    Object.fromEntries(
+      Object.entries({ ...primitives, 'sum for sending': floor.send, 'sum for receiving': floor.receive }).map(
+        ([name, value]) => [name, { 's/GiB': round(value) }],
+      ),
+    ),
+  );
+}
+
+function printTransfers(transfers, floor) {
+  console.log('Transfers over loopback:');
+  console.table(
+    transfers.flatMap(({ size, send, receive }) => [
+      row(size, 'send', send, floor.send),
+      row(size, 'receive', receive, floor.receive),
+    ]),
+  );
+}
+
+function row(size, direction, figures, floor) {
+  return {
+    size: `${size / MIB} MiB`,
+    direction,
+    'MB/s': round(figures.megabytesPerSecond),
+    'client s/GiB': round(figures.clientCpuPerGib),
+    'relay s/GiB': round(figures.relayCpuPerGib),
+    ratio: round(figures.clientCpuPerGib / floor),
+    'memory MiB': Math.round(figures.peakMemoryBytes / MIB),
+    'written/size': figures.diskBytes === undefined ? 'unknown' : round(figures.diskBytes / size),
+  };
+}
+
+function round(value) {
+  return Math.round(value * 100) / 100;
+}

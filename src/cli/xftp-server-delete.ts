@@ -1,0 +1,33 @@
+import { createInterface } from 'node:readline/promises';
+
+import { deleteRelay, type RelayFolders, requireRelay } from '../relay/index.js';
+
+/** `delete`: asks, and goes on only after exactly `Y` (protocol reference, section 11.1). */
+export async function deleteServer(folders: RelayFolders): Promise<void> {
+  await requireRelay(folders);
+  process.stdout.write(
+    `WARNING: deleting the server makes all its files inaccessible: the server identity (CA key) is deleted.\n` +
+      `THIS CANNOT BE UNDONE! Folders: ${folders.config}, ${folders.log}.\n`,
+  );
+  if ((await ask('Continue (Y/n): ')) !== 'Y') {
+    process.stdout.write('Server NOT deleted\n');
+    process.exitCode = 1;
+    return;
+  }
+  const kept = await deleteRelay(folders);
+  for (const folder of kept)
+    process.stdout.write(`The folder ${folder} stays: it holds other files or is a mount point.\n`);
+  process.stdout.write('Deleted configuration and log files\n');
+}
+
+/** One line of the standard input; undefined if it ends without one. */
+async function ask(question: string): Promise<string | undefined> {
+  process.stdout.write(question);
+  const input = createInterface({ input: process.stdin });
+  try {
+    for await (const line of input) return line;
+    return undefined;
+  } finally {
+    input.close();
+  }
+}

@@ -1,0 +1,68 @@
+import {
+  formatRelayAddress,
+  initRelay,
+  relayFiles,
+  type RelayFolders,
+  renewOnlineCertificate,
+  requireRelay,
+} from '../relay/index.js';
+import { DEFAULT_PORT } from '../protocol/index.js';
+
+type Algorithm = 'ED448' | 'ED25519';
+const ALGORITHMS = { ED448: 'ed448', ED25519: 'ed25519' } as const;
+
+/** `init`: a new server, and what its operator has to know (protocol reference, section 11.1). */
+export async function initServer(
+  folders: RelayFolders,
+  version: string,
+  options: {
+    readonly path: string;
+    readonly quota: number;
+    readonly fqdn?: string;
+    readonly ip: string;
+    readonly signAlgorithm: Algorithm;
+    readonly disableStoreLog?: boolean;
+    readonly webPath?: string;
+  },
+): Promise<void> {
+  const { fingerprint, host } = await initRelay(folders, {
+    filesPath: options.path,
+    storageQuota: options.quota,
+    ip: options.ip,
+    algorithm: ALGORITHMS[options.signAlgorithm],
+    storeLog: options.disableStoreLog !== true,
+    ...(options.fqdn === undefined ? {} : { fqdn: options.fqdn }),
+    ...(options.webPath === undefined ? {} : { webPath: options.webPath }),
+  });
+  const files = relayFiles(folders);
+  const line = '-'.repeat(76);
+  process.stdout.write(
+    [
+      `Server initialized, you can modify configuration in ${files.ini}.`,
+      'Run `file-server start` to start server.',
+      line,
+      'You should store CA private key securely and delete it from the server.',
+      'If server TLS credential is compromised this key can be used to sign a new one,',
+      'keeping the same server identity and established connections.',
+      `CA private key: ${files.identityKey}`,
+      line,
+      version,
+      `Fingerprint: ${fingerprint}`,
+      `Server address: ${formatRelayAddress(fingerprint, host, DEFAULT_PORT)}`,
+      '',
+    ].join('\n'),
+  );
+}
+
+/** `cert`: a new online certificate; the server's address stays. */
+export async function renewServer(
+  folders: RelayFolders,
+  options: { readonly signAlgorithm?: Algorithm; readonly cn?: string },
+): Promise<void> {
+  await requireRelay(folders);
+  await renewOnlineCertificate(folders, {
+    ...(options.signAlgorithm === undefined ? {} : { algorithm: ALGORITHMS[options.signAlgorithm] }),
+    ...(options.cn === undefined ? {} : { commonName: options.cn }),
+  });
+  process.stdout.write('Generated new server credentials. Restart the server to use them.\n');
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+import { parseSizeText, XftpError } from '../protocol/index.js';
+import { relayFolders } from '../relay/index.js';
+import { deleteServer } from './xftp-server-delete.js';
+import { initServer, renewServer } from './xftp-server-init.js';
+import { startServer } from './xftp-server-start.js';
+
+const folders = relayFolders(process.env);
+const versionText = `xftp-server ${readVersion()} (xftp-agent)`;
+
+const algorithm = (): Option =>
+  new Option('-a, --sign-algorithm <ALG>', 'signature algorithm of the certificates').choices([
+    'ED448',
+    'ED25519',
+  ]);
+
+const program = new Command('xftp-server')
+  .description('XFTP server: keeps the chunks of encrypted files for a while')
+  .version(versionText, '-v, --version', 'show the version')
+  .helpCommand(false)
+  .addHelpText(
+    'after',
+    `
+Environment:
+  XFTP_SERVER_CFG_PATH  folder of configuration and keys (now ${folders.config})
+  XFTP_SERVER_LOG_PATH  folder of the store log (now ${folders.log})`,
+  );
+
+program
+  .command('init')
+  .description('make keys, certificates and the INI of a new server')
+  .requiredOption('-p, --path <PATH>', 'folder of the chunks')
+  .requiredOption('-q, --quota <QUOTA>', 'storage quota, e.g. 100gb', quota)
+  .option('-n, --fqdn <FQDN>', 'host name of the server')
+  .option('--ip <IP>', 'IP address of the server, unless there is a host name', '127.0.0.1')
+  .addOption(algorithm().default('ED448'))
+  .option('-l, --store-log', 'keep a store log (always on: accepted for old scripts)')
+  .option('--disable-store-log', 'keep no store log: all chunks are lost when the server stops')
+  .option('--web-path <PATH>', 'folder of the web pages')
+  .action(async (options: InitArguments) => {
+    await initServer(folders, versionText, options);
+  });
+
+program
+  .command('start')
+  .description('run the server')
+  .addOption(
+    new Option('--confirm-migrations <up|down>', 'accepted for old scripts; there are no migrations').choices(
+      ['up', 'down'],
+    ),
+  )
+  .action(async () => {
+    await startServer(folders, versionText);
+  });
+
+program
+  .command('cert')
+  .description('make a new online certificate, signed with the CA key')
+  .addOption(algorithm())
+  .option('--cn <FQDN>', 'host name in the certificate')
+  .action(async (options: { signAlgorithm?: 'ED448' | 'ED25519'; cn?: string }) => {
+    await renewServer(folders, options);
+  });
+
+program
+  .command('delete')
+  .description('delete configuration, keys and log')
+  .action(async () => {
+    await deleteServer(folders);
+  });
+
+/** Options of `init`, as commander hands them over. */
+interface InitArguments {
+  readonly path: string;
+  readonly quota: number;
+  readonly fqdn?: string;
+  readonly ip: string;
+  readonly signAlgorithm: 'ED448' | 'ED25519';
+  readonly disableStoreLog?: boolean;
+  readonly webPath?: string;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof XftpError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+
+function quota(text: string): number {
+  try {
+    return parseSizeText(text);
+  } catch {
+    throw new InvalidArgumentError('Expected a number with kb, mb or gb, for example 100gb.');
+  }
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const manifest: unknown = JSON.parse(text);
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : 'unknown';
+}

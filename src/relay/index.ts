@@ -1,0 +1,17 @@
+export {
+  type InactiveClients,
+  loadRelayConfig,
+  notInitialized,
+  parseRelayConfig,
+  type RelayConfig,
+} from './config.js';
+export {
+  createCredentials,
+  readCredentials,
+  type RelayCredentials,
+  renewOnlineCertificate,
+} from './credentials.js';
+export { relayFiles, type RelayFolders, relayFolders } from './folders.js';
+export { deleteRelay, type InitializedRelay, type InitOptions, initRelay, requireRelay } from './init.js';
+export { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
+export { formatRelayAddress, type RelayOptions, type RunningRelay, startRelay } from './relay.js';

@@ -1,0 +1,125 @@
+import { constants } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+
+import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP } from '../protocol/index.js';
+import { pemEncode } from '../crypto/index.js';
+import { RelayConnection } from './connection.js';
+import { describeFileError } from './file-errors.js';
+import { LISTEN_BACKLOG } from './limits.js';
+import type { RelayServices } from './services.js';
+
+/** "Picks the first of `xftp/1`, `h2`, `http/1.1` that the client offers" (protocol reference, section 1.2). */
+const ALPN_PREFERENCE = [ALPN_XFTP, ALPN_H2, ALPN_HTTP11] as const;
+
+/** The TLS port of a relay and the connections on it. */
+export class RelayListener {
+  readonly #services: RelayServices;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #connections = new Set<RelayConnection>();
+
+  constructor(services: RelayServices) {
+    this.#services = services;
+    this.#server = createTlsServer(services);
+    this.#server.maxConnections = services.limits.connections;
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      socket.on('error', ignore);
+    });
+    this.#server.on('tlsClientError', (_error, socket) => {
+      socket.destroy();
+    });
+    this.#server.on('secureConnection', (socket) => {
+      this.#accept(socket);
+    });
+  }
+
+  /**
+   * Starts to listen, and gives the port.
+   *
+   * @param host address to listen on; on all, IPv6 and IPv4, unless given
+   * @param port 0 lets the system choose one
+   * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION or LOCAL_IO
+   */
+  async listen(host: string | undefined, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      const fail = (error: Error): void => {
+        const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
+        reject(describeFileError(error, `The relay cannot listen on ${place}`));
+      };
+      this.#server.once('error', fail);
+      const where = host === undefined ? { port } : { port, host };
+      this.#server.listen({ ...where, backlog: LISTEN_BACKLOG }, () => {
+        this.#server.removeListener('error', fail);
+        // Such as running out of file descriptors while accepting: the next client may have more luck.
+        this.#server.on('error', this.#services.failed);
+        resolve();
+      });
+    });
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  /** Closes connections whose last request started before a time, in ms. */
+  closeUnusedSince(time: number): void {
+    for (const connection of this.#connections) if (connection.lastRequestAt < time) connection.destroy();
+  }
+
+  /** Takes no more connections and requests, waits for the requests under way, and then ends what is left. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
+    const deadline = setTimeout(() => {
+      for (const connection of this.#connections) connection.destroy();
+      for (const socket of this.#sockets) socket.destroy();
+    }, this.#services.limits.shutdownMs);
+    for (const connection of this.#connections) connection.close();
+    // What has no session yet has no request under way either.
+    if (this.#connections.size === 0) for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    clearTimeout(deadline);
+  }
+
+  #accept(socket: TLSSocket): void {
+    socket.on('error', ignore);
+    if (socket.destroyed) return;
+    try {
+      const connection = new RelayConnection(socket, this.#services);
+      this.#connections.add(connection);
+      void connection.closed.then(() => {
+        this.#connections.delete(connection);
+        socket.destroy();
+      });
+    } catch {
+      socket.destroy(); // It went away between the handshake and here.
+    }
+  }
+}
+
+/** TLS as the reference's native parameters have it (protocol reference, section 1.1). */
+function createTlsServer({ credentials, limits }: RelayServices): Server {
+  const { online, identityCertificate } = credentials;
+  return createServer({
+    key: pemEncode('PRIVATE KEY', online.privateKey),
+    cert: pemEncode('CERTIFICATE', online.certificate) + pemEncode('CERTIFICATE', identityCertificate),
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.3',
+    ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305',
+    sigalgs: 'ed448:ed25519',
+    ecdhCurve: 'X448:X25519',
+    // "Only full handshakes occur in practice" (section 1.4): a session identifier must be fresh.
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    handshakeTimeout: limits.tlsHandshakeMs,
+    requestCert: false,
+    ALPNCallback: ({ protocols }) => ALPN_PREFERENCE.find((protocol) => protocols.includes(protocol)),
+  });
+}
+
+function ignore(): void {
+  // 'close' follows; nothing is logged about clients.
+}

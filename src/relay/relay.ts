@@ -1,0 +1,166 @@
+import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
+import { fingerprintOf } from '../crypto/index.js';
+import { ChunkStorage } from './chunk-storage.js';
+import { openStoreLog } from './compaction.js';
+import type { InactiveClients } from './config.js';
+import { createCredentials, type RelayCredentials } from './credentials.js';
+import { Exclusive } from './exclusive.js';
+import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
+import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
+import { RelayListener } from './listener.js';
+import { problemReporter } from './problem-reporter.js';
+import { StorageQuota } from './quota.js';
+import { MemoryRecordStore, type RecordStore } from './record-store.js';
+import { RecordTable } from './record-table.js';
+import type { RelayServices } from './services.js';
+import { NO_JOURNAL } from './store-log.js';
+import { UploadSlots } from './upload-slots.js';
+
+/** How a relay is to run. Only the folder of the chunks must be given: an embedded relay needs no more. */
+export interface RelayOptions {
+  /** Folder of the chunk bodies. */
+  readonly filesPath: string;
+  /** Who the relay is; a fresh Ed25519 identity unless given. */
+  readonly credentials?: RelayCredentials;
+  /** Port to listen on; 0, the default, lets the system choose. */
+  readonly port?: number;
+  /** Address to listen on; all of the machine's unless given. */
+  readonly listenHost?: string;
+  /** Host names for the server address, separated by commas; `localhost` unless given. */
+  readonly host?: string;
+  /** File of the store log. Without one the relay forgets all chunks when it stops. */
+  readonly storeLogPath?: string;
+  /** Most bytes of chunk bodies; no limit unless given. */
+  readonly storageQuota?: number;
+  /** How long chunks are kept, in seconds; 48 hours unless given. */
+  readonly chunkLifeSeconds?: number;
+  /** Whether clients may make new chunks; they may unless told otherwise. */
+  readonly newFiles?: boolean;
+  /** What clients must know to make new chunks. */
+  readonly createPassword?: string;
+  /** When to close connections that nobody uses; never unless given. */
+  readonly inactiveClients?: InactiveClients;
+  /** Chunk sizes to accept, in bytes; the protocol's four unless given. */
+  readonly chunkSizes?: readonly number[];
+  /** For tests: other limits than the usual ones. */
+  readonly limits?: Partial<RelayLimits>;
+  /** For tests: the current time in ms. */
+  readonly now?: () => number;
+  /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
+  readonly report?: (problem: string) => void;
+}
+
+/** A relay at work. */
+export interface RunningRelay {
+  /** Port that it listens on. */
+  readonly port: number;
+  /** SHA-256 of its identity certificate: 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** Server address as text, without the password. */
+  readonly address: string;
+  /** Bytes of the storage quota in use, by stored bodies and by uploads under way. */
+  readonly usedBytes: () => number;
+  /** Deletes expired chunks now; happens by itself at the start and every two hours. */
+  readonly expire: () => Promise<void>;
+  /** Ends the relay: requests under way get 10 s. Calling it again waits for the same end. */
+  readonly stop: () => Promise<void>;
+}
+
+const DEFAULT_LIFE_SECONDS = 48 * 3600;
+
+/**
+ * Starts a relay.
+ *
+ * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION, DISK_FULL, LOCAL_IO or INVALID_CERTIFICATE
+ */
+export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
+  const services = await openServices(options);
+  const fingerprint = fingerprintOf(services.credentials.identityCertificate);
+  const stopping = new AbortController();
+  let expiring = Promise.resolve();
+  const expire = (): Promise<void> => {
+    expiring = expiring.then(() => deleteExpired(services, stopping.signal)).catch(services.failed);
+    return expiring;
+  };
+  const listener = new RelayListener(services);
+  let port: number;
+  try {
+    await expire();
+    port = await listener.listen(options.listenHost, options.port ?? 0);
+  } catch (error) {
+    await services.store.close();
+    throw error;
+  }
+  const timers = [
+    setInterval(() => void expire(), EXPIRY_INTERVAL_MS),
+    ...inactivityTimer(options.inactiveClients, listener, services),
+  ];
+  const stop = async (): Promise<void> => {
+    for (const timer of timers) clearInterval(timer);
+    stopping.abort();
+    await listener.stop();
+    await expiring;
+    await services.store.close();
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    port,
+    fingerprint,
+    address: formatRelayAddress(encodeBase64Url(fingerprint), options.host ?? 'localhost', port),
+    usedBytes: () => services.quota.used,
+    expire,
+    stop: () => (stopped ??= stop()),
+  };
+}
+
+/** The address that clients need; the port is left out if it is the usual one (protocol reference, section 11.1). */
+export function formatRelayAddress(fingerprint: string, host: string, port: number): string {
+  return `xftp://${fingerprint}@${host}${port === DEFAULT_PORT ? '' : `:${String(port)}`}`;
+}
+
+async function openServices(options: RelayOptions): Promise<RelayServices> {
+  const now = options.now ?? Date.now;
+  const report = options.report ?? ((): void => undefined);
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const storage = await ChunkStorage.open(options.filesPath);
+  const store = await openStore(options.storeLogPath, now, report);
+  return {
+    credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
+    store,
+    storage,
+    quota: new StorageQuota(options.storageQuota, await store.storedBytes()),
+    exclusive: new Exclusive(),
+    uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
+    policy: {
+      newFiles: options.newFiles ?? true,
+      createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
+      chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
+      chunkLifeSeconds: options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS,
+    },
+    limits,
+    now,
+    failed: problemReporter(report, now),
+  };
+}
+
+async function openStore(
+  path: string | undefined,
+  now: () => number,
+  report: (problem: string) => void,
+): Promise<RecordStore> {
+  if (path === undefined) return new MemoryRecordStore(new RecordTable(), NO_JOURNAL);
+  const { table, log } = await openStoreLog(path, { now, report });
+  return new MemoryRecordStore(table, log);
+}
+
+function inactivityTimer(
+  inactive: InactiveClients | undefined,
+  listener: RelayListener,
+  services: RelayServices,
+): NodeJS.Timeout[] {
+  if (inactive === undefined) return [];
+  const check = (): void => {
+    listener.closeUnusedSince(services.now() - inactive.ttlSeconds * 1000);
+  };
+  return [setInterval(check, inactive.checkSeconds * 1000)];
+}

@@ -41,9 +41,11 @@ function printPrimitives(primitives, floor) {
   console.log('Bare primitives, CPU seconds per GiB:');
   console.table(
     Object.fromEntries(
-      Object.entries({ ...primitives, 'sum for sending': floor.send, 'sum for receiving': floor.receive }).map(
-        ([name, value]) => [name, { 's/GiB': round(value) }],
-      ),
+      Object.entries({
+        ...primitives,
+        'sum for sending': floor.send,
+        'sum for receiving': floor.receive,
+      }).map(([name, value]) => [name, { 's/GiB': round(value) }]),
     ),
   );
 }

@@ -1,7 +1,12 @@
 // The other end of a bare TLS connection: swallows (`sink`) or sends (`source`) a number of bytes.
 import { createServer } from 'node:tls';
 
-import { createIdentityCertificate, createOnlineCertificate, pemEncode, randomBytes } from '../dist/crypto/index.js';
+import {
+  createIdentityCertificate,
+  createOnlineCertificate,
+  pemEncode,
+  randomBytes,
+} from '../dist/crypto/index.js';
 
 const [role, total] = process.argv.slice(2);
 const PIECE = 64 * 1024;

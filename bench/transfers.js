@@ -20,11 +20,18 @@ export async function startRelayProcess(folder) {
     XFTP_SERVER_CFG_PATH: join(folder, 'etc'),
     XFTP_SERVER_LOG_PATH: join(folder, 'var'),
   };
-  await run(program('xftp-server'), ['init', '-p', join(folder, 'srv'), '-q', '100gb', '--ip', '127.0.0.1'], env);
+  await run(
+    program('xftp-server'),
+    ['init', '-p', join(folder, 'srv'), '-q', '100gb', '--ip', '127.0.0.1'],
+    env,
+  );
   const ini = join(folder, 'etc', 'file-server.ini');
   const port = 20000 + Math.floor(Math.random() * 20000);
   writeFileSync(ini, readFileSync(ini, 'utf8').replace(/^port = .*$/m, `port = ${port}`));
-  const child = spawn(process.execPath, [program('xftp-server'), 'start'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [program('xftp-server'), 'start'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   child.stdout.setEncoding('utf8');
   let text = '';
   for await (const data of child.stdout) {
@@ -47,7 +54,8 @@ export async function measureTransfer(relay, size, folder) {
     '-y',
   ]);
   await run(program('xftp'), ['del', join(folder, 'source.bin.xftp', 'snd.xftp.private'), '-y']);
-  for (const name of ['source.bin', 'received.bin', 'source.bin.xftp']) rmSync(join(folder, name), { recursive: true });
+  for (const name of ['source.bin', 'received.bin', 'source.bin.xftp'])
+    rmSync(join(folder, name), { recursive: true });
   return { size, send, receive };
 }
 
@@ -55,7 +63,10 @@ async function measure(relay, size, folder, parameters) {
   const usageFile = join(folder, 'usage.json');
   const relayBefore = cpuSecondsOf(relay.pid);
   const start = performance.now();
-  await run(program('xftp'), parameters, { ...process.env, BENCH_USAGE_FILE: usageFile }, ['--import', PROBE]);
+  await run(program('xftp'), parameters, { ...process.env, BENCH_USAGE_FILE: usageFile }, [
+    '--import',
+    PROBE,
+  ]);
   const seconds = (performance.now() - start) / 1000;
   const usage = JSON.parse(readFileSync(usageFile, 'utf8'));
   return {
@@ -69,7 +80,10 @@ async function measure(relay, size, folder, parameters) {
 }
 
 async function run(path, parameters, env = process.env, nodeOptions = []) {
-  const child = spawn(process.execPath, [...nodeOptions, path, ...parameters], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(process.execPath, [...nodeOptions, path, ...parameters], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${path} ${parameters[0]} ended with exit code ${code}.`);
 }

@@ -48,7 +48,9 @@ async function transfer(source: string, folder: string, before: string): Promise
       if (description === undefined) throw new Error('A sent file has no description.');
       output.endProgress();
       say(`3. Sent      ${describe(sent.value.sender.size, sent.seconds)}, encrypted, over TLS`);
-      say(`             the relay stores ${String((await readdir(chunks)).length)} chunks, of nobody knows what`);
+      say(
+        `             the relay stores ${String((await readdir(chunks)).length)} chunks, of nobody knows what`,
+      );
       const link = webLinkOf(description);
       say(`             link: ${link.slice(0, 60)}… (${String(link.length)} characters)`);
       const destination = { folder };

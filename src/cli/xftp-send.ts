@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
@@ -39,6 +39,7 @@ export interface SendOptions {
 /** `xftp send`: uploads a file and writes its descriptions. */
 export async function runSend(options: SendOptions, output: Output): Promise<void> {
   const name = fitFileName(basename(options.file));
+  await warnAboutSize(options.file, output);
   const folder = await makeUniqueFolder(options.folder, `${name}.xftp`);
   try {
     const sent = await withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
@@ -49,15 +50,19 @@ export async function runSend(options: SendOptions, output: Output): Promise<voi
     await writeDescription(senderPath, sent.sender);
     for (const [index, description] of sent.recipients.entries())
       await writeDescription(recipientPaths[index] ?? '', description);
-    if (sent.sender.size > OFFICIAL_SIZE_LIMIT)
-      output.warn(
-        `The file takes ${humanSize(sent.sender.size)} on the relays; official SimpleX apps refuse more than 1 GiB.`,
-      );
     report(options, output, { senderPath, recipientPaths, first: sent.recipients[0] });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+async function warnAboutSize(path: string, output: Output): Promise<void> {
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw localFailure(error, path);
+  });
+  if (size > OFFICIAL_SIZE_LIMIT)
+    output.warn(`The file has ${humanSize(size)}; official SimpleX apps refuse to receive more than 1 GiB.`);
 }
 
 async function writeDescription(path: string, description: FileDescription): Promise<void> {

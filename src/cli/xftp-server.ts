@@ -1,16 +1,15 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { parseSizeText, XftpError } from '../protocol/index.js';
 import { relayFolders } from '../relay/index.js';
+import { packageVersion } from './package-version.js';
 import { deleteServer } from './xftp-server-delete.js';
 import { initServer, renewServer } from './xftp-server-init.js';
 import { startServer } from './xftp-server-start.js';
 
 const folders = relayFolders(process.env);
-const versionText = `xftp-server ${readVersion()} (xftp-agent)`;
+const versionText = `xftp-server ${packageVersion()} (xftp-agent)`;
 
 const algorithm = (): Option =>
   new Option('-a, --sign-algorithm <ALG>', 'signature algorithm of the certificates').choices([
@@ -98,12 +97,4 @@ function quota(text: string): number {
   } catch {
     throw new InvalidArgumentError('Expected a number with kb, mb or gb, for example 100gb.');
   }
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const manifest: unknown = JSON.parse(text);
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown';
 }

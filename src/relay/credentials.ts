@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 
 import { encodeBase64Url, XftpError } from '../protocol/index.js';
 import {
@@ -50,7 +50,12 @@ export async function writeCredentials(
     pemEncode('CERTIFICATE', credentials.identityCertificate),
     PUBLIC_MODE,
   );
-  await writeOnline(folders, credentials.online);
+  await writeNew(files.onlineKey, pemEncode('PRIVATE KEY', credentials.online.privateKey), KEY_MODE);
+  await writeNew(
+    files.onlineCertificate,
+    pemEncode('CERTIFICATE', credentials.online.certificate),
+    PUBLIC_MODE,
+  );
   const fingerprint = encodeBase64Url(fingerprintOf(credentials.identityCertificate));
   await writeNew(files.fingerprint, `${fingerprint}\n`, PUBLIC_MODE);
 }
@@ -97,15 +102,13 @@ export async function renewOnlineCertificate(
   const algorithm = changes.algorithm ?? old.algorithm ?? 'ed448';
   const commonName = changes.commonName ?? old.commonName ?? 'localhost';
   const online = createOnlineCertificate({ identity, algorithm, commonName });
-  await rm(files.onlineKey, { force: true });
-  await rm(files.onlineCertificate, { force: true });
-  await writeOnline(folders, online);
-}
-
-async function writeOnline(folders: RelayFolders, online: CertificateWithKey): Promise<void> {
-  const files = relayFiles(folders);
-  await writeNew(files.onlineKey, pemEncode('PRIVATE KEY', online.privateKey), KEY_MODE);
-  await writeNew(files.onlineCertificate, pemEncode('CERTIFICATE', online.certificate), PUBLIC_MODE);
+  // Written beside the old pair first: a full disk must not leave the relay without one.
+  const fresh = { key: `${files.onlineKey}.new`, certificate: `${files.onlineCertificate}.new` };
+  for (const path of [fresh.key, fresh.certificate]) await rm(path, { force: true });
+  await writeNew(fresh.key, pemEncode('PRIVATE KEY', online.privateKey), KEY_MODE);
+  await writeNew(fresh.certificate, pemEncode('CERTIFICATE', online.certificate), PUBLIC_MODE);
+  await rename(fresh.key, files.onlineKey);
+  await rename(fresh.certificate, files.onlineCertificate);
 }
 
 async function readPem(path: string, label: 'CERTIFICATE' | 'PRIVATE KEY'): Promise<Uint8Array> {

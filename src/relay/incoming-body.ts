@@ -1,6 +1,6 @@
 import { createDigest, type Digest } from '../crypto/index.js';
 import type { ChunkStorage, IncomingFile } from './chunk-storage.js';
-import { MIN_PIECE_COST, UPLOAD_QUEUE } from './limits.js';
+import { MIN_PIECE_COST, UPLOAD_QUEUE, UPLOAD_WRITE } from './limits.js';
 import type { BodySink, RequestBody } from './request-body.js';
 
 /** Buffers of one vectored write: what the systems allow (IOV_MAX). */
@@ -20,7 +20,7 @@ export class IncomingBody implements BodySink {
   #queueCost = 0;
   #position = 0;
   #writing: Promise<void> | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   #finished = false;
 
   constructor(storage: ChunkStorage, body: RequestBody) {
@@ -37,7 +37,7 @@ export class IncomingBody implements BodySink {
     if (this.#failure !== undefined) return true; // read on, to be able to answer
     this.#queue.push(piece);
     this.#queueCost += Math.max(piece.length, MIN_PIECE_COST);
-    this.#writing ??= this.#writeQueue();
+    if (this.#queueCost >= UPLOAD_WRITE) this.#writing ??= this.#writeQueue(UPLOAD_WRITE);
     return this.#queueCost < UPLOAD_QUEUE;
   }
 
@@ -48,8 +48,9 @@ export class IncomingBody implements BodySink {
 
   /** Waits until all is on the disk and returns the path of the file, which is closed. */
   async finish(): Promise<string> {
-    this.#incoming ??= this.#storage.createIncoming();
     await this.#writing;
+    await this.#writeQueue(1);
+    this.#incoming ??= this.#storage.createIncoming();
     if (this.#failure !== undefined) throw this.#failure;
     const { file, path } = await this.#incoming;
     await file.datasync();
@@ -72,12 +73,12 @@ export class IncomingBody implements BodySink {
     }
   }
 
-  /** Writes until the queue is empty. Never rejects: the failure is kept for `finish`. */
-  async #writeQueue(): Promise<void> {
+  /** Writes while at least `least` bytes are queued. Never rejects: the failure is kept for `finish`. */
+  async #writeQueue(least: number): Promise<void> {
     try {
       this.#incoming ??= this.#storage.createIncoming();
       const { file } = await this.#incoming;
-      while (this.#queue.length > 0) {
+      while (this.#queueCost >= least) {
         const pieces = this.#queue.splice(0, MAX_PIECES_PER_WRITE);
         if (this.#queue.length === 0) this.#queueCost = 0;
         else for (const piece of pieces) this.#queueCost -= Math.max(piece.length, MIN_PIECE_COST);
@@ -88,7 +89,8 @@ export class IncomingBody implements BodySink {
         this.#body.resume();
       }
     } catch (error) {
-      this.#failure = error;
+      this.#failure =
+        error instanceof Error ? error : new Error('The body could not be written.', { cause: error });
       this.#queue = [];
       this.#queueCost = 0;
       this.#body.resume();

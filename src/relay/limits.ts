@@ -59,7 +59,9 @@ export const MAX_HEADER_LIST_SIZE = 8 * 1024;
 export const MAX_HEADER_PAIRS = 32;
 /** Frames that break HTTP/2 but may be ignored: a few are bugs, more are an attack. */
 export const MAX_INVALID_FRAMES = 100;
-/** Bytes of a body that wait for the disk before the relay stops reading: two writes of full size. */
+/** Bytes of a body that are written at once: few enough calls into the system that they do not count. */
+export const UPLOAD_WRITE = 256 * 1024;
+/** Bytes of a body that wait for the disk before the relay stops reading: a few writes of full size. */
 export const UPLOAD_QUEUE = 1024 * 1024;
 /** Least cost of a piece of a body in that queue, in bytes: a client may send them one byte at a time. */
 export const MIN_PIECE_COST = 512;

@@ -23,7 +23,7 @@ export class RelayListener {
     this.#services = services;
     this.#server = createTlsServer(services);
     this.#server.maxConnections = services.limits.connections;
-    this.#server.on('connection', (socket) => {
+    this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
       socket.on('error', ignore);

@@ -94,8 +94,8 @@ export class RequestBody {
       this.#rest = [];
       let flowing = true;
       for (const piece of waiting) flowing = this.#receive(piece) && flowing;
-      if (this.#stage.type === 'reading') this.#settleAtEnd();
-      if (this.#stage.type === 'reading' && flowing) this.#stream.resume();
+      this.#settleAtEnd();
+      if (flowing) this.resume();
     });
   }
 

@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 
 import { MAX_CHUNK_SIZE } from '../protocol/index.js';
+import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
 import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
 import type { RequestBody } from './request-body.js';
@@ -75,6 +76,9 @@ async function drainAndEnd(
   return drained === 'lost' ? 'gone' : await end(stream, block, limits);
 }
 
+/** Pieces of downloads under way are taken from here; 8 MiB are kept when there are none. */
+const pieces = new BufferPool(DOWNLOAD_PIECE, 64);
+
 /** Sends the chunk: while one piece is on its way the next is read and encrypted. No tag: the file ended early. */
 async function sendBody(
   stream: ServerHttp2Stream,
@@ -82,23 +86,21 @@ async function sendBody(
   limits: RelayLimits,
 ): Promise<{ readonly result: SendResult; readonly tag?: Uint8Array }> {
   const tag = box.tag();
-  let spare: Buffer = Buffer.allocUnsafeSlow(Math.min(DOWNLOAD_PIECE, size));
-  let inFlight: Buffer | undefined;
   let sending: Promise<SendResult> = Promise.resolve('sent');
   for (let offset = 0; offset < size;) {
-    const piece = spare.subarray(0, Math.min(spare.length, size - offset));
-    const filled = await readFully(file, piece, offset);
-    if (!filled) return { result: await sending };
+    const buffer = pieces.take();
+    const piece = buffer.subarray(0, Math.min(buffer.length, size - offset));
+    if (!(await readFully(file, piece, offset))) return { result: await sending };
     box.xor(piece, offset);
     tag.update(piece);
     const result = await sending;
     if (result !== 'sent') return { result };
-    sending = write(stream, piece, limits);
+    sending = write(stream, piece, limits).then((sent) => {
+      // A piece that was not sent may still be in use by the connection.
+      if (sent === 'sent') pieces.give(buffer);
+      return sent;
+    });
     offset += piece.length;
-    // The buffer of the piece before is free now: that piece has been sent.
-    const free: Buffer | undefined = inFlight;
-    inFlight = spare;
-    spare = free ?? (offset < size ? Buffer.allocUnsafeSlow(inFlight.length) : inFlight);
   }
   return { result: await sending, tag: tag.finish() };
 }

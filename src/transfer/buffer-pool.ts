@@ -1,5 +1,15 @@
 import { cancelled, throwIfAborted } from '../transport/index.js';
 
+/** Memory for the chunks of one transfer, in bytes: enough for four uploads per relay and what is being encrypted. */
+const CHUNK_MEMORY = 24 * 1024 * 1024;
+/** Most chunks in memory at once: with small chunks more would only mean more requests at a time. */
+const MAX_CHUNKS_IN_MEMORY = 16;
+
+/** How many chunks of at most `largest` bytes a transfer may have in memory at once. */
+export function chunksInMemory(largest: number): number {
+  return Math.max(1, Math.min(MAX_CHUNKS_IN_MEMORY, Math.floor(CHUNK_MEMORY / largest)));
+}
+
 /** A bounded number of equal buffers, handed out in the order of asking. It bounds the memory of a transfer. */
 export class BufferPool {
   readonly #size: number;

@@ -7,15 +7,12 @@ import {
   validateLengths,
   XftpError,
 } from '../protocol/index.js';
-import { BufferPool } from './buffer-pool.js';
+import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { downloadChunk } from './chunk-download.js';
 import type { CipherStream } from './cipher-pool.js';
 import { type Destination, PartFile } from './part-file.js';
 import { TaskGroup } from './task-group.js';
 import { ProgressMeter, type TransferContext } from './transfer-context.js';
-
-/** Chunks in memory at once: enough to keep a relay busy while one is being verified. */
-const CHUNKS_IN_FLIGHT = 7;
 
 /** A file to receive. */
 export interface ReceiveRequest {
@@ -97,7 +94,7 @@ class FileReceiver {
     this.#context = { ...context, progress: new ProgressMeter(description.size, context.onProgress) };
     this.#cipher = cipher;
     this.#part = part;
-    this.#buffers = new BufferPool(CHUNKS_IN_FLIGHT, largest + DOWNLOAD_TAG_LENGTH);
+    this.#buffers = new BufferPool(chunksInMemory(largest), largest + DOWNLOAD_TAG_LENGTH);
   }
 
   /** Returns when all chunks are decrypted and written; the whole is not verified yet. */

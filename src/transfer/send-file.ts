@@ -6,15 +6,13 @@ import {
   type FileDescription,
   type ServerAddress,
 } from '../protocol/index.js';
-import { BufferPool } from './buffer-pool.js';
+import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { describeFile, type UploadedChunk } from './describe-file.js';
 import { withRetries } from './retry.js';
 import { ServerChoice } from './server-choice.js';
 import { TaskGroup } from './task-group.js';
 import { ProgressMeter, type TransferContext } from './transfer-context.js';
 
-/** Chunks in memory at once: enough for four uploads per relay and what is being encrypted meanwhile. */
-const CHUNKS_IN_FLIGHT = 7;
 /** Recipients per request, as official clients send them. */
 const RECIPIENTS_PER_REQUEST = 200;
 
@@ -55,7 +53,8 @@ export async function sendFile(request: SendRequest, context: TransferContext): 
       const { source: path, name, maxSize } = request;
       const { chunkSizes } = await cipher.call('sealStart', { path, name, key, nonce, maxSize });
       const size = chunkSizes.reduce((sum, chunkSize) => sum + chunkSize, 0);
-      const buffers = new BufferPool(CHUNKS_IN_FLIGHT, Math.max(...chunkSizes));
+      const largest = chunkSizes.reduce((most, chunkSize) => Math.max(most, chunkSize), 0);
+      const buffers = new BufferPool(chunksInMemory(largest), largest);
       const uploader = new ChunkUploader(request, { ...context, signal: group.signal }, size);
       const uploads: Promise<UploadedChunk>[] = [];
       for (const index of chunkSizes.keys()) {

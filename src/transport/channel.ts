@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
 import { StallTimer } from './deadlines.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
+import { countReceived } from './young-collection.js';
 
 /** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
 const STREAM_WINDOW = 8 * 1024 * 1024;
@@ -165,6 +166,7 @@ export class Channel {
       options.signal?.addEventListener('abort', onAbort, { once: true });
       stream.on('data', (data: Buffer) => {
         timer.touch();
+        countReceived(data.length);
         if (receiver.receive(data)) options.onReceived?.(receiver.received);
         else {
           fail(new XftpError('CHUNK_SIZE', `${this.#place} sent more bytes than the chunk has.`));

@@ -33,6 +33,8 @@ export interface RawOptions {
   readonly alpn?: readonly string[];
   readonly servername?: string;
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
+  /** Flow control window of each stream, in bytes. */
+  readonly window?: number;
 }
 
 /** TLS as official clients speak it, nothing verified. */
@@ -71,12 +73,12 @@ export class RawClient {
   /** The relay's X25519 session key (SPKI). */
   sessionKey: Uint8Array | undefined;
 
-  private constructor(socket: TLSSocket) {
+  private constructor(socket: TLSSocket, window = 8 * 1024 * 1024) {
     this.socket = socket;
     this.sessionId = Uint8Array.from(socket.getFinished() ?? EMPTY);
     this.http2 = connectHttp2('https://localhost', {
       createConnection: () => socket,
-      settings: { initialWindowSize: 8 * 1024 * 1024, enablePush: false },
+      settings: { initialWindowSize: window, enablePush: false },
       maxSessionMemory: 256,
     });
     this.http2.on('error', () => undefined);
@@ -87,7 +89,7 @@ export class RawClient {
   }
 
   static async connect(options: RawOptions): Promise<RawClient> {
-    return new RawClient(await openTls(options));
+    return new RawClient(await openTls(options), options.window);
   }
 
   /** Connected, with the handshake done. */

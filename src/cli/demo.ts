@@ -8,10 +8,9 @@ import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 
 import { randomBytes } from '../crypto/index.js';
-import { fitFileName, parseServerAddress, webLinkOf } from '../protocol/index.js';
+import { fitFileName, humanSize, parseServerAddress, webLinkOf } from '../protocol/index.js';
 import { startRelay } from '../relay/index.js';
 import { deleteFile, receiveFile, sendFile } from '../transfer/index.js';
-import { humanSize } from './human-text.js';
 import { HumanOutput } from './output.js';
 import { runProgram } from './program.js';
 import { withTransferSession } from './transfer-session.js';

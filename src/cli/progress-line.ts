@@ -1,5 +1,5 @@
 import type { TransferProgress } from '../transfer/index.js';
-import { humanDuration, humanSize } from './human-text.js';
+import { humanDuration, humanSize } from '../protocol/index.js';
 
 /** Time between two updates, in milliseconds: smooth for the eye, nothing for the processor. */
 const UPDATE_MS = 100;

@@ -6,12 +6,12 @@ import {
   formatDescription,
   formatDescriptionUri,
   type FileDescription,
+  humanSize,
   QR_LINK_LIMIT,
   type ServerAddress,
   webLinkOf,
 } from '../protocol/index.js';
 import { localFailure, makeUniqueFolder, sendFile } from '../transfer/index.js';
-import { humanSize } from './human-text.js';
 import type { Output } from './output.js';
 import { renderQrCode } from './qr-code.js';
 import { withTransferSession } from './transfer-session.js';

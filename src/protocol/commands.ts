@@ -2,6 +2,7 @@ import { decodeUtf8 } from './bytes.js';
 import { ByteReader, ByteWriter } from './encoding.js';
 import { XftpError } from './failure.js';
 import { decodePublicKey } from './key-encoding.js';
+import { isPasswordText } from './password.js';
 import type { CommandErrorReason } from './wire-error.js';
 
 /** Most recipient keys in one FNEW or FADD: their count is one byte. */
@@ -129,12 +130,8 @@ function readCommand(tag: Command['type'], reader: ByteReader): Command {
   }
 }
 
-/** Passwords are printable (Latin-1) and free of space, `@`, `:` and `/`. */
 function checkPassword(password: Uint8Array): Uint8Array {
-  const printable = (byte: number): boolean =>
-    (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad && byte <= 0xff);
-  const reserved = (byte: number): boolean => byte === 0x40 || byte === 0x3a || byte === 0x2f;
-  if (!password.every((byte) => printable(byte) && !reserved(byte)))
+  if (!isPasswordText(password))
     throw new XftpError('INVALID_ENCODING', 'A password holds a character that is not allowed.');
   return password;
 }

@@ -3,6 +3,7 @@ import { bytesEqual, encodeUtf8 } from './bytes.js';
 import { MAX_SHORT } from './encoding.js';
 import { XftpError } from './failure.js';
 import { compareArrays, compareHosts, type Host, parseHost } from './host.js';
+import { isPasswordText } from './password.js';
 
 /** The port of an address without one. */
 export const DEFAULT_PORT = 443;
@@ -163,14 +164,11 @@ function parseFingerprint(text: string): Uint8Array {
   }
 }
 
-/** The reference takes what its relay takes: printable Latin-1 bytes without space, `@`, `:` and `/`. */
 function checkPassword(password: string): void {
   const bytes = encodeUtf8(password);
-  const allowed = (byte: number): boolean =>
-    (byte > 0x20 && byte < 0x7f && byte !== 0x2f) || (byte > 0xa0 && byte !== 0xad);
   if (bytes.length === 0) throw invalid('its password is empty');
   if (bytes.length > MAX_SHORT) throw invalid('its password is longer than 255 bytes');
-  if (!bytes.every(allowed)) throw invalid('its password holds a character that is not allowed');
+  if (!isPasswordText(bytes)) throw invalid('its password holds a character that is not allowed');
 }
 
 function parseHosts(text: string): Pick<ServerAddress, 'hosts' | 'port'> {

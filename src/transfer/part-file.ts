@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, stat, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { fitFileName, XftpError } from '../protocol/index.js';
+import { fitFileName, humanSize, XftpError } from '../protocol/index.js';
 import { placeExact, placeUnique, safeFileName } from './file-name.js';
 import { localFailure } from './local-failure.js';
 
@@ -47,17 +47,10 @@ export class PartFile {
    */
   async choosePath(sentName: string, size: number): Promise<string> {
     const folder = this.#folder();
-    const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < size)
-      throw new XftpError(
-        'DISK_FULL',
-        `The disk of ${folder} is full: the file needs ${String(size)} bytes and ${String(bavail * bsize)} are free.`,
-      );
-    // The extension comes last, so it survives when a long name is cut.
-    this.#part = join(
-      folder,
-      fitFileName(`.${this.#finalName(sentName)}.${randomBytes(6).toString('hex')}-part`),
-    );
+    await checkRoom(folder, size);
+    // Should the name be too long, its end is cut; the random part and the extension stay.
+    const random = randomBytes(6).toString('hex');
+    this.#part = join(folder, fitFileName(`.${random}.${this.#finalName(sentName)}.part`));
     return this.#part;
   }
 
@@ -94,6 +87,17 @@ export class PartFile {
   #folder(): string {
     return resolve('path' in this.#destination ? dirname(this.#destination.path) : this.#destination.folder);
   }
+}
+
+async function checkRoom(folder: string, size: number): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  // Some file systems do not count their blocks; there a full disk shows when it is written to.
+  if (blocks > 0 && free < size)
+    throw new XftpError(
+      'DISK_FULL',
+      `The disk of ${folder} is full: the file needs ${humanSize(size)} and ${humanSize(free)} are free.`,
+    );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -4,6 +4,7 @@ import { createDigest, type Poly1305, SecretBoxStream, sha256, TAG_LENGTH } from
 import {
   encodeFileHeader,
   encodePlaintextPrefix,
+  humanSize,
   payloadLength,
   planChunkSizes,
   XftpError,
@@ -161,6 +162,6 @@ function checkSource(stats: Stats, { path, maxSize }: SealRequest): void {
   if (stats.size > maxSize)
     throw new XftpError(
       'FILE_TOO_LARGE',
-      `${path} has ${String(stats.size)} bytes, which is more than the limit of ${String(maxSize)} bytes.`,
+      `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit to send it.`,
     );
 }

@@ -6,7 +6,13 @@ import { describe, expect, it } from 'vitest';
 import { type Command, encodeBase64Url, encodeCommand } from '#src/protocol/index.js';
 import { generateKeyPair, sha256 } from '#src/crypto/index.js';
 
-import { asRecipient, asSender, errorText, type RawClient, type CommandOptions } from '../support/raw-client.js';
+import {
+  asRecipient,
+  asSender,
+  errorText,
+  type RawClient,
+  type CommandOptions,
+} from '../support/raw-client.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
 
 const unknownId = new Uint8Array(16);
@@ -38,30 +44,36 @@ function newChunk(change: Partial<Extract<Command, { type: 'FNEW' }>> = {}): {
 }
 
 describe('a chunk', () => {
-  it.each([65536, 262144, 1048576, 4194304])('of %i bytes is stored as it is and given back', async (size) => {
-    const relay = await testRelay();
-    const client = await relay.client();
-    const chunk = await client.create(chunkBytes(size));
-    expect(await client.put(chunk)).toBe('OK');
-    const path = join(relay.filesPath, encodeBase64Url(chunk.senderId));
-    expect((await readFile(path)).equals(chunk.bytes)).toBe(true);
-    expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
-  });
+  it.each([65536, 262144, 1048576, 4194304])(
+    'of %i bytes is stored as it is and given back',
+    async (size) => {
+      const relay = await testRelay();
+      const client = await relay.client();
+      const chunk = await client.create(chunkBytes(size));
+      expect(await client.put(chunk)).toBe('OK');
+      const path = join(relay.filesPath, encodeBase64Url(chunk.senderId));
+      expect((await readFile(path)).equals(chunk.bytes)).toBe(true);
+      expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
+    },
+  );
 
   it.each([
     ['ed25519', 'ed448'],
     ['ed448', 'x25519'],
     ['x25519', 'ed25519'],
-  ] as const)('may belong to a sender with an %s and a recipient with an %s key', async (sender, recipient) => {
-    const relay = await testRelay();
-    const client = await relay.client();
-    const keys = { senderKey: generateKeyPair(sender), recipientKey: generateKeyPair(recipient) };
-    const chunk = await client.create(chunkBytes(), keys);
-    expect(await client.put(chunk)).toBe('OK');
-    expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
-    expect(await outcome(client, { type: 'FACK' }, asRecipient(chunk))).toBe('OK');
-    expect(await outcome(client, { type: 'FDEL' }, asSender(chunk))).toBe('OK');
-  });
+  ] as const)(
+    'may belong to a sender with an %s and a recipient with an %s key',
+    async (sender, recipient) => {
+      const relay = await testRelay();
+      const client = await relay.client();
+      const keys = { senderKey: generateKeyPair(sender), recipientKey: generateKeyPair(recipient) };
+      const chunk = await client.create(chunkBytes(), keys);
+      expect(await client.put(chunk)).toBe('OK');
+      expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
+      expect(await outcome(client, { type: 'FACK' }, asRecipient(chunk))).toBe('OK');
+      expect(await outcome(client, { type: 'FDEL' }, asSender(chunk))).toBe('OK');
+    },
+  );
 
   it('can be read by many recipients, each with an ID of 16 bytes, and by more of them later', async () => {
     const relay = await testRelay();
@@ -72,11 +84,16 @@ describe('a chunk', () => {
     await client.put(chunk);
     const added = generateKeyPair('ed25519');
     const keys = [added.publicKey, added.publicKey];
-    const { response, entityId } = await client.command({ type: 'FADD', recipientKeys: keys }, asSender(chunk));
+    const { response, entityId } = await client.command(
+      { type: 'FADD', recipientKeys: keys },
+      asSender(chunk),
+    );
     expect(response.type === 'RIDS' && response.recipientIds.length).toBe(2);
     expect(Buffer.from(entityId)).toEqual(Buffer.from(chunk.senderId));
     const [recipientId] = response.type === 'RIDS' ? response.recipientIds : [];
-    expect(await client.get({ recipientId: recipientId!, recipientKey: added.privateKey })).toBeInstanceOf(Buffer);
+    expect(await client.get({ recipientId: recipientId!, recipientKey: added.privateKey })).toBeInstanceOf(
+      Buffer,
+    );
     expect(await client.get({ ...chunk, recipientId: chunk.recipientIds[254]! })).toBeInstanceOf(Buffer);
   });
 
@@ -181,7 +198,9 @@ describe('checks come in the order of the reference', () => {
     expect(await outcome(client, Buffer.from('FPUT '), {})).toBe('CMD SYNTAX');
     expect(await outcome(client, Buffer.from('FDELx'), {})).toBe('CMD UNKNOWN');
     expect(await outcome(client, { type: 'FPUT' }, {})).toBe('CMD NO_AUTH');
-    expect(await outcome(client, { type: 'FPUT' }, { key: generateKeyPair('ed25519').privateKey })).toBe('CMD NO_AUTH');
+    expect(await outcome(client, { type: 'FPUT' }, { key: generateKeyPair('ed25519').privateKey })).toBe(
+      'CMD NO_AUTH',
+    );
     expect(await outcome(client, { type: 'FDEL' }, { entityId })).toBe('CMD NO_AUTH');
   });
 
@@ -189,7 +208,12 @@ describe('checks come in the order of the reference', () => {
     ['PING with an entity', { type: 'PING' }, { entityId: unknownId }, 'CMD HAS_AUTH'],
     ['PING with an authorization', { type: 'PING' }, { authorization: new Uint8Array(64) }, 'CMD HAS_AUTH'],
     ['FNEW without one', newChunk().command, {}, 'CMD NO_AUTH'],
-    ['FNEW with an entity', newChunk().command, { entityId: unknownId, authorization: new Uint8Array(64) }, 'CMD HAS_AUTH'],
+    [
+      'FNEW with an entity',
+      newChunk().command,
+      { entityId: unknownId, authorization: new Uint8Array(64) },
+      'CMD HAS_AUTH',
+    ],
   ] as const)('presence: %s', async (_what, command, options, expected) => {
     const client = await (await testRelay()).client();
     expect(await outcome(client, command, options)).toBe(expected);
@@ -198,7 +222,9 @@ describe('checks come in the order of the reference', () => {
   it('trailing bytes and keys of other types are CMD SYNTAX', async () => {
     const client = await (await testRelay()).client();
     const { command, key } = newChunk();
-    expect(await outcome(client, Buffer.concat([encodeCommand(command), Buffer.of(0)]), { key })).toBe('CMD SYNTAX');
+    expect(await outcome(client, Buffer.concat([encodeCommand(command), Buffer.of(0)]), { key })).toBe(
+      'CMD SYNTAX',
+    );
     const get = { type: 'FGET' as const, key: generateKeyPair('ed25519').publicKey };
     expect(await outcome(client, get, { key, entityId: unknownId })).toBe('CMD SYNTAX');
   });
@@ -222,12 +248,19 @@ describe('checks come in the order of the reference', () => {
 });
 
 describe('AUTH', () => {
-  it.each(['ed25519', 'ed448', 'x25519'] as const)('to %s authorizations of unknown IDs', async (algorithm) => {
-    const client = await (await testRelay()).client();
-    const options = { entityId: unknownId, key: generateKeyPair(algorithm).privateKey, correlationId: chunkBytes(24) };
-    expect(await outcome(client, { type: 'FDEL' }, options)).toBe('AUTH');
-    expect(await outcome(client, { type: 'FACK' }, options)).toBe('AUTH');
-  });
+  it.each(['ed25519', 'ed448', 'x25519'] as const)(
+    'to %s authorizations of unknown IDs',
+    async (algorithm) => {
+      const client = await (await testRelay()).client();
+      const options = {
+        entityId: unknownId,
+        key: generateKeyPair(algorithm).privateKey,
+        correlationId: chunkBytes(24),
+      };
+      expect(await outcome(client, { type: 'FDEL' }, options)).toBe('AUTH');
+      expect(await outcome(client, { type: 'FACK' }, options)).toBe('AUTH');
+    },
+  );
 
   it('to a sender ID in a recipient command and the reverse', async () => {
     const client = await (await testRelay()).client();
@@ -266,11 +299,20 @@ describe('AUTH', () => {
     lowOrder.fill(0, 12);
     const sender = generateKeyPair('ed25519');
     const { response } = await client.command(
-      { ...newChunk().command, senderKey: sender.publicKey, digest: sha256(chunkBytes()), recipientKeys: [lowOrder] },
+      {
+        ...newChunk().command,
+        senderKey: sender.publicKey,
+        digest: sha256(chunkBytes()),
+        recipientKeys: [lowOrder],
+      },
       { key: sender.privateKey },
     );
     const recipientId = response.type === 'SIDS' ? response.recipientIds[0]! : unknownId;
-    const options = { entityId: recipientId, authorization: new Uint8Array(80), correlationId: chunkBytes(24) };
+    const options = {
+      entityId: recipientId,
+      authorization: new Uint8Array(80),
+      correlationId: chunkBytes(24),
+    };
     expect(await outcome(client, { type: 'FACK' }, options)).toBe('AUTH');
     const chunk = await client.create(chunkBytes());
     await client.put(chunk);

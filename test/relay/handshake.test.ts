@@ -24,28 +24,31 @@ async function connectRaw(options: RawOptions): Promise<RawClient> {
   return client;
 }
 
-it.each(['ed448', 'ed25519'] as const)('says hello as the reference does with an %s identity', async (algorithm) => {
-  const credentials = createCredentials(algorithm, 'localhost');
-  const relay = await testRelay({ credentials });
-  const client = await connectRaw({ port: relay.port });
-  const { status, body } = await client.request();
-  const hello = decodeServerHello(new Uint8Array(body));
-  const model = decodeServerHello(recorded(`${algorithm}-server-hello`));
-  expect(status).toBe(200);
-  expect(body.length).toBe(16384);
-  expect(hello.versions).toEqual(SUPPORTED_VERSIONS);
-  expect(hello.versions).toEqual(model.versions);
-  expect(hello.sessionId).toEqual(client.sessionId);
-  expect(hello.sessionId.length).toBe(32);
-  expect(hello.certificates).toEqual([credentials.online.certificate, credentials.identityCertificate]);
-  expect(hello.signedKey.length).toBe(model.signedKey.length);
-  expect(hello.webProof.length).toBe(0);
-  const leaf = readCertificate(credentials.online.certificate);
-  expect(verifySessionKey(leaf.publicKey, hello.signedKey).length).toBe(44);
-  const chain = client.socket.getPeerCertificate(true);
-  expect(Uint8Array.from(chain.raw)).toEqual(credentials.online.certificate);
-  expect(Uint8Array.from(chain.issuerCertificate.raw)).toEqual(credentials.identityCertificate);
-});
+it.each(['ed448', 'ed25519'] as const)(
+  'says hello as the reference does with an %s identity',
+  async (algorithm) => {
+    const credentials = createCredentials(algorithm, 'localhost');
+    const relay = await testRelay({ credentials });
+    const client = await connectRaw({ port: relay.port });
+    const { status, body } = await client.request();
+    const hello = decodeServerHello(new Uint8Array(body));
+    const model = decodeServerHello(recorded(`${algorithm}-server-hello`));
+    expect(status).toBe(200);
+    expect(body.length).toBe(16384);
+    expect(hello.versions).toEqual(SUPPORTED_VERSIONS);
+    expect(hello.versions).toEqual(model.versions);
+    expect(hello.sessionId).toEqual(client.sessionId);
+    expect(hello.sessionId.length).toBe(32);
+    expect(hello.certificates).toEqual([credentials.online.certificate, credentials.identityCertificate]);
+    expect(hello.signedKey.length).toBe(model.signedKey.length);
+    expect(hello.webProof.length).toBe(0);
+    const leaf = readCertificate(credentials.online.certificate);
+    expect(verifySessionKey(leaf.publicKey, hello.signedKey).length).toBe(44);
+    const chain = client.socket.getPeerCertificate(true);
+    expect(Uint8Array.from(chain.raw)).toEqual(credentials.online.certificate);
+    expect(Uint8Array.from(chain.issuerCertificate.raw)).toEqual(credentials.identityCertificate);
+  },
+);
 
 it('keeps the session key of a connection when the handshake has to be repeated', async () => {
   const relay = await testRelay();

@@ -48,13 +48,24 @@ describe('the recorded Ed448 relay', () => {
     const home = await temporaryFolder();
     await cp('test/vectors/relay-ed448', home, { recursive: true });
     const storeLogPath = join(home, 'var/file-server-store.log');
-    const log = (await readFile(storeLogPath, 'utf8')).replaceAll(/^(FPUT \S+) (\S+)$/gm, (_line, head: string, path: string) => {
-      const name = Buffer.from(path, 'base64url').toString().replace('/srv/xftp/', '');
-      return `${head} ${encodeBase64Url(encodeUtf8(join(home, 'srv', name)))}`;
-    });
+    const log = (await readFile(storeLogPath, 'utf8')).replaceAll(
+      /^(FPUT \S+) (\S+)$/gm,
+      (_line, head: string, path: string) => {
+        const name = Buffer.from(path, 'base64url').toString().replace('/srv/xftp/', '');
+        return `${head} ${encodeBase64Url(encodeUtf8(join(home, 'srv', name)))}`;
+      },
+    );
     await writeFile(storeLogPath, log);
-    const config = parseRelayConfig(await readFile(join(home, 'etc/file-server.ini'), 'utf8'), 'file-server.ini');
-    expect(config).toMatchObject({ port: 5443, storeLog: true, host: 'relay.example', storageQuota: 10 * 2 ** 30 });
+    const config = parseRelayConfig(
+      await readFile(join(home, 'etc/file-server.ini'), 'utf8'),
+      'file-server.ini',
+    );
+    expect(config).toMatchObject({
+      port: 5443,
+      storeLog: true,
+      host: 'relay.example',
+      storageQuota: 10 * 2 ** 30,
+    });
     return await testRelay({
       credentials: await readCredentials({ config: join(home, 'etc'), log: join(home, 'var') }),
       filesPath: join(home, 'srv'),
@@ -120,7 +131,10 @@ describe('the recorded Ed25519 relay', () => {
     ];
     const storeLogPath = join(home, 'file-server-store.log');
     await writeFile(storeLogPath, text.map((line) => `${line}\n`).join(''));
-    const config = parseRelayConfig(await readFile(join(home, 'cfg/file-server.ini'), 'utf8'), 'file-server.ini');
+    const config = parseRelayConfig(
+      await readFile(join(home, 'cfg/file-server.ini'), 'utf8'),
+      'file-server.ini',
+    );
     expect(config.createPassword).toBe('s3cret-pass');
     const relay = await testRelay({
       credentials: await readCredentials({ config: join(home, 'cfg'), log: home }),

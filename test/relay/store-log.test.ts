@@ -1,4 +1,13 @@
-import { appendFile, copyFile, readdir, readFile, rename, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  copyFile,
+  readdir,
+  readFile,
+  rename,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import * as fc from 'fast-check';

@@ -73,7 +73,7 @@ describe('FPUT', () => {
     const stream = client.start();
     const reply = RawClient.reply(stream);
     const all = Buffer.concat([client.block({ type: 'FPUT' }, asSender(chunk)), chunk.bytes]);
-    for (let offset = 0; offset < all.length; ) {
+    for (let offset = 0; offset < all.length;) {
       const length = offset < 16390 && offset > 16370 ? 1 : 997;
       await new Promise((resolve) => stream.write(all.subarray(offset, offset + length), resolve));
       offset += length;
@@ -141,34 +141,43 @@ describe('FPUT', () => {
 });
 
 describe('two uploads of one chunk at once', () => {
-  it.each(['first', 'second'] as const)('both succeed when the %s one ends first, and one body is kept', async (who) => {
-    const relay = await testRelay();
-    const client = await relay.client();
-    const chunk = await client.create(chunkBytes(1048576));
-    const uploads = [beginUpload(client, chunk, 600_000), beginUpload(await relay.client(), chunk, 700_000)];
-    await incomingFiles(relay.filesPath, 2);
-    if (who === 'second') uploads.reverse();
-    for (const upload of uploads) expect(await upload.finish()).toBe('OK');
-    expect(await readdir(relay.filesPath)).toEqual([encodeBase64Url(chunk.senderId)]);
-    expect(relay.usedBytes()).toBe(1048576);
-    expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
-  });
+  it.each(['first', 'second'] as const)(
+    'both succeed when the %s one ends first, and one body is kept',
+    async (who) => {
+      const relay = await testRelay();
+      const client = await relay.client();
+      const chunk = await client.create(chunkBytes(1048576));
+      const uploads = [
+        beginUpload(client, chunk, 600_000),
+        beginUpload(await relay.client(), chunk, 700_000),
+      ];
+      await incomingFiles(relay.filesPath, 2);
+      if (who === 'second') uploads.reverse();
+      for (const upload of uploads) expect(await upload.finish()).toBe('OK');
+      expect(await readdir(relay.filesPath)).toEqual([encodeBase64Url(chunk.senderId)]);
+      expect(relay.usedBytes()).toBe(1048576);
+      expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
+    },
+  );
 
-  it.each([true, false])('a wrong one harms a right one in neither order (wrong one first: %s)', async (wrongFirst) => {
-    const relay = await testRelay();
-    const client = await relay.client();
-    const chunk = await client.create(chunkBytes(1048576));
-    const right = beginUpload(client, chunk, 600_000);
-    const wrong = beginUpload(await relay.client(), { ...chunk, bytes: chunkBytes(1048576) }, 600_000);
-    await incomingFiles(relay.filesPath, 2);
-    const order = wrongFirst ? [wrong, right] : [right, wrong];
-    const results: string[] = [];
-    for (const upload of order) results.push(await upload.finish());
-    expect(results).toEqual(wrongFirst ? ['DIGEST', 'OK'] : ['OK', 'DIGEST']);
-    expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
-    expect(await readdir(relay.filesPath)).toEqual([encodeBase64Url(chunk.senderId)]);
-    expect(relay.usedBytes()).toBe(1048576);
-  });
+  it.each([true, false])(
+    'a wrong one harms a right one in neither order (wrong one first: %s)',
+    async (wrongFirst) => {
+      const relay = await testRelay();
+      const client = await relay.client();
+      const chunk = await client.create(chunkBytes(1048576));
+      const right = beginUpload(client, chunk, 600_000);
+      const wrong = beginUpload(await relay.client(), { ...chunk, bytes: chunkBytes(1048576) }, 600_000);
+      await incomingFiles(relay.filesPath, 2);
+      const order = wrongFirst ? [wrong, right] : [right, wrong];
+      const results: string[] = [];
+      for (const upload of order) results.push(await upload.finish());
+      expect(results).toEqual(wrongFirst ? ['DIGEST', 'OK'] : ['OK', 'DIGEST']);
+      expect(Buffer.compare((await client.get(chunk)) as Buffer, chunk.bytes)).toBe(0);
+      expect(await readdir(relay.filesPath)).toEqual([encodeBase64Url(chunk.senderId)]);
+      expect(relay.usedBytes()).toBe(1048576);
+    },
+  );
 
   it('end together: many at the same moment give OK to all', async () => {
     const relay = await testRelay();
@@ -268,7 +277,9 @@ describe('expiry', () => {
     expect(await client.put(registered)).toBe('AUTH');
     expect(await readdir(relay.filesPath)).toEqual([]);
     expect(relay.usedBytes()).toBe(0);
-    const deletions = (await readFile(relay.storeLogPath, 'utf8')).split('\n').filter((line) => line.startsWith('FDEL'));
+    const deletions = (await readFile(relay.storeLogPath, 'utf8'))
+      .split('\n')
+      .filter((line) => line.startsWith('FDEL'));
     expect(deletions.length).toBe(2);
   });
 

@@ -9,6 +9,7 @@ import { failing } from '../crypto/expected-failure.js';
 import { readBody } from '../support/http2-server.js';
 import {
   block,
+  bodyWatch,
   deferred,
   expectUntouched,
   manualServer,
@@ -118,7 +119,7 @@ describe('the end of a connection', () => {
   it.each(['before the response', 'in the middle of the response'])('%s is CONNECTION_LOST', async (when) => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
-    const onBodyReleased = vi.fn();
+    const body = bodyWatch();
     const received = deferred();
     const into = new Uint8Array(CHUNK);
     const replies = [
@@ -130,7 +131,7 @@ describe('the end of a connection', () => {
           },
         },
       ),
-      channel.exchange({ block: block(1), body: pattern(1000), onBodyReleased }),
+      channel.exchange({ block: block(1), body: pattern(1000), onBodyReleased: body.onBodyReleased }),
     ];
     const outcomes = Promise.all(
       replies.map((reply) => expect(reply).rejects.toThrow(failing('CONNECTION_LOST'))),
@@ -143,7 +144,7 @@ describe('the end of a connection', () => {
     for (const { socket } of server.connections) socket.destroy();
     await outcomes;
     await channel.closed;
-    expect(onBodyReleased).toHaveBeenCalledTimes(1);
+    expect(body.times()).toBe(1);
     expect(channel.usable).toBe(false);
     expect(channel.active).toBe(0);
   });
@@ -225,11 +226,11 @@ describe('the end of a connection', () => {
     const reply = channel.exchange({});
     channel.retire();
     expect(channel.active).toBe(1);
-    const onBodyReleased = vi.fn();
-    await expect(channel.exchange({ block: block(1), onBodyReleased })).rejects.toThrow(
+    const body = bodyWatch();
+    await expect(channel.exchange({ block: block(1), onBodyReleased: body.onBodyReleased })).rejects.toThrow(
       failing('CONNECTION_LOST'),
     );
-    expect(onBodyReleased).toHaveBeenCalledTimes(1);
+    expect(body.times()).toBe(1);
     (await nextStream()).end(block(2));
     expect((await reply).block).toStrictEqual(block(2));
     await channel.closed;

@@ -88,3 +88,18 @@ export async function writeAll(stream: ServerHttp2Stream, bytes: Uint8Array): Pr
 export function expectUntouched(stream: ServerHttp2Stream): void {
   expect({ aborted: stream.aborted, code: stream.rstCode }).toStrictEqual({ aborted: false, code: 0 });
 }
+
+/** Watches over a body that must be released exactly once. */
+export function bodyWatch(): {
+  readonly onBodyReleased: () => void;
+  readonly released: Promise<void>;
+  readonly times: () => number;
+} {
+  const { promise: released, resolve } = deferred();
+  let times = 0;
+  const onBodyReleased = (): void => {
+    times += 1;
+    resolve();
+  };
+  return { onBodyReleased, released, times: () => times };
+}

@@ -9,6 +9,7 @@ import { failing } from '../crypto/expected-failure.js';
 import { readBody, startHttp2Server } from '../support/http2-server.js';
 import {
   block,
+  bodyWatch,
   deferred,
   expectUntouched,
   manualServer,
@@ -99,21 +100,21 @@ describe('an upload', () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
     const sent: number[] = [];
-    const onBodyReleased = vi.fn();
+    const body = bodyWatch();
     const body = pattern(CHUNK);
     const reply = channel.exchange(
-      { block: block(3), body, onBodyReleased },
+      { block: block(3), body, onBodyReleased: body.onBodyReleased },
       { onSent: (n) => sent.push(n) },
     );
     const stream = await nextStream();
     const request = await readBody(stream);
     expect(bytesEqual(request, concatBytes(block(3), body))).toBe(true);
-    expect(onBodyReleased).not.toHaveBeenCalled();
+    expect(body.times()).toBe(0);
     stream.end(block(4));
     expect((await reply).block).toStrictEqual(block(4));
-    await vi.waitFor(() => {
-      expect(onBodyReleased).toHaveBeenCalledTimes(1);
-    });
+    await body.released;
+    await channel.closed;
+    expect(body.times()).toBe(1);
     expect(sent.at(-1)).toBe(CHUNK);
     expect([...sent].sort((a, b) => a - b)).toStrictEqual(sent);
   });
@@ -121,8 +122,8 @@ describe('an upload', () => {
   it('gets an answer that comes before its end, and ends its body without a reset', async () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
-    const onBodyReleased = vi.fn();
-    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased });
+    const body = bodyWatch();
+    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: body.onBodyReleased });
     const stream = await nextStream();
     stream.pause();
     stream.write(block(4));
@@ -131,9 +132,9 @@ describe('an upload', () => {
     const { length } = await readBody(stream);
     expect(length).toBeLessThan(LARGE.length + BLOCK_SIZE);
     expectUntouched(stream);
-    await vi.waitFor(() => {
-      expect(onBodyReleased).toHaveBeenCalledTimes(1);
-    });
+    await body.released;
+    await channel.closed;
+    expect(body.times()).toBe(1);
     expect(channel.usable).toBe(true);
     expect(channel.active).toBe(0);
   });
@@ -141,27 +142,27 @@ describe('an upload', () => {
   it('that the server takes no bytes of stalls, and its body is released with the session', async () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server, SHORT_STALL_MS);
-    const onBodyReleased = vi.fn();
-    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased });
+    const body = bodyWatch();
+    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: body.onBodyReleased });
     const outcome = expect(reply).rejects.toThrow(failing('STALLED'));
     (await nextStream()).pause();
     await outcome;
     await channel.closed;
-    await vi.waitFor(() => {
-      expect(onBodyReleased).toHaveBeenCalledTimes(1);
-    });
+    await body.released;
+    await channel.closed;
+    expect(body.times()).toBe(1);
   });
 
   it('never starts when its signal has aborted, and releases its body all the same', async () => {
     const { server } = await manualServer();
     const channel = await openChannel(server);
-    const onBodyReleased = vi.fn();
+    const body = bodyWatch();
     const reply = channel.exchange(
-      { block: block(1), body: pattern(10), onBodyReleased },
+      { block: block(1), body: pattern(10), onBodyReleased: body.onBodyReleased },
       { signal: AbortSignal.abort() },
     );
     await expect(reply).rejects.toThrow(failing('CANCELLED'));
-    expect(onBodyReleased).toHaveBeenCalledTimes(1);
+    expect(body.times()).toBe(1);
     expect(channel.usable).toBe(true);
   });
 
@@ -184,9 +185,9 @@ describe('an upload', () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
     const abort = new AbortController();
-    const onBodyReleased = vi.fn();
+    const body = bodyWatch();
     const reply = channel.exchange(
-      { block: block(1), body: LARGE, onBodyReleased },
+      { block: block(1), body: LARGE, onBodyReleased: body.onBodyReleased },
       { signal: abort.signal },
     );
     const outcome = expect(reply).rejects.toThrow(failing(code));
@@ -194,9 +195,9 @@ describe('an upload', () => {
     end(channel, abort);
     await outcome;
     await channel.closed;
-    await vi.waitFor(() => {
-      expect(onBodyReleased).toHaveBeenCalledTimes(1);
-    });
+    await body.released;
+    await channel.closed;
+    expect(body.times()).toBe(1);
   });
 });
 

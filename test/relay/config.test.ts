@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from 'vitest';
+
+import { parseRelayConfig } from '#src/relay/index.js';
+import { formatIni } from '#src/relay/ini-template.js';
+import { parseIni } from '#src/relay/ini.js';
+
+const MINIMAL = '[TRANSPORT]\nport: 443\n[FILES]\npath: /srv/xftp\n';
+const NAME = 'file-server.ini';
+
+const template = formatIni({
+  storeLog: true,
+  host: 'relay.example',
+  port: 443,
+  filesPath: '/srv/xftp',
+  storageQuota: 100 * 2 ** 30,
+  webPath: '/var/www',
+  webCertificate: '/etc/web.crt',
+  webKey: '/etc/web.key',
+});
+
+describe('an INI', () => {
+  it('without optional keys has the defaults of the reference', () => {
+    expect(parseRelayConfig(MINIMAL, NAME)).toEqual({
+      sourceCode: undefined,
+      storeLog: false,
+      chunkLifeSeconds: 48 * 3600,
+      newFiles: true,
+      createPassword: undefined,
+      host: undefined,
+      port: 443,
+      filesPath: '/srv/xftp',
+      storageQuota: undefined,
+      inactiveClients: undefined,
+    });
+  });
+
+  it('as init writes it reads back', () => {
+    expect(parseRelayConfig(template, NAME)).toMatchObject({
+      storeLog: true,
+      host: 'relay.example',
+      filesPath: '/srv/xftp',
+      storageQuota: 100 * 2 ** 30,
+    });
+  });
+
+  it('as init writes it names every key of the recorded INIs, and of the reference', () => {
+    const known = new Set([...template.matchAll(/^(?:# )?([a-z_]+):/gm)].map(([, key]) => key));
+    for (const path of ['relay-ed448/etc', 'relay-ed25519/cfg'])
+      for (const keys of parseIni(readFileSync(`test/vectors/${path}/${NAME}`, 'utf8'), NAME).values())
+        for (const key of keys.keys()) expect(known).toContain(key);
+    for (const key of [
+      'db_connection',
+      'db_store_log',
+      'hosting_type',
+      'control_port_user_password',
+      'http',
+      'ttl',
+    ])
+      expect(known).toContain(key);
+  });
+
+  it('may use = and :, comments, blanks and carriage returns', () => {
+    const ini = parseIni('# a\r\n; b\r\n[ S ]\r\n a = 1 = 2 \r\nb:2:3\r\n\r\nb = again', NAME);
+    expect([...ini.get('S')!]).toEqual([
+      ['a', '1 = 2'],
+      ['b', ':3'.replace(':', '')],
+    ]);
+  });
+
+  it('turns on the closing of inactive clients', () => {
+    const text = `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\nttl: 60\ncheck_interval: 10\n`;
+    expect(parseRelayConfig(text, NAME).inactiveClients).toEqual({ ttlSeconds: 60, checkSeconds: 10 });
+  });
+});
+
+describe('a mistake in the INI is one sentence naming section, key and what is expected', () => {
+  it.each([
+    ['[FILES]\npath: /srv\n', 'file-server.ini: section [TRANSPORT] needs the key "port".'],
+    ['[TRANSPORT]\nport: 443\n', 'file-server.ini: section [FILES] needs the key "path".'],
+    [
+      '[TRANSPORT]\nport: https\n[FILES]\npath: /srv\n',
+      'file-server.ini: [TRANSPORT] port must be a whole number from 0 to 65535, found "https".',
+    ],
+    [
+      `${MINIMAL}[AUTH]\nnew_files: yes\n`,
+      'file-server.ini: [AUTH] new_files must be on or off, found "yes".',
+    ],
+    [
+      `${MINIMAL}[STORE_LOG]\nstore_files: database\n`,
+      'file-server.ini: [STORE_LOG] store_files must be memory: this relay has no database store, found "database".',
+    ],
+    [
+      `${MINIMAL}[STORE_LOG]\nexpire_files_hours: 0\n`,
+      'file-server.ini: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "0".',
+    ],
+    [
+      `[FILES]\nstorage_quota: lots\npath: x\n[TRANSPORT]\nport: 1\n`,
+      'file-server.ini: [FILES] storage_quota must be a size such as 500mb or 10gb, found "lots".',
+    ],
+    [
+      `${MINIMAL}[AUTH]\ncreate_password: not@allowed\n`,
+      'file-server.ini: [AUTH] create_password must be 1 to 255 printable characters without space, @, : and /.',
+    ],
+    [
+      `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\n`,
+      'file-server.ini: section [INACTIVE_CLIENTS] needs the key "ttl".',
+    ],
+    ['port: 443\n', 'file-server.ini, line 1: expected [SECTION].'],
+    [`${MINIMAL}rubbish\n`, 'file-server.ini, line 5: expected [SECTION] or "key = value".'],
+  ])('%j', (text, message) => {
+    expect(() => parseRelayConfig(text, NAME)).toThrow(message);
+  });
+});

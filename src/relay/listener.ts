@@ -16,7 +16,8 @@ const ALPN_PREFERENCE = [ALPN_XFTP, ALPN_H2, ALPN_HTTP11] as const;
 export class RelayListener {
   readonly #services: RelayServices;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Sockets whose TLS handshake is under way, by the client's end of them. */
+  readonly #shaking = new Map<string, Socket>();
   readonly #connections = new Set<RelayConnection>();
 
   constructor(services: RelayServices) {
@@ -24,8 +25,11 @@ export class RelayListener {
     this.#server = createTlsServer(services);
     this.#server.maxConnections = services.limits.connections;
     this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      const peer = peerOf(socket);
+      this.#shaking.set(peer, socket);
+      socket.once('close', () => {
+        if (this.#shaking.get(peer) === socket) this.#shaking.delete(peer);
+      });
       socket.on('error', ignore);
     });
     this.#server.on('tlsClientError', (_error, socket) => {
@@ -76,16 +80,15 @@ export class RelayListener {
     );
     const deadline = setTimeout(() => {
       for (const connection of this.#connections) connection.destroy();
-      for (const socket of this.#sockets) socket.destroy();
     }, this.#services.limits.shutdownMs);
     for (const connection of this.#connections) connection.close();
-    // What has no session yet has no request under way either.
-    if (this.#connections.size === 0) for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#shaking.values()) socket.destroy();
     await closed;
     clearTimeout(deadline);
   }
 
   #accept(socket: TLSSocket): void {
+    this.#shaking.delete(peerOf(socket));
     socket.on('error', ignore);
     if (socket.destroyed) return;
     try {
@@ -118,6 +121,11 @@ function createTlsServer({ credentials, limits }: RelayServices): Server {
     requestCert: false,
     ALPNCallback: ({ protocols }) => ALPN_PREFERENCE.find((protocol) => protocols.includes(protocol)),
   });
+}
+
+/** TLS sockets do not tell the socket under them, but both have the same other end. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''} ${String(socket.remotePort)}`;
 }
 
 function ignore(): void {

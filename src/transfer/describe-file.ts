@@ -1,6 +1,5 @@
 import type { ReplicaAccess } from '../client/index.js';
 import type { FileDescription, Party, ServerAddress } from '../protocol/index.js';
-import type { SentFile } from './send-file.js';
 
 /** A chunk on its relay. */
 export interface UploadedChunk {
@@ -25,6 +24,14 @@ export interface UploadedFile {
   readonly digest: Uint8Array;
   /** At least one, by number. */
   readonly chunks: readonly UploadedChunk[];
+}
+
+/** A file that was sent. */
+export interface SentFile {
+  /** Lets its holder delete the file. */
+  readonly sender: FileDescription;
+  /** One for each recipient. */
+  readonly recipients: readonly FileDescription[];
 }
 
 /** The descriptions of an uploaded file: the sender's, and one for each recipient. */

@@ -1,4 +1,5 @@
 export { CipherPool } from './cipher-pool.js';
+export type { SentFile } from './describe-file.js';
 export { safeFileName } from './file-name.js';
 export { ensureFolder, makeUniqueFolder } from './folder.js';
 export { localFailure } from './local-failure.js';
@@ -6,5 +7,5 @@ export { acknowledgeFile, deleteFile } from './manage-file.js';
 export type { Destination } from './part-file.js';
 export { followRedirect } from './receive-description.js';
 export { checkReceivable, receiveFile, type ReceivedFile, type ReceiveRequest } from './receive-file.js';
-export { sendFile, type SendRequest, type SentFile } from './send-file.js';
+export { sendFile, type SendRequest } from './send-file.js';
 export type { TransferContext, TransferProgress } from './transfer-context.js';

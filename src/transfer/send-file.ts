@@ -1,13 +1,8 @@
 import type { RelayClient, ReplicaAccess } from '../client/index.js';
 import { generateKeyPair, type KeyPair, randomBytes } from '../crypto/index.js';
-import {
-  FILE_KEY_LENGTH,
-  FILE_NONCE_LENGTH,
-  type FileDescription,
-  type ServerAddress,
-} from '../protocol/index.js';
+import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, type ServerAddress } from '../protocol/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
-import { describeFile, type UploadedChunk } from './describe-file.js';
+import { describeFile, type SentFile, type UploadedChunk } from './describe-file.js';
 import { withRetries } from './retry.js';
 import { ServerChoice } from './server-choice.js';
 import { TaskGroup } from './task-group.js';
@@ -28,14 +23,6 @@ export interface SendRequest {
   readonly recipients: number;
   /** Largest source that is taken, in bytes. */
   readonly maxSize: number;
-}
-
-/** A file that was sent. */
-export interface SentFile {
-  /** Lets its holder delete the file. */
-  readonly sender: FileDescription;
-  /** One for each recipient. */
-  readonly recipients: readonly FileDescription[];
 }
 
 /**

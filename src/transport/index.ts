@@ -1,11 +1,11 @@
 export type { Exchange, ExchangeOptions, Reply } from './channel.js';
 export { DEFAULT_DEADLINES, type Deadlines } from './deadlines.js';
 export { cancelled, throwIfAborted } from './network-failure.js';
+export type { SessionPoolOptions } from './server-sessions.js';
 export { openSession, type Session } from './session.js';
 export {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,
   SessionPool,
-  type SessionPoolOptions,
   type SessionUse,
 } from './session-pool.js';

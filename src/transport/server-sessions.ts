@@ -1,8 +1,17 @@
 import type { ServerAddress } from '../protocol/index.js';
 import { cancelled } from './network-failure.js';
 import type { Session } from './session.js';
-import type { SessionPoolOptions } from './session-pool.js';
 import { SharedDial } from './shared-dial.js';
+
+/** What a pool needs. */
+export interface SessionPoolOptions {
+  /** Opens a session; each call makes a new one. */
+  readonly open: (server: ServerAddress, signal: AbortSignal) => Promise<Session>;
+  /** Most sessions with one relay. */
+  readonly sessionsPerServer: number;
+  /** A session without requests for so long is closed, in milliseconds. */
+  readonly idleMs: number;
+}
 
 /** One place in the pool: a session or the dial that makes it. */
 interface Slot {

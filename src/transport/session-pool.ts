@@ -1,6 +1,6 @@
 import { formatServerAddress, type ServerAddress } from '../protocol/index.js';
 import { cancelled, throwIfAborted } from './network-failure.js';
-import { ServerSessions } from './server-sessions.js';
+import { ServerSessions, type SessionPoolOptions } from './server-sessions.js';
 import type { Session } from './session.js';
 
 /**
@@ -8,16 +8,6 @@ import type { Session } from './session.js';
  * on one connection: protocol reference, section 2.5); everything else shares.
  */
 export type SessionUse = 'upload' | 'shared';
-
-/** What a pool needs. */
-export interface SessionPoolOptions {
-  /** Opens a session; each call makes a new one. */
-  readonly open: (server: ServerAddress, signal: AbortSignal) => Promise<Session>;
-  /** Most sessions with one relay. */
-  readonly sessionsPerServer: number;
-  /** A session without requests for so long is closed, in milliseconds. */
-  readonly idleMs: number;
-}
 
 /** Enough to fill a fast link with uploads (protocol reference, section 2.5), few enough to be polite. */
 export const DEFAULT_SESSIONS_PER_SERVER = 4;

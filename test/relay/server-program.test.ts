@@ -102,8 +102,9 @@ describe('xftp-server start', () => {
       const client = await connect(server.port, fingerprint);
       expect((await client.command({ type: 'PING' })).response.type).toBe('PONG');
       const idle = await connect(server.port, fingerprint);
+      const idleClosed = new Promise((resolve) => idle.socket.once('close', resolve));
       expect(await server.end(signal)).toBe(0);
-      expect(idle.http2.destroyed || idle.socket.destroyed || idle.socket.readableEnded).toBeDefined();
+      await idleClosed;
       const { stdout, stderr } = server.output();
       expect(stderr).toBe('');
       const text = Buffer.from(fingerprint).toString('base64url');

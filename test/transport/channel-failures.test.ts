@@ -119,7 +119,7 @@ describe('the end of a connection', () => {
   it.each(['before the response', 'in the middle of the response'])('%s is CONNECTION_LOST', async (when) => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
-    const body = bodyWatch();
+    const watch = bodyWatch();
     const received = deferred();
     const into = new Uint8Array(CHUNK);
     const replies = [
@@ -131,7 +131,7 @@ describe('the end of a connection', () => {
           },
         },
       ),
-      channel.exchange({ block: block(1), body: pattern(1000), onBodyReleased: body.onBodyReleased }),
+      channel.exchange({ block: block(1), body: pattern(1000), onBodyReleased: watch.onBodyReleased }),
     ];
     const outcomes = Promise.all(
       replies.map((reply) => expect(reply).rejects.toThrow(failing('CONNECTION_LOST'))),
@@ -144,7 +144,7 @@ describe('the end of a connection', () => {
     for (const { socket } of server.connections) socket.destroy();
     await outcomes;
     await channel.closed;
-    expect(body.times()).toBe(1);
+    expect(watch.times()).toBe(1);
     expect(channel.usable).toBe(false);
     expect(channel.active).toBe(0);
   });
@@ -226,11 +226,11 @@ describe('the end of a connection', () => {
     const reply = channel.exchange({});
     channel.retire();
     expect(channel.active).toBe(1);
-    const body = bodyWatch();
-    await expect(channel.exchange({ block: block(1), onBodyReleased: body.onBodyReleased })).rejects.toThrow(
+    const watch = bodyWatch();
+    await expect(channel.exchange({ block: block(1), onBodyReleased: watch.onBodyReleased })).rejects.toThrow(
       failing('CONNECTION_LOST'),
     );
-    expect(body.times()).toBe(1);
+    expect(watch.times()).toBe(1);
     (await nextStream()).end(block(2));
     expect((await reply).block).toStrictEqual(block(2));
     await channel.closed;

@@ -100,21 +100,20 @@ describe('an upload', () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
     const sent: number[] = [];
-    const body = bodyWatch();
+    const watch = bodyWatch();
     const body = pattern(CHUNK);
     const reply = channel.exchange(
-      { block: block(3), body, onBodyReleased: body.onBodyReleased },
+      { block: block(3), body, onBodyReleased: watch.onBodyReleased },
       { onSent: (n) => sent.push(n) },
     );
     const stream = await nextStream();
     const request = await readBody(stream);
     expect(bytesEqual(request, concatBytes(block(3), body))).toBe(true);
-    expect(body.times()).toBe(0);
+    expect(watch.times()).toBe(0);
     stream.end(block(4));
     expect((await reply).block).toStrictEqual(block(4));
-    await body.released;
-    await channel.closed;
-    expect(body.times()).toBe(1);
+    await watch.released;
+    expect(watch.times()).toBe(1);
     expect(sent.at(-1)).toBe(CHUNK);
     expect([...sent].sort((a, b) => a - b)).toStrictEqual(sent);
   });
@@ -122,8 +121,8 @@ describe('an upload', () => {
   it('gets an answer that comes before its end, and ends its body without a reset', async () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
-    const body = bodyWatch();
-    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: body.onBodyReleased });
+    const watch = bodyWatch();
+    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: watch.onBodyReleased });
     const stream = await nextStream();
     stream.pause();
     stream.write(block(4));
@@ -132,9 +131,8 @@ describe('an upload', () => {
     const { length } = await readBody(stream);
     expect(length).toBeLessThan(LARGE.length + BLOCK_SIZE);
     expectUntouched(stream);
-    await body.released;
-    await channel.closed;
-    expect(body.times()).toBe(1);
+    await watch.released;
+    expect(watch.times()).toBe(1);
     expect(channel.usable).toBe(true);
     expect(channel.active).toBe(0);
   });
@@ -142,27 +140,27 @@ describe('an upload', () => {
   it('that the server takes no bytes of stalls, and its body is released with the session', async () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server, SHORT_STALL_MS);
-    const body = bodyWatch();
-    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: body.onBodyReleased });
+    const watch = bodyWatch();
+    const reply = channel.exchange({ block: block(3), body: LARGE, onBodyReleased: watch.onBodyReleased });
     const outcome = expect(reply).rejects.toThrow(failing('STALLED'));
     (await nextStream()).pause();
     await outcome;
     await channel.closed;
-    await body.released;
+    await watch.released;
     await channel.closed;
-    expect(body.times()).toBe(1);
+    expect(watch.times()).toBe(1);
   });
 
   it('never starts when its signal has aborted, and releases its body all the same', async () => {
     const { server } = await manualServer();
     const channel = await openChannel(server);
-    const body = bodyWatch();
+    const watch = bodyWatch();
     const reply = channel.exchange(
-      { block: block(1), body: pattern(10), onBodyReleased: body.onBodyReleased },
+      { block: block(1), body: pattern(10), onBodyReleased: watch.onBodyReleased },
       { signal: AbortSignal.abort() },
     );
     await expect(reply).rejects.toThrow(failing('CANCELLED'));
-    expect(body.times()).toBe(1);
+    expect(watch.times()).toBe(1);
     expect(channel.usable).toBe(true);
   });
 
@@ -185,9 +183,9 @@ describe('an upload', () => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
     const abort = new AbortController();
-    const body = bodyWatch();
+    const watch = bodyWatch();
     const reply = channel.exchange(
-      { block: block(1), body: LARGE, onBodyReleased: body.onBodyReleased },
+      { block: block(1), body: LARGE, onBodyReleased: watch.onBodyReleased },
       { signal: abort.signal },
     );
     const outcome = expect(reply).rejects.toThrow(failing(code));
@@ -195,9 +193,9 @@ describe('an upload', () => {
     end(channel, abort);
     await outcome;
     await channel.closed;
-    await body.released;
+    await watch.released;
     await channel.closed;
-    expect(body.times()).toBe(1);
+    expect(watch.times()).toBe(1);
   });
 });
 

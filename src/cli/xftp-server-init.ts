@@ -35,16 +35,15 @@ export async function initServer(
     ...(options.webPath === undefined ? {} : { webPath: options.webPath }),
   });
   const files = relayFiles(folders);
-  const line = '-'.repeat(76);
+  const line = '-'.repeat(100);
   process.stdout.write(
     [
       `Server initialized, you can modify configuration in ${files.ini}.`,
-      'Run `file-server start` to start server.',
+      'Run `xftp-server start` to start server.',
       line,
-      'You should store CA private key securely and delete it from the server.',
-      'If server TLS credential is compromised this key can be used to sign a new one,',
-      'keeping the same server identity and established connections.',
-      `CA private key: ${files.identityKey}`,
+      'Move the CA key to a safe place off this machine: it is the identity of the relay. Should the keys',
+      'of this machine ever leak, a new certificate signed with it (`xftp-server cert`) keeps the address.',
+      `CA key: ${files.identityKey}`,
       line,
       version,
       `Fingerprint: ${fingerprint}`,

@@ -39,7 +39,8 @@ export interface ClientHandshake {
 
 /** The hello as a block. */
 export function encodeServerHello(hello: ServerHello): Uint8Array {
-  const body = new ByteWriter()
+  const body = new ByteWriter();
+  body
     .u16(hello.versions.min)
     .u16(hello.versions.max)
     .short(hello.sessionId)
@@ -70,7 +71,8 @@ export function decodeServerHello(block: Uint8Array): ServerHello {
 
 /** A browser's hello as a block, with a challenge of 32 bytes or none. */
 export function encodeWebHello(challenge: Uint8Array | undefined): Uint8Array {
-  const body = new ByteWriter().maybe(challenge, (bytes) => body.short(bytes));
+  const body = new ByteWriter();
+  body.maybe(challenge, (bytes) => body.short(bytes));
   return pad(body.finish());
 }
 

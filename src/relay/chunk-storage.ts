@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { encodeBase64Url } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
 import { describeFileError, errorCode } from './file-errors.js';
+import { flushFolder } from './flush-folder.js';
 import { GroupCommit } from './group-commit.js';
 
 /** Bodies that are being received. The dot keeps them apart from chunk names, which have none. */
@@ -98,17 +99,6 @@ export class ChunkStorage {
   /** Removes a body, if it is there. */
   async remove(path: string): Promise<void> {
     await rm(path, { force: true });
-  }
-}
-
-async function flushFolder(folder: string): Promise<void> {
-  // Windows cannot open folders, and needs no flush of them.
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

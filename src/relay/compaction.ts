@@ -7,6 +7,7 @@ import { RecordTable } from './record-table.js';
 import { StoreLog } from './store-log.js';
 import { formatLogLine, parseLogLine } from './store-log-lines.js';
 import { describeFileError, errorCode } from './file-errors.js';
+import { flushFolder } from './flush-folder.js';
 
 /** The longest line is an FADD of 255 recipients with Ed448 keys: 30 KB. Longer ones are not kept in memory. */
 const MAX_LINE_LENGTH = 64 * 1024;
@@ -46,6 +47,8 @@ export async function openStoreLog(
     const hadLog = await exists(path);
     if (hadLog) await rename(path, starting);
     await writeCompacted(path, table);
+    // Before a command is answered, the file that its line goes to must be there after a crash.
+    await flushFolder(dirname(path));
     if (hadLog) {
       await rename(starting, await backupPath(path, options.now()));
       await removeOldBackups(path, options.now());

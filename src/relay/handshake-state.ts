@@ -1,4 +1,5 @@
 import {
+  encodeServerHello,
   type ClientHandshake,
   decodeClientHandshake,
   decodeWebHello,
@@ -15,7 +16,6 @@ import {
   signSessionKey,
 } from '../crypto/index.js';
 import type { RelayCredentials } from './credentials.js';
-import { encodeHello } from './server-hello.js';
 
 /**
  * Where the handshake of a connection stands (protocol reference, section 3.5).
@@ -84,7 +84,7 @@ export function acceptHello(
   if (challenge === 'wrong') return undefined;
   const key = (state.stage === 'initial' ? undefined : state.key) ?? generateKeyPair('x25519');
   const { identityCertificate, online } = context.credentials;
-  const reply = encodeHello({
+  const reply = encodeServerHello({
     versions: SUPPORTED_VERSIONS,
     sessionId: context.sessionId,
     certificates: [online.certificate, identityCertificate],

@@ -67,7 +67,7 @@ new_files: on
 
 # With a password only those who know it can upload new files; it is a part of the server address:
 # xftp://fingerprint:password@host. Allowed: printable characters except space, @, : and /.
-# create_password: password to upload files (any printable ASCII characters without whitespace, '@', ':' and '/')
+# create_password: PASSWORD
 
 # control_port_admin_password:
 # control_port_user_password:

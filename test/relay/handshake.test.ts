@@ -167,7 +167,9 @@ it('never resumes a TLS session', async () => {
     maxVersion: 'TLSv1.2',
     ...(session === undefined ? {} : { session }),
   });
-  onTestFinished(() => second.destroy());
+  onTestFinished(() => {
+    second.destroy();
+  });
   await new Promise((resolve, reject) => second.once('secureConnect', resolve).once('error', reject));
   expect(second.isSessionReused()).toBe(false);
 });

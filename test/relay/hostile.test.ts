@@ -160,6 +160,14 @@ describe('the relay ends connections', () => {
     await expectHealthy(relay);
   });
 
+  it('at once when it stops, those in the middle of TLS and those without requests', async () => {
+    const relay = await testRelay({ limits: { shutdownMs: 3_600_000 } });
+    const [half, idle] = [await openTcp(relay), await relay.client()];
+    const closed = Promise.all([ended(half), ended(idle.socket)]);
+    await relay.stop();
+    await closed;
+  });
+
   it('that send without end behind a refused command', async () => {
     const relay = await testRelay();
     const client = await relay.client();

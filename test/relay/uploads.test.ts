@@ -90,7 +90,7 @@ describe('FPUT', () => {
     const resets: number[] = [];
     client.http2.on('stream', () => resets.push(0));
     const upload = beginUpload(client, chunk, 1000);
-    upload.stream.on('close', () => resets.push(upload.stream.rstCode ?? 0));
+    upload.stream.on('close', () => resets.push(upload.stream.rstCode));
     expect(await upload.finish()).toBe('QUOTA');
     expect(await client.put({ ...chunk, senderId: new Uint8Array(16) })).toBe('AUTH');
     expect((await client.command({ type: 'PING' })).response.type).toBe('PONG');

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 
 import { fingerprintOf, generateKeyPair, signSessionKey } from '#src/crypto/index.js';
@@ -63,6 +62,8 @@ export interface FakeRelayOptions {
   readonly hello?: (honest: ServerHello) => ServerHello | Uint8Array | 'silence';
   /** Its answer to a client's handshake. */
   readonly handshakeReply?: Uint8Array | 'silence';
+  /** Told of each request before its answer, hellos and handshakes among them. */
+  readonly onRequest?: () => void;
   /** PING is answered without it. */
   readonly onCommand?: (request: FakeRequest) => FakeReply;
 }
@@ -100,6 +101,7 @@ export async function startFakeRelay(options: FakeRelayOptions = {}): Promise<Fa
   ): Promise<void> {
     const request = new Uint8Array(await readBody(stream));
     state.handshakes += 1;
+    options.onRequest?.();
     if (state.handshakes === 1) reply(stream, hello(connection, state.sessionKey));
     else if (state.handshakes === 2) reply(stream, options.handshakeReply ?? acceptHandshake(request));
     else reply(stream, obey(request));
@@ -159,9 +161,4 @@ function reply(stream: ServerHttp2Stream, body: Uint8Array | 'silence'): void {
   if (body === 'silence' || stream.destroyed) return;
   stream.respond({ ':status': 200 });
   stream.end(body);
-}
-
-/** Resolves when a connection of the relay has ended. */
-export async function connectionEnd({ session }: ServerConnection): Promise<void> {
-  if (!session.destroyed) await once(session, 'close');
 }

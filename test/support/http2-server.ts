@@ -42,7 +42,7 @@ export interface ServerConnection {
 export interface LoopbackServer {
   readonly host: string;
   readonly port: number;
-  /** Connections that are open, and how many there were in all. */
+  /** Connections that are open, and how many (TCP) there were in all. */
   readonly connections: ReadonlySet<ServerConnection>;
   readonly accepted: () => number;
   /** Resolves when the last connection has ended. */
@@ -81,8 +81,10 @@ export async function startHttp2Server(options: LoopbackServerOptions): Promise<
         }),
   });
   server.on('tlsClientError', () => undefined);
-  server.on('secureConnection', (socket) => {
+  server.on('connection', () => {
     accepted += 1;
+  });
+  server.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.on('close', () => sockets.delete(socket));

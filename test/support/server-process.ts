@@ -16,7 +16,7 @@ export interface ProgramRun {
 /** The folders of a server under test, as the environment names them. */
 export function serverEnvironment(home: string): NodeJS.ProcessEnv {
   return {
-    PATH: process.env['PATH'],
+    PATH: process.env.PATH,
     XFTP_SERVER_CFG_PATH: join(home, 'etc'),
     XFTP_SERVER_LOG_PATH: join(home, 'var'),
   };

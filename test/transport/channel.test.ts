@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { BLOCK_SIZE, bytesEqual, concatBytes } from '#src/protocol/index.js';
 import type { Channel } from '#src/transport/channel.js';

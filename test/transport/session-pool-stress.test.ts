@@ -35,13 +35,13 @@ it('whatever callers do, each gets an outcome, and no limit is exceeded', async 
       async (plans, sessionsPerServer, dials) => {
         let dialling = 0;
         const most = { sessions: 0, uploads: 0 };
-        const stubs = stubPool({ sessionsPerServer, idleMs: 10_000 }, async (_, number) => {
+        const stubs = stubPool({ sessionsPerServer, idleMs: 10_000 }, async (signal, number) => {
           const { lasts, fails } = dials[number % dials.length] ?? { lasts: 0, fails: false };
           dialling += 1;
           most.sessions = Math.max(most.sessions, stubs.open().length + dialling);
           await pass(lasts);
           dialling -= 1;
-          if (fails) throw new Error('refused');
+          if (fails || signal.aborted) throw new Error('refused');
         });
         const outcomes = plans.map(async ({ use, start, lasts, fails, abortsAt }) => {
           await pass(start);

@@ -7,14 +7,13 @@ export async function deleteChunk(senderId: Uint8Array, services: RelayServices)
   return await services.exclusive.run(encodeBase64Url(senderId), async () => {
     const record = await services.store.bySender(senderId);
     if (record === undefined) return errorReply('AUTH');
-    if (record.path !== undefined) {
-      try {
-        // The body first: after a crash in between, a record without a body expires; a body without one never would.
-        await services.storage.remove(record.path);
-      } catch (error) {
-        services.failed(error);
-        return errorReply('FILE_IO');
-      }
+    try {
+      // The body first: after a crash in between, a record without a body expires; a body without one never would.
+      // A record that knows of no body may still have one, if the relay was killed before it was noted.
+      await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+    } catch (error) {
+      services.failed(error);
+      return errorReply('FILE_IO');
     }
     // From here on the chunk is gone, even if the disk does not take the line yet.
     const deleted = services.store.change({ type: 'FDEL', senderId });

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { onTestFinished } from 'vitest';
+
+import { formatServerAddress, parseServerAddress, type ServerAddress } from '#src/protocol/index.js';
+
+import type { OnEnd } from './clean-up.js';
+import { type ProgramResult, runProgram, startProgram, type RunningProgram } from './program.js';
+import { TEMPORARY_PREFIX } from './temporary-folder.js';
+
+/** How a relay is to be. */
+export interface RelayProcessOptions {
+  /** Quota given to `init`. */
+  readonly quota?: string;
+  /** Keys of the INI with their values. */
+  readonly ini?: Readonly<Record<string, string>>;
+  /** When to end it; at the end of the running test unless told otherwise. */
+  readonly onEnd?: OnEnd;
+}
+
+/** A real `xftp-server` process with its folders. */
+export interface RelayProcess {
+  readonly port: number;
+  /** Server address as text, without a password. */
+  readonly address: string;
+  /** The address with another port (a proxy's), or with a password. */
+  readonly addressWith: (changes: { port?: number; password?: string }) => string;
+  /** Folder of the chunk bodies. */
+  readonly filesPath: string;
+  readonly storeLogPath: string;
+  /** Paths of the stored chunk bodies. */
+  readonly chunkPaths: () => Promise<string[]>;
+  /** Changes keys of the INI; the relay sees it at its next start. */
+  readonly editIni: (values: Readonly<Record<string, string>>) => Promise<void>;
+  /** Starts it again on the same folders and port. */
+  readonly start: () => Promise<void>;
+  /** Ends it with SIGTERM and waits. */
+  readonly stop: () => Promise<ProgramResult>;
+  /** Ends it with SIGKILL and waits. */
+  readonly kill: () => Promise<ProgramResult>;
+}
+
+/**
+ * Ports for relays: below those that the system gives to outgoing connections, so that a port is still free when its
+ * relay is started again.
+ */
+const FIRST_PORT = 20_000;
+const PORT_COUNT = 12_000;
+
+/** Initialises a relay in a temporary folder and starts it. */
+export async function startRelayProcess(options: RelayProcessOptions = {}): Promise<RelayProcess> {
+  const onEnd = options.onEnd ?? onTestFinished;
+  const folder = await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX));
+  onEnd(() => rm(folder, { recursive: true, force: true }));
+  const filesPath = join(folder, 'files');
+  const iniPath = join(folder, 'etc', 'file-server.ini');
+  const run = {
+    onEnd,
+    env: { XFTP_SERVER_CFG_PATH: join(folder, 'etc'), XFTP_SERVER_LOG_PATH: join(folder, 'var') },
+  };
+  const initialized = await runProgram(
+    'xftp-server',
+    ['init', '--path', filesPath, '--quota', options.quota ?? '10gb'],
+    run,
+  );
+  const fingerprint = /^Fingerprint: (\S+)$/m.exec(initialized.stdout)?.[1];
+  if (fingerprint === undefined) throw new Error(`The relay was not initialised: ${initialized.stderr}`);
+  const port = await freePort();
+  const server = parseServerAddress(`xftp://${fingerprint}@127.0.0.1:${String(port)}`);
+  const editIni = async (values: Readonly<Record<string, string>>): Promise<void> => {
+    await writeFile(iniPath, withValues(await readFile(iniPath, 'utf8'), values));
+  };
+  await editIni({ port: String(port), ...options.ini });
+
+  let program: RunningProgram | undefined;
+  const start = async (): Promise<void> => {
+    program = startProgram('xftp-server', ['start'], run);
+    await program.printed(/Listening on port/);
+  };
+  const end = async (signal: NodeJS.Signals): Promise<ProgramResult> => {
+    if (program === undefined) throw new Error('The relay was not started.');
+    return program.end(signal);
+  };
+  await start();
+  return {
+    port,
+    address: formatServerAddress(server),
+    addressWith: (changes) => formatServerAddress({ ...server, ...changes } satisfies ServerAddress),
+    filesPath,
+    storeLogPath: join(folder, 'var', 'file-server-store.log'),
+    chunkPaths: async () => {
+      const names = await readdir(filesPath);
+      return names.filter((name) => !name.startsWith('.')).map((name) => join(filesPath, name));
+    },
+    editIni,
+    start,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+  };
+}
+
+/** A port of the loopback interface on which nothing listens. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORT_COUNT);
+    const server = createServer();
+    try {
+      server.listen(port);
+      await once(server, 'listening');
+      return (server.address() as AddressInfo).port; // listens on a TCP port
+    } catch {
+      // Taken: another one.
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
+}
+
+/** Sets keys of an INI, which are there already, perhaps as comments. */
+function withValues(ini: string, values: Readonly<Record<string, string>>): string {
+  let text = ini;
+  for (const [key, value] of Object.entries(values)) {
+    const line = new RegExp(`^(?:# )?${key}:.*$`, 'm');
+    if (!line.test(text)) throw new Error(`The INI has no key ${key}.`);
+    text = text.replace(line, () => `${key}: ${value}`);
+  }
+  return text;
+}

@@ -23,6 +23,7 @@ import {
 } from '#src/protocol/index.js';
 import { DEFAULT_DEADLINES, openSession, SessionPool } from '#src/transport/index.js';
 import { failing } from '../crypto/expected-failure.js';
+import { bodyWatch } from '../transport/channel-samples.js';
 import { type FakeRelay, type FakeReply, type FakeRequest, startFakeRelay } from '../support/fake-relay.js';
 
 const CHUNK = 65536;
@@ -334,23 +335,19 @@ describe('a download of another length', () => {
 });
 
 describe('the bytes of an upload are released once', () => {
-  it.each<
-    [string, (relay: FakeRelay, client: RelayClient) => Promise<[typeof access, { signal?: AbortSignal }]>]
-  >([
-    ['never starts', () => Promise.resolve([access, { signal: AbortSignal.abort() }])],
-    ['cannot be signed', () => Promise.resolve([{ ...access, privateKey: new Uint8Array(48) }, {}])],
-    ['is answered with an error', () => Promise.resolve([access, {}])],
-  ])('when it %s', async (_, prepare) => {
+  it.each<[string, typeof access, { signal?: AbortSignal }]>([
+    ['never starts', access, { signal: AbortSignal.abort() }],
+    ['cannot be signed', { ...access, privateKey: new Uint8Array(48) }, {}],
+    ['is answered with an error', access, {}],
+  ])('when it %s', async (_, sender, options) => {
     const error = { type: 'QUOTA' } as const;
     const relay = await startFakeRelay({ onCommand: () => ({ response: { type: 'ERR', error } }) });
-    const client = newClient();
-    const [sender, options] = await prepare(relay, client);
-    await client.ping(relay.server).catch(() => undefined);
-    let released = 0;
-    const chunkBytes = { bytes: new Uint8Array(CHUNK), onBodyReleased: () => (released += 1) };
-    await expect(client.uploadChunk(relay.server, sender, chunkBytes, options)).rejects.toThrow();
+    const watch = bodyWatch();
+    const body = { bytes: new Uint8Array(CHUNK), onBodyReleased: watch.onBodyReleased };
+    await expect(newClient().uploadChunk(relay.server, sender, body, options)).rejects.toThrow();
+    // A failed upload ends its session, and with it whatever held on to the bytes.
     await relay.allClosed();
-    expect(released).toBe(1);
+    expect(watch.times()).toBe(1);
   });
 });
 

@@ -43,7 +43,7 @@ describe('xftp-server init', () => {
     const { code, stdout } = await runServer(home, args);
     expect(code).toBe(0);
     expect(stdout).toContain('Server initialized, you can modify configuration in ');
-    expect(stdout).toContain('Run `file-server start` to start server.');
+    expect(stdout).toContain('Run `xftp-server start` to start server.');
     const fingerprint = (await readFile(join(home, 'etc/fingerprint'), 'utf8')).trimEnd();
     expect(stdout).toContain(
       `Fingerprint: ${fingerprint}\nServer address: xftp://${fingerprint}@relay.example\n`,
@@ -95,7 +95,7 @@ describe('xftp-server init', () => {
 describe('xftp-server start', () => {
   it('prints what the reference prints, listens, and ends with 0 on SIGTERM and SIGINT', async () => {
     const { home, ini, fingerprint } = await initialized('-a', 'ED25519', '-n', 'relay.example');
-    await edit(ini, '# create_password: password', 'create_password: s3cret\n#');
+    await edit(ini, '# create_password: PASSWORD', 'create_password: s3cret');
     await edit(ini, '# source_code: https://', 'source_code: https://example.org');
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       const server = await startServerProcess(home);

@@ -12,8 +12,8 @@ const STREAM_WINDOW = 8 * 1024 * 1024;
 const CONNECTION_WINDOW = 64 * 1024 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
-/** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell progress from a stall. */
-const WRITE_SIZE = 64 * 1024;
+/** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell a slow link (4 KiB/s) from a stall. */
+const WRITE_SIZE = 256 * 1024;
 
 /** One request of the protocol. */
 export interface Exchange {

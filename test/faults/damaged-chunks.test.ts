@@ -1,4 +1,4 @@
-import { open, readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import { open, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -24,7 +24,7 @@ async function sendChunks(): Promise<SentSample & { readonly chunks: readonly [s
 
 /** Receives a damaged file: nothing may stay, and the description is still needed. */
 async function receiveDamaged({ recipients, into }: SentSample): ReturnType<typeof xftp> {
-  const result = await xftp(['recv', recipients[0], into, '-r', '2', '-y']);
+  const result = await xftp(['recv', recipients[0], into, '-r', '1', '-y']);
   await expectEmpty(into);
   expect(await readFile(recipients[0], 'utf8')).toContain('party: recipient');
   return result;
@@ -83,10 +83,5 @@ describe('A description that does not fit its file', () => {
       'FILE_CORRUPT',
       /^The .*file is (?:corrupted|damaged)/,
     );
-  });
-
-  it('leads to nothing and leaves the folder of the source as it was', async () => {
-    const sent = await sendSample(relay.address);
-    expect(await readdir(sent.into)).toEqual([]);
   });
 });

@@ -27,7 +27,7 @@ beforeEach(async () => {
 async function receiveLies(arrange: () => void): ReturnType<typeof xftp> {
   const sent = await sendSample(relay.address);
   arrange();
-  const result = await xftp(['recv', sent.recipients[0], sent.into, '-r', '2', '-y']);
+  const result = await xftp(['recv', sent.recipients[0], sent.into, '-r', '1', '-y']);
   await expectEmpty(sent.into);
   return result;
 }
@@ -138,7 +138,7 @@ describe('A relay that answers with nonsense', () => {
       );
       const folder = await temporaryFolder();
       const source = await makeFile(folder, 1000);
-      const result = await xftp(['send', source, folder, '-s', relay.address, '-r', '2']);
+      const result = await xftp(['send', source, folder, '-s', relay.address, '-r', '1']);
       expectFailure(result, code, sentence);
       expect(await readdir(folder)).toEqual(['sample.bin']);
     },

@@ -7,8 +7,13 @@ import { expect, onTestFinished } from 'vitest';
 
 import { exitCodeOf } from '#src/cli/exit-codes.js';
 import { RelayClient } from '#src/client/index.js';
-import type { FailureCode } from '#src/protocol/index.js';
-import { CipherPool, type TransferContext } from '#src/transfer/index.js';
+import {
+  type FailureCode,
+  type FileDescription,
+  formatDescription,
+  parseServerList,
+} from '#src/protocol/index.js';
+import { CipherPool, sendFile, type TransferContext } from '#src/transfer/index.js';
 import { type Deadlines, DEFAULT_DEADLINES, openSession, SessionPool } from '#src/transport/index.js';
 
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
@@ -19,7 +24,7 @@ export function xftp(args: readonly string[], options: ProgramOptions = {}): Pro
   return runProgram('xftp', args, options);
 }
 
-/** A file that was sent with `xftp send`. */
+/** A file that was sent. */
 export interface SentSample {
   readonly source: string;
   /** SHA-256 of the source. */
@@ -30,7 +35,6 @@ export interface SentSample {
   readonly recipients: readonly [string, ...string[]];
   /** An empty folder to receive into. */
   readonly into: string;
-  readonly result: ProgramResult;
 }
 
 /** What to send. */
@@ -48,27 +52,29 @@ export async function makeFile(folder: string, size: number, name = 'sample.bin'
   return path;
 }
 
-/** Sends a new file through the relays of the address list, which must succeed. */
+/**
+ * Sends a new file through the relays of the address list and writes its descriptions, as `xftp send` does, but in
+ * this process: for tests of what happens afterwards.
+ */
 export async function sendSample(servers: string, options: SampleOptions = {}): Promise<SentSample> {
   const { size = 300_000, name = 'sample.bin', recipients = 1 } = options;
   const folder = await temporaryFolder();
-  const into = join(folder, 'into');
+  const [into, descriptions] = [join(folder, 'into'), join(folder, `${name}.xftp`)];
   await mkdir(into);
+  await mkdir(descriptions);
   const source = await makeFile(folder, size, name);
-  const result = await xftp(['send', '-s', servers, '-n', String(recipients), '--', source, folder]);
-  expect(result).toMatchObject({ exitCode: 0 });
-  const descriptions = join(folder, `${name}.xftp`);
-  const [first = '', ...others] = Array.from({ length: recipients }, (_, index) =>
-    join(descriptions, `rcv${String(index + 1)}.xftp`),
-  );
-  return {
-    source,
-    digest: await digestOf(source),
-    sender: join(descriptions, 'snd.xftp.private'),
-    recipients: [first, ...others],
-    into,
-    result,
+  const request = { source, name, servers: parseServerList(servers), recipients, maxSize: size };
+  const sent = await sendFile(request, transferContext());
+  const write = async (file: string, description: FileDescription): Promise<string> => {
+    const path = join(descriptions, file);
+    await writeFile(path, formatDescription(description));
+    return path;
   };
+  const [first = '', ...others] = await Promise.all(
+    sent.recipients.map((description, index) => write(`rcv${String(index + 1)}.xftp`, description)),
+  );
+  const sender = await write('snd.xftp.private', sent.sender);
+  return { source, digest: await digestOf(source), sender, recipients: [first, ...others], into };
 }
 
 /** SHA-256 of a file, in hexadecimal digits. */

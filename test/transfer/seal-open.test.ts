@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
-  mkdirSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -22,7 +21,7 @@ import {
   encodeFileHeader,
   encodePlaintextPrefix,
   payloadLength,
-  XftpError,
+  type XftpError,
 } from '#src/protocol/index.js';
 import { SealStream } from '#src/transfer/seal-stream.js';
 import { failing } from '../crypto/expected-failure.js';
@@ -211,7 +210,7 @@ describe('a source that cannot be sealed', () => {
   });
 
   it('is refused: it is a device', () => {
-    expectRefused('/dev/null', 'INVALID_ARGUMENT');
+    expectRefused('/dev/zero', 'INVALID_ARGUMENT');
   });
 
   it('is refused: it has more bytes than allowed, by one', async () => {
@@ -243,12 +242,6 @@ describe('a source that cannot be sealed', () => {
     expect(() => seal.next(new Uint8Array(64 * KB))).toThrow(failing('INVALID_ARGUMENT'));
     seal.close();
   });
-
-  it('keeps folders apart from files', async () => {
-    const folder = await temporaryFolder();
-    mkdirSync(join(folder, NAME));
-    expectRefused(join(folder, NAME), 'INVALID_ARGUMENT');
-  });
 });
 
 describe('opening chunks', () => {
@@ -266,11 +259,11 @@ describe('opening chunks', () => {
     const places = [0, 1, 777, body.length - 1, body.length, chunk.box.length - 1];
     for (const at of places)
       for (const bit of [1, 128]) {
-        chunk.box[at] = chunk.box[at]! ^ bit;
+        chunk.box[at] = (chunk.box[at] ?? 0) ^ bit;
         expect(() => {
           stream.accept(chunk);
         }).toThrow(failing('CHUNK_TAG'));
-        chunk.box[at] = chunk.box[at]! ^ bit;
+        chunk.box[at] = (chunk.box[at] ?? 0) ^ bit;
       }
     stream.accept(chunk);
     expect(stream.readPrefix().header.name).toBe(NAME);

@@ -33,14 +33,16 @@ it('whatever callers do, each gets an outcome, and no limit is exceeded', async 
       fc.integer({ min: 1, max: 4 }),
       fc.array(fc.record({ lasts: turns, fails: fc.boolean() }), { minLength: 1, maxLength: 8 }),
       async (plans, sessionsPerServer, dials) => {
-        let dialling = 0;
+        const dialling = new Set<AbortSignal>();
         const most = { sessions: 0, uploads: 0 };
         const stubs = stubPool({ sessionsPerServer, idleMs: 10_000 }, async (signal, number) => {
           const { lasts, fails } = dials[number % dials.length] ?? { lasts: 0, fails: false };
-          dialling += 1;
-          most.sessions = Math.max(most.sessions, stubs.open().length + dialling);
+          dialling.add(signal);
+          // A dial that was stopped is as good as ended: nothing goes over it any more.
+          const live = [...dialling].filter(({ aborted }) => !aborted).length;
+          most.sessions = Math.max(most.sessions, stubs.open().length + live);
           await pass(lasts);
-          dialling -= 1;
+          dialling.delete(signal);
           if (fails || signal.aborted) throw new Error('refused');
         });
         const outcomes = plans.map(async ({ use, start, lasts, fails, abortsAt }) => {

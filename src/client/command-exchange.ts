@@ -38,16 +38,7 @@ export async function exchangeCommand<T extends Response['type']>(
   expected: T,
   io: Omit<Exchange, 'block'> & ExchangeOptions = {},
 ): Promise<{ response: Extract<Response, { type: T }>; received: number }> {
-  const { privateKey, entityId } = request;
-  const block = encodeTransmission(
-    {
-      sessionId: session.sessionId,
-      correlationId: NO_BYTES,
-      entityId,
-      command: encodeCommand(request.command),
-    },
-    privateKey === undefined ? undefined : (authorized) => sign(privateKey, authorized),
-  );
+  const block = encodeRequest(session, request, io);
   const reply = await session.exchange({ ...io, block }, io);
   const response = readResponse(reply.block, session, request);
   if (response.type === 'ERR') throw relayFailure(response.error, request.purpose, session.place);
@@ -56,12 +47,30 @@ export async function exchangeCommand<T extends Response['type']>(
   return { response, received: reply.received };
 }
 
+/** The command's block. A body that is not sent because of a failure here is released. */
+function encodeRequest(
+  session: Session,
+  request: AuthorizedCommand,
+  io: Omit<Exchange, 'block'>,
+): Uint8Array {
+  const { privateKey, entityId, command } = request;
+  try {
+    return encodeTransmission(
+      { sessionId: session.sessionId, correlationId: NO_BYTES, entityId, command: encodeCommand(command) },
+      privateKey === undefined ? undefined : (authorized) => sign(privateKey, authorized),
+    );
+  } catch (error) {
+    io.onBodyReleased?.();
+    throw error;
+  }
+}
+
 function readResponse(block: Uint8Array, session: Session, request: AuthorizedCommand): Response {
   if (block.length !== BLOCK_SIZE)
     throw nonsense(session, `its answer has ${String(block.length)} bytes instead of ${String(BLOCK_SIZE)}`);
-  const bare = decodeBareError(block);
-  if (bare !== undefined) return { type: 'ERR', error: bare };
   try {
+    const bare = decodeBareError(block);
+    if (bare !== undefined) return { type: 'ERR', error: bare };
     const transmission = decodeTransmission(block);
     const response = decodeResponse(transmission.command);
     const isError = response.type === 'ERR';

@@ -31,13 +31,13 @@ export class BufferPool {
    *
    * @throws XftpError CANCELLED
    */
-  take(signal: AbortSignal): Promise<Uint8Array> {
+  async take(signal: AbortSignal): Promise<Uint8Array> {
     throwIfAborted(signal);
     const free = this.#free.pop();
-    if (free !== undefined) return Promise.resolve(free);
+    if (free !== undefined) return free;
     if (this.#unmade > 0) {
       this.#unmade -= 1;
-      return Promise.resolve(this.replacement());
+      return this.replacement();
     }
     return new Promise((resolve, reject) => {
       const onBuffer = (buffer: Uint8Array): void => {

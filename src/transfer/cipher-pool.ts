@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
+import { cancelled } from '../transport/index.js';
 import {
   type CipherCallName,
   type CipherParameters,
@@ -19,9 +20,11 @@ class CipherThread {
   readonly #pending = new Map<number, PendingCall>();
   #worker: Worker | undefined;
   #lastCall = 0;
+  #stopped = false;
   streams = 0;
 
   call<N extends CipherCallName>(name: N, parameters: CipherParameters<N>): Promise<CipherResult<N>> {
+    if (this.#stopped) return Promise.reject(cancelled());
     const worker = (this.#worker ??= this.#start());
     const id = ++this.#lastCall;
     return new Promise((resolve, reject) => {
@@ -32,6 +35,7 @@ class CipherThread {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     await this.#worker?.terminate();
   }
 
@@ -42,6 +46,8 @@ class CipherThread {
     });
     // A thread that dies takes its streams with it; the next call starts another one.
     const onEnd = (cause?: Error): void => {
+      // After an error its exit follows, when another worker may be at work already.
+      if (this.#worker !== worker) return;
       this.#worker = undefined;
       const error = new XftpError('LOCAL_IO', 'The encryption thread ended unexpectedly.', { cause });
       for (const { reject } of this.#pending.values()) reject(error);
@@ -87,7 +93,8 @@ export class CipherStream {
   /** Frees what the stream holds in its thread. Call it once, at the end. */
   async close(): Promise<void> {
     this.#thread.streams -= 1;
-    await this.call('close', {});
+    // If the thread has ended, so has the stream.
+    await this.call('close', {}).catch(() => undefined);
   }
 }
 

@@ -90,7 +90,9 @@ export class PartFile {
 }
 
 async function checkRoom(folder: string, size: number): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(folder);
+  const { bavail, blocks, bsize } = await statfs(folder).catch((error: unknown) => {
+    throw localFailure(error, folder);
+  });
   const free = bavail * bsize;
   // Some file systems do not count their blocks; there a full disk shows when it is written to.
   if (blocks > 0 && free < size)

@@ -76,7 +76,7 @@ export class Channel {
       this.retire();
     });
     this.#http2.once('connect', () => {
-      this.#http2.setLocalWindowSize(CONNECTION_WINDOW);
+      if (!this.#http2.destroyed) this.#http2.setLocalWindowSize(CONNECTION_WINDOW);
     });
     this.#closed = new Promise((resolve) => this.#http2.once('close', resolve));
   }
@@ -175,9 +175,12 @@ export class Channel {
         }
       });
       stream.once('end', () => {
-        settle(() => {
-          resolve(receiver.reply());
-        });
+        // Node ends the streams of a connection that broke as if their responses were whole.
+        if (stream.destroyed) fail(connectionLost(this.#place, this.#failure));
+        else
+          settle(() => {
+            resolve(receiver.reply());
+          });
       });
       stream.on('error', (error) => {
         fail(connectionLost(this.#place, error));

@@ -25,13 +25,22 @@ interface Slot {
   idleTimer?: NodeJS.Timeout;
 }
 
+/** Someone who needs a slot. Exactly one of `start` and `cancel` is called. */
+interface Waiter {
+  /** A slot that can be used now, opened if there is room for it. */
+  readonly find: () => Slot | undefined;
+  readonly start: (slot: Slot) => void;
+  readonly cancel: () => void;
+}
+
 /** The sessions with one relay. */
 export class ServerSessions {
   readonly #server: ServerAddress;
   readonly #options: SessionPoolOptions;
   readonly #slots = new Set<Slot>();
-  /** Uploads that wait for a slot, first come, first served. */
-  readonly #waiting: (() => void)[] = [];
+  /** In the order of their coming, which is kept among uploads. */
+  readonly #waiters = new Set<Waiter>();
+  #closed = false;
 
   constructor(server: ServerAddress, options: SessionPoolOptions) {
     this.#server = server;
@@ -39,34 +48,77 @@ export class ServerSessions {
   }
 
   /** Runs `work` on a session without another upload. */
-  async upload<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const slot = await this.#claim(signal);
-    try {
-      return await this.#run(slot, work, signal);
-    } catch (error) {
-      slot.session?.retire();
-      throw error;
-    } finally {
-      slot.uploading = false;
-      this.#waiting.shift()?.();
-    }
+  upload<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const start = async (slot: Slot): Promise<T> => {
+      slot.uploading = true;
+      try {
+        return await this.#run(slot, work, signal);
+      } catch (error) {
+        slot.session?.retire();
+        throw error;
+      } finally {
+        slot.uploading = false;
+        this.#serve();
+      }
+    };
+    return this.#wait(() => this.#uploadSlot(), start, signal);
   }
 
   /** Runs `work` on the session with the fewest users. */
   share<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const slots = this.#usableSlots().sort((a, b) => a.users - b.users);
-    const slot = slots.find(({ session }) => session !== undefined) ?? slots[0] ?? this.#openSlot();
-    return this.#run(slot, work, signal);
+    return this.#wait(
+      () => this.#sharedSlot(),
+      (slot) => this.#run(slot, work, signal),
+      signal,
+    );
   }
 
-  /** Closes everything. */
+  /** Closes everything; those who wait are cancelled. */
   close(): void {
+    this.#closed = true;
     for (const slot of this.#slots) {
       slot.dial.stop();
-      this.#forget(slot);
       slot.session?.close();
     }
-    for (const wake of this.#waiting.splice(0)) wake();
+    for (const waiter of this.#waiters) waiter.cancel();
+  }
+
+  /** Waits for a slot and starts on it in the same turn, so that nobody can take it away in between. */
+  #wait<T>(
+    find: () => Slot | undefined,
+    start: (slot: Slot) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiters.delete(waiter);
+        signal?.removeEventListener('abort', cancel);
+      };
+      const cancel = (): void => {
+        leave();
+        reject(cancelled());
+      };
+      const waiter: Waiter = {
+        find,
+        start: (slot) => {
+          leave();
+          start(slot).then(resolve, reject);
+        },
+        cancel,
+      };
+      signal?.addEventListener('abort', cancel, { once: true });
+      this.#waiters.add(waiter);
+      this.#serve();
+    });
+  }
+
+  /** Gives slots to those who can use one now. */
+  #serve(): void {
+    if (this.#closed) return;
+    for (const waiter of this.#waiters) {
+      const slot = waiter.find();
+      if (slot !== undefined) waiter.start(slot);
+    }
   }
 
   async #run<T>(slot: Slot, work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -76,39 +128,23 @@ export class ServerSessions {
       return await work(await slot.dial.join(signal));
     } finally {
       slot.users -= 1;
-      if (slot.users === 0) this.#startIdleTimer(slot);
+      if (slot.users === 0 && this.#slots.has(slot)) this.#startIdleTimer(slot);
     }
   }
 
-  async #claim(signal?: AbortSignal): Promise<Slot> {
-    for (;;) {
-      const free = this.#usableSlots().filter(({ uploading }) => !uploading);
-      const slot =
-        free.find(({ session }) => session !== undefined) ??
-        free[0] ??
-        (this.#slots.size < this.#options.sessionsPerServer ? this.#openSlot() : undefined);
-      if (slot !== undefined) {
-        slot.uploading = true;
-        return slot;
-      }
-      await this.#turn(signal);
-    }
+  #uploadSlot(): Slot | undefined {
+    return this.#pick(this.#usableSlots().filter(({ uploading }) => !uploading));
   }
 
-  /** Resolves when it is worth looking for a slot again. */
-  #turn(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const wake = (): void => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      const onAbort = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(wake), 1);
-        reject(cancelled());
-      };
-      this.#waiting.push(wake);
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+  #sharedSlot(): Slot | undefined {
+    return this.#pick(this.#usableSlots().sort((a, b) => a.users - b.users));
+  }
+
+  /** An open session, or else one whose dial is under way, or else a new one if there may be one more. */
+  #pick(candidates: readonly Slot[]): Slot | undefined {
+    const found = candidates.find(({ session }) => session !== undefined) ?? candidates[0];
+    if (found !== undefined) return found;
+    return this.#slots.size < this.#options.sessionsPerServer ? this.#openSlot() : undefined;
   }
 
   #usableSlots(): Slot[] {
@@ -122,6 +158,7 @@ export class ServerSessions {
     dial.outcome.then(
       (session) => {
         slot.session = session;
+        if (this.#closed) session.close();
         void session.closed.then(() => {
           this.#forget(slot);
         });
@@ -133,10 +170,10 @@ export class ServerSessions {
     return slot;
   }
 
-  /** The session has ended, so another one may take its place: a waiting upload is told. */
+  /** The session has ended, so another one may take its place. */
   #forget(slot: Slot): void {
     clearTimeout(slot.idleTimer);
-    if (this.#slots.delete(slot)) this.#waiting.shift()?.();
+    if (this.#slots.delete(slot)) this.#serve();
   }
 
   #startIdleTimer(slot: Slot): void {

@@ -10,6 +10,7 @@ import {
   serverPort,
   SUPPORTED_VERSIONS,
   VERSION_INITIAL,
+  type WireError,
   XftpError,
 } from '../protocol/index.js';
 import { Channel, type Exchange, type ExchangeOptions, type Reply } from './channel.js';
@@ -180,8 +181,16 @@ function readHello(block: Uint8Array, place: string): ReturnType<typeof decodeSe
 
 function throwBareError(block: Uint8Array, place: string): void {
   if (block.length !== BLOCK_SIZE) return;
-  const error = decodeBareError(block);
+  const error = readBareError(block, place);
   if (error === undefined) return;
   const wire = formatWireError(error);
   throw new XftpError('RELAY_TEMPORARY', `${place} refused the handshake with ${wire}.`, { wire });
+}
+
+function readBareError(block: Uint8Array, place: string): WireError | undefined {
+  try {
+    return decodeBareError(block);
+  } catch (cause) {
+    throw new XftpError('RELAY_PROTOCOL', `${place} sent a block that cannot be read.`, { cause });
+  }
 }

@@ -1,10 +1,10 @@
-import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { randomBytes } from '#src/crypto/index.js';
-import { BLOCK_SIZE } from '#src/protocol/index.js';
+import { BLOCK_SIZE, parseServerAddress } from '#src/protocol/index.js';
+import { sendFile } from '#src/transfer/index.js';
 
 import {
   expectEmpty,
@@ -12,6 +12,7 @@ import {
   expectReceived,
   makeFile,
   sendSample,
+  transferContext,
   xftp,
 } from '../support/transfers.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -113,13 +114,10 @@ describe('A relay that answers with nonsense', () => {
       /^The relay 127\.0\.0\.1:\d+ does not keep to the protocol: .+\.$/,
     );
 
-    const folder = await temporaryFolder();
-    const target = join(folder, 'descriptions');
-    await mkdir(target);
-    const source = await makeFile(folder, 1000);
-    const sending = await xftp(['send', source, target, '-s', relay.address, '-r', '1']);
-    expectFailure(sending, 'RELAY_PROTOCOL', /does not keep to the protocol: .+\.$/);
-    expect(await readdir(target)).toEqual([]);
+    const source = await makeFile(await temporaryFolder(), 1000);
+    const servers = [parseServerAddress(relay.address)];
+    const sending = sendFile({ source, name: 'x', servers, recipients: 1, maxSize: 1e6 }, transferContext());
+    await expect(sending).rejects.toMatchObject({ code: 'RELAY_PROTOCOL' });
   });
 
   it.each([

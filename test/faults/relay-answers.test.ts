@@ -47,26 +47,26 @@ const REFUSED =
   /^The relay 127\.0\.0\.1:\d+ does not accept new files from you: it wants a password .*, the password is wrong, or uploads are switched off there\.$/;
 
 describe('A relay that takes no file', () => {
-  let relay: RelayProcess;
+  let closed: RelayProcess;
 
   beforeAll(async () => {
     const end = cleanUp();
-    relay = await startRelayProcess({ onEnd: end.add, ini: { create_password: 'correct-horse' } });
+    closed = await startRelayProcess({ onEnd: end.add, ini: { create_password: 'correct-horse' } });
     return end.run;
   });
 
   it('without its password says so', async () => {
-    expectFailure(await sendInVain(relay.address), 'RELAY_REFUSED', REFUSED);
+    expectFailure(await sendInVain(closed.address), 'RELAY_REFUSED', REFUSED);
   });
 
   it('with another password says so and repeats neither password', async () => {
-    const result = await sendInVain(relay.addressWith({ password: 'wrong-battery' }));
+    const result = await sendInVain(closed.addressWith({ password: 'wrong-battery' }));
     expectFailure(result, 'RELAY_REFUSED', REFUSED);
     expect(result.stderr).not.toMatch(/wrong-battery|correct-horse/);
   });
 
   it('takes one with its password, which is in no description', async () => {
-    const sent = await sendSample(relay.addressWith({ password: 'correct-horse' }));
+    const sent = await sendSample(closed.addressWith({ password: 'correct-horse' }));
     for (const path of [...sent.recipients, sent.sender])
       expect(await readFile(path, 'utf8')).not.toContain('correct-horse');
     expect(await xftp(['recv', sent.recipients[0], sent.into, '-y'])).toMatchObject({ exitCode: 0 });
@@ -94,18 +94,25 @@ describe('A relay that takes no file', () => {
   });
 });
 
+let relay: RelayProcess;
+
+beforeAll(async () => {
+  const end = cleanUp();
+  relay = await startRelayProcess({ onEnd: end.add });
+  return end.run;
+});
+
 describe('A relay that is not the one in the address', () => {
   const mismatch = /^(?=.*127\.0\.0\.1:\d+)(?=.*(?:certificate|fingerprint|identity)).*\.$/;
 
   it('gets no file', async () => {
-    const relay = await startRelayProcess();
+    const before = await relay.chunkPaths();
     const result = await sendInVain(withWrongFingerprint(relay.address));
     expectFailure(result, 'IDENTITY_MISMATCH', mismatch);
-    expect(await relay.chunkPaths()).toEqual([]);
+    expect(await relay.chunkPaths()).toEqual(before);
   });
 
   it('is not asked for a file', async () => {
-    const relay = await startRelayProcess();
     const sent = await sendSample(relay.address);
     const text = await readFile(sent.recipients[0], 'utf8');
     await writeFile(sent.recipients[0], withWrongFingerprint(text));
@@ -118,7 +125,6 @@ describe('A file that is no longer on its relay', () => {
     /^The relay 127\.0\.0\.1:\d+ no longer has a part of this file: it has expired, was deleted, or this description was used already\.$/;
 
   it('because it was deleted gives one sentence, to the recipient and to who deletes it again', async () => {
-    const relay = await startRelayProcess();
     const sent = await sendSample(relay.address);
     expect(await xftp(['del', sent.sender])).toMatchObject({ exitCode: 0 });
     expectFailure(await receiveInVain(sent), 'CHUNK_GONE', gone);
@@ -132,15 +138,14 @@ describe('A file that is no longer on its relay', () => {
 
   it('because it has expired gives the same sentence', async () => {
     let now = Date.now();
-    const relay = await testRelay({ host: '127.0.0.1', now: () => now });
-    const sent = await sendSample(relay.address);
+    const expiring = await testRelay({ host: '127.0.0.1', now: () => now });
+    const sent = await sendSample(expiring.address);
     now += 51 * 3600 * 1000;
-    await relay.expire();
+    await expiring.expire();
     expectFailure(await receiveInVain(sent), 'CHUNK_GONE', gone);
   });
 
   it('because the operator blocked it gives the reason', async () => {
-    const relay = await startRelayProcess();
     const sent = await sendSample(relay.address, { size: 1000 });
     await relay.stop();
     const { chunks } = parseDescription(await readFile(sent.sender, 'utf8'));
@@ -152,13 +157,5 @@ describe('A file that is no longer on its relay', () => {
       'CHUNK_BLOCKED',
       /^The relay 127\.0\.0\.1:\d+ reports that its operator has blocked this file \(reason: spam\)\.$/,
     );
-  });
-
-  it('because its relay forgot it on purpose, without a store log, is gone after a restart', async () => {
-    const relay = await startRelayProcess({ ini: { enable: 'off' } });
-    const sent = await sendSample(relay.address);
-    await relay.stop();
-    await relay.start();
-    expectFailure(await receiveInVain(sent), 'CHUNK_GONE', gone);
   });
 });

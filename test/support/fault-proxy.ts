@@ -151,7 +151,7 @@ async function pump(from: Socket, to: Socket, direction: Direction, state: Proxy
       } else if (fault?.type === 'flip' && fault.at >= position && fault.at < position + piece.length) {
         state.count();
         piece = flipped(piece, fault.at - position);
-      } else if (fault !== undefined && 'after' in fault && position + piece.length > fault.after) {
+      } else if (fault !== undefined && fault.type !== 'flip' && position + piece.length > fault.after) {
         const changed = state.changed();
         const allowed = Math.max(0, fault.after - position);
         await pass(piece.subarray(0, allowed));

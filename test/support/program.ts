@@ -53,7 +53,10 @@ export interface RunningProgram {
   readonly output: () => ProgramOutput;
   /** Resolves when the pattern has appeared on either output; rejects if the program ends without it. */
   readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>;
+  /** Gives text to standard input. */
   readonly write: (text: string) => void;
+  /** Ends standard input. */
+  readonly endInput: () => void;
   /** Sends a signal to the process and everything that it started, and waits for the end. */
   readonly end: (signal: NodeJS.Signals) => Promise<ProgramResult>;
 }
@@ -118,6 +121,7 @@ export function startCommand(words: readonly string[], options: ProgramOptions =
     output: () => outputs.get(child) ?? { stdout: '', stderr: '' },
     printed: (pattern) => printed(child, pattern, ended),
     write: (text) => child.stdin?.write(text),
+    endInput: () => child.stdin?.end(),
     end,
   };
 }

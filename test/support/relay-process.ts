@@ -6,8 +6,6 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
-import { formatServerAddress, parseServerAddress, type ServerAddress } from '#src/protocol/index.js';
-
 import type { OnEnd } from './clean-up.js';
 import { type ProgramResult, runProgram, startProgram, type RunningProgram } from './program.js';
 import { TEMPORARY_PREFIX } from './temporary-folder.js';
@@ -70,7 +68,6 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
   const fingerprint = /^Fingerprint: (\S+)$/m.exec(initialized.stdout)?.[1];
   if (fingerprint === undefined) throw new Error(`The relay was not initialised: ${initialized.stderr}`);
   const port = await freePort();
-  const server = parseServerAddress(`xftp://${fingerprint}@127.0.0.1:${String(port)}`);
   const editIni = async (values: Readonly<Record<string, string>>): Promise<void> => {
     await writeFile(iniPath, withValues(await readFile(iniPath, 'utf8'), values));
   };
@@ -88,8 +85,9 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
   await start();
   return {
     port,
-    address: formatServerAddress(server),
-    addressWith: (changes) => formatServerAddress({ ...server, ...changes } satisfies ServerAddress),
+    address: `xftp://${fingerprint}@127.0.0.1:${String(port)}`,
+    addressWith: ({ port: otherPort = port, password }) =>
+      `xftp://${fingerprint}${password === undefined ? '' : `:${password}`}@127.0.0.1:${String(otherPort)}`,
     filesPath,
     storeLogPath: join(folder, 'var', 'file-server-store.log'),
     chunkPaths: async () => {

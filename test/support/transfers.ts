@@ -41,6 +41,8 @@ export interface SentSample {
 export interface SampleOptions {
   /** Bytes of random content. */
   readonly size?: number;
+  /** Instead of random content. */
+  readonly content?: Uint8Array;
   readonly name?: string;
   readonly recipients?: number;
 }
@@ -57,13 +59,14 @@ export async function makeFile(folder: string, size: number, name = 'sample.bin'
  * this process: for tests of what happens afterwards.
  */
 export async function sendSample(servers: string, options: SampleOptions = {}): Promise<SentSample> {
-  const { size = 300_000, name = 'sample.bin', recipients = 1 } = options;
+  const { size = 300_000, name = 'sample.bin', recipients = 1, content = randomBytes(size) } = options;
   const folder = await temporaryFolder();
   const [into, descriptions] = [join(folder, 'into'), join(folder, `${name}.xftp`)];
   await mkdir(into);
   await mkdir(descriptions);
-  const source = await makeFile(folder, size, name);
-  const request = { source, name, servers: parseServerList(servers), recipients, maxSize: size };
+  const source = join(folder, name);
+  await writeFile(source, content);
+  const request = { source, name, servers: parseServerList(servers), recipients, maxSize: content.length };
   const sent = await sendFile(request, transferContext());
   const write = async (file: string, description: FileDescription): Promise<string> => {
     const path = join(descriptions, file);

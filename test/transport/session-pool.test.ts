@@ -248,21 +248,23 @@ describe('uploads', () => {
   });
 
   it('are not cancelled because another one, which waited for the same dial, was', async () => {
-    const stubs = stubPool({}, (signal, number) =>
-      number > 1
-        ? Promise.resolve()
-        : new Promise((_, reject) => {
-            signal.addEventListener('abort', () => {
-              reject(new Error('stopped'));
-            });
-          }),
-    );
+    const dialled = deferred();
+    const stubs = stubPool({}, (signal, number) => {
+      if (number > 1) return Promise.resolve();
+      signal.addEventListener('abort', () => {
+        dialled.reject(new Error('stopped'));
+      });
+      return dialled.promise;
+    });
     const abort = new AbortController();
     const cancelled = begin(stubs, 'shared', abort.signal);
     await settle();
     abort.abort();
     const upload = begin(stubs, 'upload');
     await expect(cancelled.outcome).rejects.toThrow(failing('CANCELLED'));
+    // Whether the dial goes on for the upload or another one is made is all the same.
+    await settle();
+    dialled.resolve();
     upload.end.resolve();
     expect(await upload.outcome).toBe(1);
   });

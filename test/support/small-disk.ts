@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { commandOf, type ProgramOptions, type RunningProgram, startCommand } from './program.js';
+import { temporaryFolder } from './temporary-folder.js';
+
+/** A program that runs where one folder is a small disk. */
+export interface ProgramOnSmallDisk extends RunningProgram {
+  /** Fills the disk to its last byte. */
+  readonly fill: () => Promise<void>;
+}
+
+/**
+ * Mounts a tmpfs in a namespace of its own, runs the program, and fills the disk when a line comes; without one the
+ * program has the disk as it is. Ends with the program's exit code, after a line with what is left on the disk.
+ */
+const SCRIPT = `
+mount -t tmpfs -o size="$2" none "$1" || exit 99
+disk=$1; when=$3; shift 3
+[ "$when" = full ] && cat /dev/zero > "$disk/filler" 2>/dev/null
+"$@" & pid=$!
+if read -r go; then cat /dev/zero >> "$disk/filler" 2>/dev/null; echo filled; fi
+wait $pid; code=$?
+echo "left: $(ls -A "$disk" | tr '\\n' ' ')"
+exit $code`;
+
+/** Without the right to mount: no file of the program may grow beyond so many units of 512 bytes. */
+const LIMIT_SCRIPT = `
+disk=$1; when=$3; ulimit -f "$4"; shift 4
+"$@"; code=$?
+echo "left: filler $(ls -A "$disk" | tr '\\n' ' ')"
+exit $code`;
+
+/** Ways to a mount of one's own: as root, or as root of a user namespace. */
+const NAMESPACES = [
+  ['unshare', '--mount', '--propagation', 'private'],
+  ['unshare', '--user', '--map-root-user', '--mount'],
+] as const;
+
+/**
+ * Starts `xftp` where `disk`, a path that `args` gets, is a disk of `bytes` bytes, which may be full from the start.
+ */
+export async function xftpOnSmallDisk(
+  size: { readonly bytes: number; readonly full?: boolean },
+  args: (disk: string) => readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramOnSmallDisk> {
+  const disk = join(await temporaryFolder(), 'disk');
+  await mkdir(disk);
+  const { bytes, full = false } = size;
+  const namespace = NAMESPACES.find(
+    ([command, ...words]) =>
+      spawnSync(command, [...words, 'mount', '-t', 'tmpfs', 'none', disk]).status === 0,
+  );
+  const words = commandOf('xftp', args(disk), options);
+  const when = full ? 'full' : 'later';
+  if (namespace === undefined) {
+    const limit = String(full ? 0 : Math.floor(bytes / 1024));
+    const program = startCommand(['sh', '-c', LIMIT_SCRIPT, 'sh', disk, '', when, limit, ...words], options);
+    return { ...program, fill: () => Promise.resolve() };
+  }
+  const program = startCommand(
+    [...namespace, 'sh', '-c', SCRIPT, 'sh', disk, String(bytes), when, ...words],
+    { ...options, interactive: true },
+  );
+  if (full) program.endInput();
+  return {
+    ...program,
+    fill: async () => {
+      program.write('now\n');
+      await program.printed(/^filled$/m);
+    },
+  };
+}

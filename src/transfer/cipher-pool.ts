@@ -74,6 +74,7 @@ class CipherThread {
 export class CipherStream {
   readonly #thread: CipherThread;
   readonly #stream: number;
+  #closed = false;
 
   constructor(thread: CipherThread, stream: number) {
     this.#thread = thread;
@@ -86,6 +87,7 @@ export class CipherStream {
     name: N,
     parameters: Omit<CipherParameters<N>, 'stream'>,
   ): Promise<CipherResult<N>> {
+    if (this.#closed) return Promise.reject(cancelled());
     // Adding the stream completes the parameters of every call.
     return this.#thread.call(name, { ...parameters, stream: this.#stream });
   }
@@ -93,8 +95,10 @@ export class CipherStream {
   /** Frees what the stream holds in its thread. Call it once, at the end. */
   async close(): Promise<void> {
     this.#thread.streams -= 1;
+    const closing = this.call('close', {});
+    this.#closed = true;
     // If the thread has ended, so has the stream.
-    await this.call('close', {}).catch(() => undefined);
+    await closing.catch(() => undefined);
   }
 }
 

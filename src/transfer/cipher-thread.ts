@@ -106,7 +106,8 @@ function call(request: CipherRequest): object {
 
 function find<T>(streams: ReadonlyMap<number, T>, stream: number): T {
   const found = streams.get(stream);
-  if (found === undefined) throw new XftpError('CANCELLED', 'The transfer was stopped.');
+  // Only a thread that took the place of one that died can be asked for a stream that it does not know.
+  if (found === undefined) throw new XftpError('LOCAL_IO', 'The encryption thread ended unexpectedly.');
   return found;
 }
 

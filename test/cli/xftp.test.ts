@@ -96,25 +96,31 @@ describe('xftp send', () => {
     ]);
   });
 
-  it.each([
-    'name with  spaces.txt',
-    'naïve – 文件 🚀.txt',
-    '-rf.txt',
-    '--help',
-    '.hidden',
-    '$HOME `x` "y".txt',
-  ])('and recv keep the name %s', async (name) => {
+  it('and recv keep names with spaces, other scripts, leading dashes and dots, and what shells would change', async () => {
     const folder = await temporaryFolder();
-    const [source, into] = [await makeFile(folder, 1000, name), join(folder, 'into')];
-    await mkdir(into);
-    const sending = await xftp(['send', '-s', relay.address, '--', name], { cwd: folder });
-    expect(sending).toMatchObject({ exitCode: 0, stderr: '' });
-    const receiving = await xftp(['recv', '-y', '--', `${name}.xftp/rcv1.xftp`, 'into'], { cwd: folder });
-    expect(receiving).toMatchObject({ exitCode: 0, stderr: '' });
-    // Quotation marks are not safe in names everywhere.
-    const [received = ''] = await readdir(into);
-    expect(received).toBe(name.replaceAll('"', '_'));
-    expect(await digestOf(join(into, received))).toBe(await digestOf(source));
+    const names = [
+      'two  spaces.txt',
+      'naïve – 文件 🚀.txt',
+      '-rf.txt',
+      '--help',
+      '.hidden',
+      '$HOME `x` "y".txt',
+    ];
+    await Promise.all(
+      names.map(async (name, index) => {
+        const source = await makeFile(folder, 1000 + index, name);
+        const into = join(folder, String(index));
+        await mkdir(into);
+        const sending = await xftp(['send', '-s', relay.address, '--', name], { cwd: folder });
+        expect(sending).toMatchObject({ exitCode: 0, stderr: '' });
+        const receiving = await xftp(['recv', '-y', '--', `${name}.xftp/rcv1.xftp`, into], { cwd: folder });
+        expect(receiving).toMatchObject({ exitCode: 0, stderr: '' });
+        // Quotation marks are not safe in names everywhere.
+        const received = name.replaceAll('"', '_');
+        expect(await readdir(into)).toEqual([received]);
+        expect(await digestOf(join(into, received))).toBe(await digestOf(source));
+      }),
+    );
   });
 
   it('and recv keep a name of 255 bytes', async () => {
@@ -153,22 +159,27 @@ describe('xftp recv', () => {
     expect(await stat(sent.recipients[0])).toBeDefined();
   });
 
-  it.each([
-    ['y\n', true, 1],
-    ['\n', true, 1],
-    ['YES\n', true, 1],
-    ['n\n', false, 1],
-    ['No\n', false, 1],
-    ['what?\nmaybe\ny\n', true, 3],
-    ['what?\n', false, 2],
-  ])('given the answer %j deletes the description: %j', async (input, deleted, questions) => {
-    const sent = await sendSample(relay.address, { size: 10 });
-    const [description] = sent.recipients;
-    const result = await xftp(['recv', description, sent.into], { input });
-    expect(result).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(result.stdout.split('Delete it (Y/n): ')).toHaveLength(questions + 1);
-    expect(result.stdout.includes(`File description ${description} is deleted.\n`)).toBe(deleted);
-    expect((await readdir(join(description, '..'))).includes('rcv1.xftp')).toBe(!deleted);
+  it('asks until it is answered, and deletes the description after y, yes and Enter only', async () => {
+    const answers = [
+      ['y\n', true, 1],
+      ['\n', true, 1],
+      ['YES\n', true, 1],
+      ['n\n', false, 1],
+      ['No\n', false, 1],
+      ['what?\nmaybe\ny\n', true, 3],
+      ['what?\n', false, 2],
+    ] as const;
+    await Promise.all(
+      answers.map(async ([input, deleted, questions]) => {
+        const sent = await sendSample(relay.address, { size: 10 });
+        const [description] = sent.recipients;
+        const result = await xftp(['recv', description, sent.into], { input });
+        expect(result).toMatchObject({ exitCode: 0, stderr: '' });
+        expect(result.stdout.split('Delete it (Y/n): ')).toHaveLength(questions + 1);
+        expect(result.stdout.includes(`File description ${description} is deleted.\n`)).toBe(deleted);
+        expect((await readdir(join(description, '..'))).includes('rcv1.xftp')).toBe(!deleted);
+      }),
+    );
   });
 
   it('with -y deletes the description without asking', async () => {

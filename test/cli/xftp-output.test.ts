@@ -1,0 +1,230 @@
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { cleanUp } from '../support/clean-up.js';
+import { commandOf, type ProgramResult, startCommand } from '../support/program.js';
+import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { makeFile, sendSample, xftp } from '../support/transfers.js';
+
+let relay: RelayProcess;
+
+beforeAll(async () => {
+  const end = cleanUp();
+  relay = await startRelayProcess({ onEnd: end.add });
+  return end.run;
+});
+
+interface Event {
+  readonly event: string;
+  readonly [member: string]: unknown;
+}
+
+/** The events that `--json` printed: one object a line, and nothing else. */
+function eventsOf({ stdout }: ProgramResult): Event[] {
+  expect(stdout.endsWith('\n')).toBe(true);
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Event); // checked by what the tests expect of it
+}
+
+describe('--json', () => {
+  it('tells of a transfer from one end to the other in lines that parse', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 300_000);
+    const sending = await xftp(['send', source, folder, '-s', relay.address, '--json']);
+    expect(sending).toMatchObject({ exitCode: 0, stderr: '' });
+    const sent = eventsOf(sending);
+    expect(sent.at(-1)).toMatchObject({
+      event: 'sent',
+      senderDescription: join(folder, 'sample.bin.xftp/snd.xftp.private'),
+      recipientDescriptions: [join(folder, 'sample.bin.xftp/rcv1.xftp')],
+      webLink: expect.stringMatching(/^https:/),
+      simplexLink: expect.stringMatching(/^simplex:/),
+    });
+    expect(sent.slice(0, -1)).toContainEqual({
+      event: 'progress',
+      step: 'uploading',
+      done: 327_680,
+      total: 327_680,
+    });
+
+    const description = join(folder, 'sample.bin.xftp/rcv1.xftp');
+    const info = eventsOf(await xftp(['info', description, '--json']));
+    expect(info).toEqual([
+      {
+        event: 'info',
+        party: 'recipient',
+        size: 327_680,
+        chunks: 2,
+        servers: [{ server: relay.address, size: 327_680 }],
+      },
+    ]);
+
+    const received = join(folder, 'received.bin');
+    const receiving = eventsOf(await xftp(['recv', description, received, '-y', '--json']));
+    expect(receiving.map(({ event }) => event).filter((event) => event !== 'progress')).toEqual([
+      'received',
+      'descriptionDeleted',
+    ]);
+    expect(receiving).toContainEqual({ event: 'received', path: received, size: 300_000 });
+
+    const deleting = eventsOf(
+      await xftp(['del', join(folder, 'sample.bin.xftp/snd.xftp.private'), '-y', '--json']),
+    );
+    expect(deleting.map(({ event }) => event).filter((event) => event !== 'progress')).toEqual([
+      'deleted',
+      'descriptionDeleted',
+    ]);
+  });
+
+  it('asks no question between its lines', async () => {
+    const sent = await sendSample(relay.address);
+    const result = await xftp(['recv', sent.recipients[0], sent.into, '--json']);
+    expect(result.exitCode).toBe(0);
+    expect(eventsOf(result).at(-1)).toMatchObject({ event: 'received' });
+    expect(await readFile(sent.recipients[0], 'utf8')).toContain('party: recipient');
+  });
+
+  it('ends a failure with an error that has the code and the words of the relay', async () => {
+    const sent = await sendSample(relay.address);
+    await xftp(['del', sent.sender, '-y']);
+    const result = await xftp(['recv', sent.recipients[0], sent.into, '--json']);
+    expect(result).toMatchObject({ exitCode: 30, stderr: '' });
+    expect(eventsOf(result).at(-1)).toEqual({
+      event: 'error',
+      code: 'CHUNK_GONE',
+      message: expect.stringMatching(/\.$/),
+      wire: 'AUTH',
+    });
+  });
+});
+
+/** A number of columns in which all lines fit, and which no line fills by chance. */
+const COLUMNS = 133;
+
+/** Runs `xftp` on a terminal, with its standard output in a file unless it is to be there too. */
+async function onTerminal(
+  args: readonly string[],
+  options: { readonly columns?: number; readonly stdoutTo?: string } = {},
+): Promise<ProgramResult> {
+  const { columns = COLUMNS, stdoutTo } = options;
+  const words = commandOf('xftp', args).map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  const command = `stty cols ${String(columns)} rows 50; ${words.join(' ')}${stdoutTo === undefined ? '' : ` > '${stdoutTo}'`}`;
+  return startCommand(['script', '--quiet', '--return', '--command', command, '/dev/null']).ended;
+}
+
+describe('On a terminal', () => {
+  it('a line shows how far the transfer is, how fast, and is gone at the end', async () => {
+    const folder = await temporaryFolder();
+    const source = join(folder, 'large.bin');
+    await writeFile(source, '');
+    await truncate(source, 30_000_000);
+    const stdoutTo = join(folder, 'stdout.txt');
+    const { exitCode, stdout: screen } = await onTerminal(['send', source, folder, '-s', relay.address], {
+      stdoutTo,
+    });
+    expect(exitCode).toBe(0);
+    expect(screen).toMatch(/\r\x1b\[2KUploading \d+\.\d MiB of 2\d\.\d MiB \(\d+ %\), \d+\.\d [KM]iB\/s/);
+    expect(screen).toContain('(100 %)');
+    const lines = screen.split('\r\x1b[2K');
+    expect(lines.at(-1)).toBe('');
+    expect(lines.every((line) => line.length < COLUMNS)).toBe(true);
+    expect(await readFile(stdoutTo, 'utf8')).toMatch(/^File uploaded!\n/);
+
+    const description = join(folder, 'large.bin.xftp/rcv1.xftp');
+    const receiving = await onTerminal(['recv', description, join(folder, 'received'), '-y']);
+    expect(receiving.exitCode).toBe(0);
+    expect(receiving.stdout).toMatch(/\r\x1b\[2KDownloading \d+\.\d MiB of .*\r\x1b\[2K/);
+    expect(receiving.stdout).toMatch(/\r\x1b\[2KFile downloaded: .*received\r\n/);
+  });
+
+  it('a narrow one gets a line that fits', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 3_000_000);
+    const { stdout } = await onTerminal(['send', source, folder, '-s', relay.address], {
+      columns: 30,
+      stdoutTo: join(folder, 'stdout.txt'),
+    });
+    const lines = stdout.split('\r\x1b[2K');
+    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.every((line) => line.length < 30)).toBe(true);
+  });
+
+  it('of unknown width still gets the whole line', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 3_000_000);
+    const { stdout } = await onTerminal(['send', source, folder, '-s', relay.address], {
+      columns: 0,
+      stdoutTo: join(folder, 'stdout.txt'),
+    });
+    expect(stdout).toContain('(100 %)');
+  });
+});
+
+describe('--qr', () => {
+  /** The modules of a QR code drawn with half blocks, light ones as ink: true is dark. */
+  function modulesOf(lines: readonly string[]): boolean[][] {
+    return lines.flatMap((line) => [
+      [...line].map((character) => ' ▄'.includes(character)),
+      [...line].map((character) => ' ▀'.includes(character)),
+    ]);
+  }
+
+  const FINDER = ['#######', '#     #', '# ### #', '# ### #', '# ### #', '#     #', '#######'];
+
+  function pattern(modules: boolean[][], top: number, left: number): string[] {
+    return modules.slice(top, top + 7).map((row) =>
+      row
+        .slice(left, left + 7)
+        .map((dark) => (dark ? '#' : ' '))
+        .join(''),
+    );
+  }
+
+  it('shows a code of a possible size with its three corners and a quiet zone', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 1000);
+    const { stdout } = await xftp(['send', source, folder, '-s', relay.address, '--qr']);
+    const link = /^simplex:.*$/m.exec(stdout)?.[0] ?? '';
+    const lines = stdout.split('\n').filter((line) => /^[ ▀▄█]+$/u.test(line));
+    const width = lines[0]!.length;
+    expect(lines.every((line) => line.length === width)).toBe(true);
+
+    // ISO/IEC 18004: 17 + 4 * version modules, here with 4 empty ones on each side.
+    const size = width - 8;
+    expect((size - 17) % 4).toBe(0);
+    expect(Math.abs(lines.length * 2 - width)).toBeLessThan(2);
+    const modules = modulesOf(lines);
+    expect(modules.slice(0, 4).flat()).not.toContain(true);
+    expect(modules.flatMap((row) => [...row.slice(0, 4), ...row.slice(-4)])).not.toContain(true);
+    for (const [top, left] of [
+      [4, 4],
+      [4, 4 + size - 7],
+      [4 + size - 7, 4],
+    ] as const)
+      expect(pattern(modules, top, left)).toEqual(FINDER);
+    // Low error correction keeps more than 1/8 of the modules for data, so this is enough room for the link.
+    expect((size * size) / 8).toBeGreaterThan(link.length);
+  });
+
+  it('says that the link of a file of many chunks is too long', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'out'));
+    const source = await makeFile(folder, 12_000_000);
+    const { stdout } = await xftp(['send', source, join(folder, 'out'), '-s', relay.address, '--qr']);
+    expect(stdout).toContain('(The link is too long for a QR code that phones can read:');
+  });
+
+  it('says that the terminal is too narrow', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 1000);
+    const { stdout } = await onTerminal(['send', source, folder, '-s', relay.address, '--qr'], {
+      columns: 60,
+    });
+    expect(stdout).toContain('(The terminal is too narrow for the QR code.)');
+  });
+});

@@ -1,0 +1,163 @@
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { exitCodeOf } from '#src/cli/exit-codes.js';
+import type { FailureCode } from '#src/protocol/index.js';
+
+import { type ProgramResult, PACKAGE_FOLDER } from '../support/program.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { expectEmpty, expectFailure, makeFile, xftp } from '../support/transfers.js';
+
+const NOWHERE = `xftp://${'A'.repeat(43)}=@127.0.0.1:1`;
+const VECTORS = join(PACKAGE_FOLDER, 'test/vectors/files/note.txt.xftp');
+
+/** Proves that wrong usage gets one sentence and where to look, and no stack trace. */
+function expectUsage(result: ProgramResult, sentence: RegExp): void {
+  expect(result).toMatchObject({ exitCode: 1, stdout: '' });
+  const [first, ...rest] = result.stderr.trimEnd().split('\n');
+  expect(first).toMatch(sentence);
+  expect(rest).toEqual(['(xftp --help tells more)']);
+}
+
+describe('Wrong usage', () => {
+  it('of commands and options exits with 1 and one sentence', async () => {
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 10);
+    const send = ['send', source, folder];
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [['frobnicate'], /^error: unknown command 'frobnicate'/],
+      [['send'], /^error: missing required argument 'FILE'/],
+      [['send', source, folder, 'more'], /^error: too many arguments for 'send'/],
+      [[...send, '--frobnicate'], /^error: unknown option '--frobnicate'/],
+      [[...send, '-n', '0'], /argument '0' is invalid\. Give a whole number from 1 to 10000\.$/],
+      [[...send, '-n', '-1'], /argument '-1' is invalid\. Give a whole number from 1 to 10000\.$/],
+      [[...send, '-n', '1.5'], /argument '1\.5' is invalid\. Give a whole number from 1 to 10000\.$/],
+      [[...send, '-r', '0'], /argument '0' is invalid\. Give a whole number from 1 to 1000\.$/],
+      [[...send, '-s', 'nonsense'], /is invalid\. .*xftp:\/\/.*\.$/],
+      [[...send, '-s', ''], /is invalid\. .*\.$/],
+      [[...send, '--max-size', 'huge'], /argument 'huge' is invalid\. A size is written in digits .*\.$/],
+    ];
+    await Promise.all(
+      cases.map(async ([args, sentence]) => {
+        expectUsage(await xftp(args), sentence);
+      }),
+    );
+  });
+
+  it('of a server address does not repeat its password', async () => {
+    const result = await xftp(['send', 'file', '-s', 'xftp://short:secret-word@relay.example']);
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).not.toContain('secret-word');
+  });
+
+  it('of sources exits with a code for the reason and leaves no folder', async () => {
+    const folder = await temporaryFolder();
+    const target = join(folder, 'descriptions');
+    await mkdir(target);
+    const large = await makeFile(folder, 2000);
+    const cases: readonly (readonly [string, FailureCode, RegExp])[] = [
+      [join(folder, 'missing'), 'SOURCE_MISSING', /missing does not exist\.$/],
+      [join(large, 'inside'), 'SOURCE_MISSING', /A part of the path .* is not a folder\.$/],
+      [target, 'INVALID_ARGUMENT', / is a folder: pack it into one file first \(zip, tar\) and send that\.$/],
+      [`${target}/`, 'INVALID_ARGUMENT', / is a folder: /],
+      ['/dev/null', 'INVALID_ARGUMENT', / is not a regular file and cannot be sent\.$/],
+      [large, 'FILE_TOO_LARGE', / has .*, which is more than the limit of .*\.$/],
+    ];
+    await Promise.all(
+      cases.map(async ([source, code, sentence]) => {
+        const result = await xftp(['send', source, target, '-s', NOWHERE, '--max-size', '1kb']);
+        expectFailure(result, code, sentence);
+      }),
+    );
+    await expectEmpty(target);
+  });
+
+  it('of descriptions exits with 4 and says what is wrong with them', async () => {
+    const folder = await temporaryFolder();
+    const [recipient, sender] = [join(VECTORS, 'rcv1.xftp'), join(VECTORS, 'snd.xftp.private')];
+    const text = await readFile(recipient, 'utf8');
+    const write = async (name: string, content: string): Promise<string> => {
+      const path = join(folder, name);
+      await writeFile(path, content);
+      return path;
+    };
+    const huge = await write('huge.xftp', '');
+    await truncate(huge, 17 * 1024 * 1024);
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [['recv', sender], /^This is a sender's file description, which deletes the file: use a recipient's/],
+      [['del', recipient], /^This is a recipient's file description: only the sender's/],
+      [['recv', await write('half.xftp', text.slice(0, text.length / 2))], /half\.xftp cannot be used\. /],
+      [['recv', await write('line.xftp', text.replace(/^size:.*\n/m, ''))], /line\.xftp cannot be used\. /],
+      [['recv', await write('empty.xftp', '')], /empty\.xftp cannot be used\. /],
+      [['recv', await write('garbage.xftp', '\u0000\u0001{[: garbage')], /garbage\.xftp cannot be used\. /],
+      [
+        ['info', await write('bomb.xftp', `a: &a [1]\nb: ${'[*a,'.repeat(1000)}`)],
+        /bomb\.xftp cannot be used\. /,
+      ],
+      [['recv', huge], /huge\.xftp is too large to be a file description\.$/],
+      [['info', await write('long.xftp', '#'.repeat(5 * 1024 * 1024))], /long\.xftp cannot be used\. /],
+    ];
+    await Promise.all(
+      cases.map(async ([args, sentence]) => {
+        const result = await xftp([...args, ...(args[0] === 'recv' ? [folder] : [])]);
+        expectFailure(result, 'INVALID_DESCRIPTION', sentence);
+      }),
+    );
+  });
+
+  it('of what is not a description at all exits with a code for the reason', async () => {
+    const folder = await temporaryFolder();
+    const cases: readonly (readonly [string, FailureCode, RegExp])[] = [
+      [join(folder, 'missing.xftp'), 'SOURCE_MISSING', /missing\.xftp does not exist\.$/],
+      [folder, 'INVALID_ARGUMENT', / is a folder: name a file\.$/],
+      ['https://example.com/', 'INVALID_LINK', /^This link cannot be read: it has no # /],
+      ['https://example.com/#AAAA', 'INVALID_LINK', /^This link cannot be read: .*\.$/],
+      [
+        'simplex:/file#/?nothing=here',
+        'INVALID_LINK',
+        /^This link cannot be read: it has no desc parameter\.$/,
+      ],
+    ];
+    await Promise.all(
+      cases.map(async ([from, code, sentence]) => {
+        expectFailure(await xftp(['recv', from, folder]), code, sentence);
+      }),
+    );
+    await expectEmpty(folder);
+  });
+
+  it('of a device as description ends, whatever the device gives', async () => {
+    const result = await xftp(['info', '/dev/zero'], { under: ['timeout', '10'] });
+    expect(result.exitCode).toBe(exitCodeOf('INVALID_DESCRIPTION'));
+  });
+});
+
+describe('Help', () => {
+  it('is shown without a command, on request, and for each command, with exit code 0', async () => {
+    const cases = [[], ['--help'], ['-h'], ['help'], ['send', '--help'], ['recv', '-h'], ['del', '--help']];
+    await Promise.all(
+      cases.map(async (args) => {
+        const result = await xftp(args);
+        expect(result).toMatchObject({
+          exitCode: 0,
+          stderr: '',
+          stdout: expect.stringMatching(/^Usage: xftp/),
+        });
+      }),
+    );
+  });
+
+  it('names the exit codes that there are', async () => {
+    expect((await xftp(['--help'])).stdout).toContain(`${String(exitCodeOf('CANCELLED'))} interrupted`);
+  });
+
+  it('has the version for --version and -v', async () => {
+    const { version } = JSON.parse(await readFile(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    for (const option of ['--version', '-v'])
+      expect(await xftp([option])).toMatchObject({ exitCode: 0, stdout: `xftp ${version} (xftp-agent)\n` });
+  });
+});

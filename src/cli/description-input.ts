@@ -1,16 +1,17 @@
-import { open } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 
 import {
   type FileDescription,
   isXftpError,
+  MAX_DESCRIPTION_LENGTH,
   parseDescription,
   parseLink,
   XftpError,
 } from '../protocol/index.js';
 import { localFailure } from '../transfer/index.js';
 
-/** Largest description file that is read, in bytes: room for files of over 100 GB. */
-const MAX_DESCRIPTION_FILE = 16 * 1024 * 1024;
+/** Largest description file that is read, in bytes: the parser takes no more. */
+const MAX_DESCRIPTION_FILE = MAX_DESCRIPTION_LENGTH;
 
 /** Whether an argument is a link rather than a path. */
 export function isLink(argument: string): boolean {
@@ -30,17 +31,18 @@ export async function readDescription(argument: string): Promise<FileDescription
 }
 
 async function readTextFile(path: string): Promise<string> {
+  if (path === '') throw new XftpError('INVALID_ARGUMENT', 'The file description has no name.');
+  const pieces: Buffer[] = [];
+  let length = 0;
   try {
-    const handle = await open(path);
-    try {
-      const { size } = await handle.stat();
-      if (size > MAX_DESCRIPTION_FILE)
+    for await (const piece of createReadStream(path)) {
+      pieces.push(piece as Buffer);
+      length += (piece as Buffer).length;
+      if (length > MAX_DESCRIPTION_FILE)
         throw new XftpError('INVALID_DESCRIPTION', `${path} is too large to be a file description.`);
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
     }
   } catch (error) {
     throw localFailure(error, path);
   }
+  return Buffer.concat(pieces).toString();
 }

@@ -14,7 +14,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
-    return await work(abort.signal);
+    const result = await work(abort.signal);
+    // The signal came too late to stop anything.
+    process.exitCode = undefined;
+    return result;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }

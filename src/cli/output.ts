@@ -7,6 +7,8 @@ const JSON_PROGRESS_MS = 500;
 
 /** Where a program tells what it does. Results go to standard output, everything else to standard error. */
 export interface Output {
+  /** Whether questions may be asked between the results. */
+  readonly asks: boolean;
   /** A result: text for people, members for `--json`. */
   result(event: string, text: string, members: Readonly<Record<string, unknown>>): void;
   /** Something to know although the work goes on. */
@@ -23,6 +25,7 @@ export interface Output {
 
 /** For people: a progress line if standard error is a terminal, quiet otherwise. */
 export class HumanOutput implements Output {
+  readonly asks = true;
   readonly #verbose: boolean;
   #line: ProgressLine | undefined;
 
@@ -70,6 +73,8 @@ export class HumanOutput implements Output {
 
 /** For programs: one JSON object a line on standard output, each with an `event`. */
 export class JsonOutput implements Output {
+  readonly asks = false;
+
   result(event: string, _text: string, members: Readonly<Record<string, unknown>>): void {
     this.#line({ event, ...members });
   }

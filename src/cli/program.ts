@@ -12,6 +12,7 @@ import type { Output } from './output.js';
  * @param output where failures are told, asked for when one happens
  */
 export async function runProgram(program: Command, output: () => Output): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', throwUnlessUnread);
   try {
     await program.parseAsync();
     process.exitCode ??= EXIT_OK;
@@ -20,6 +21,11 @@ export async function runProgram(program: Command, output: () => Output): Promis
     // An interruption has chosen its code already, by the signal.
     if (exitCode !== EXIT_INTERRUPTED || process.exitCode === undefined) process.exitCode = exitCode;
   }
+}
+
+/** Whoever read the output has gone, as in `| head`: the work goes on, unseen. */
+function throwUnlessUnread(error: Error): void {
+  if (!('code' in error && error.code === 'EPIPE')) throw error;
 }
 
 function report(error: unknown, output: Output): number {

@@ -1,8 +1,8 @@
 import { stat, unlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 
-import type { FileDescription } from '../protocol/index.js';
+import { type FileDescription, XftpError } from '../protocol/index.js';
 import {
   acknowledgeFile,
   type Destination,
@@ -31,7 +31,7 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
   const { from, attempts } = options;
   const description = await readDescription(from);
   const destination = await chooseDestination(options.to);
-  const received = await withTransferSession({ attempts, output }, async ({ context }) => {
+  await withTransferSession({ attempts, output }, async ({ context }) => {
     const used: FileDescription[] = [description];
     let actual = description;
     if (description.redirect !== undefined) {
@@ -39,14 +39,9 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
       used.push(actual);
     }
     const file = await receiveFile({ description: actual, destination }, context('Downloading'));
-    output.endProgress();
+    output.result('received', `File downloaded: ${file.path}`, { path: file.path, size: file.size });
     // Only now: a download that fails half-way can be repeated with the same description.
     for (const each of used) await acknowledgeFile(each, context('Acknowledging'));
-    return file;
-  });
-  output.result('received', `File downloaded: ${received.path}`, {
-    path: received.path,
-    size: received.size,
   });
   if (!isLink(from)) await offerDeletion(from, options.yes, output);
 }
@@ -54,18 +49,32 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
 /** Asks whether to delete a description that is used up, and deletes it. Without an answer it stays. */
 export async function offerDeletion(path: string, yes: boolean, output: Output): Promise<void> {
   const question = `\nFile description ${path} can't be used again. Delete it (Y/n): `;
-  if (!yes && !(await confirm(question))) return;
+  if (!yes && !(output.asks && (await confirm(question)))) return;
   await unlink(path);
   output.result('descriptionDeleted', `${yes ? '\n' : ''}File description ${path} is deleted.`, { path });
 }
 
 async function chooseDestination(to: string | undefined): Promise<Destination> {
   if (to === undefined) {
-    const folder = join(homedir(), 'Downloads');
+    const folder = join(homeFolder(), 'Downloads');
     await ensureFolder(folder);
     return { folder };
   }
+  if (to === '') throw new XftpError('INVALID_ARGUMENT', 'The folder to download into has no name.');
   const path = resolve(to);
   const stats = await stat(path).catch(() => undefined);
-  return stats?.isDirectory() === true ? { folder: path } : { path };
+  if (stats?.isDirectory() === true) return { folder: path };
+  if (/[/\\]$/.test(to))
+    throw new XftpError('SOURCE_MISSING', `The folder ${to} does not exist: make it first.`);
+  return { path };
+}
+
+function homeFolder(): string {
+  try {
+    const folder = homedir();
+    if (isAbsolute(folder)) return folder;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new XftpError('INVALID_ARGUMENT', 'Your home folder is not known: name a folder to download into.');
 }

@@ -10,8 +10,9 @@ import {
   QR_LINK_LIMIT,
   type ServerAddress,
   webLinkOf,
+  XftpError,
 } from '../protocol/index.js';
-import { localFailure, makeUniqueFolder, sendFile } from '../transfer/index.js';
+import { localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
 import type { Output } from './output.js';
 import { renderQrCode } from './qr-code.js';
 import { withTransferSession } from './transfer-session.js';
@@ -38,23 +39,29 @@ export interface SendOptions {
 
 /** `xftp send`: uploads a file and writes its descriptions. */
 export async function runSend(options: SendOptions, output: Output): Promise<void> {
+  if (options.file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
   const name = fitFileName(basename(options.file));
   await warnAboutSize(options.file, output);
+  if (options.folder === '')
+    throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
   const folder = await makeUniqueFolder(options.folder, `${name}.xftp`);
-  try {
-    const sent = await withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
-      sendFile({ ...options, source: options.file, name }, context('Uploading')),
-    );
-    const senderPath = join(folder, 'snd.xftp.private');
-    const recipientPaths = sent.recipients.map((_, index) => join(folder, `rcv${String(index + 1)}.xftp`));
-    await writeDescription(senderPath, sent.sender);
-    for (const [index, description] of sent.recipients.entries())
-      await writeDescription(recipientPaths[index] ?? '', description);
-    report(options, output, { senderPath, recipientPaths, first: sent.recipients[0] });
-  } catch (error) {
+  const sent = await upload(options, name, output).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;
-  }
+  });
+  // From here on the descriptions hold the only keys to the chunks: nothing removes the folder any more.
+  const senderPath = join(folder, 'snd.xftp.private');
+  const recipientPaths = sent.recipients.map((_, index) => join(folder, `rcv${String(index + 1)}.xftp`));
+  await writeDescription(senderPath, sent.sender);
+  for (const [index, description] of sent.recipients.entries())
+    await writeDescription(recipientPaths[index] ?? '', description);
+  report(options, output, { senderPath, recipientPaths, first: sent.recipients[0] });
+}
+
+function upload(options: SendOptions, name: string, output: Output): Promise<SentFile> {
+  return withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
+    sendFile({ ...options, source: options.file, name }, context('Uploading')),
+  );
 }
 
 async function warnAboutSize(path: string, output: Output): Promise<void> {

@@ -2,11 +2,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import {
-  isXftpError,
   parseServerList,
   parseSizeText,
   PRESET_SERVERS,
   type ServerAddress,
+  XftpError,
 } from '../protocol/index.js';
 import { HumanOutput, JsonOutput, type Output } from './output.js';
 import { packageVersion } from './package-version.js';
@@ -59,9 +59,8 @@ program
   .argument('[DIR]', 'folder for the file descriptions', '.')
   .option('-n, --count <COUNT>', 'number of recipients', countOf(MAX_RECIPIENTS), 1)
   .addOption(
-    new Option('-s, --servers <SERVER>', 'relays, separated by ;')
-      .argParser(serversOf)
-      .default(PRESET_SERVERS, 'the preset relays of SimpleX'),
+    // Not parsed here: a message about an option repeats its value, and addresses may hold a password.
+    new Option('-s, --servers <SERVER>', 'relays, separated by ; (default: the preset relays of SimpleX)'),
   )
   .addOption(retryOption())
   .option('--max-size <SIZE>', 'largest file to send (kb, mb, gb)', sizeOf, DEFAULT_MAX_SIZE)
@@ -70,8 +69,9 @@ program
   .option('--json', 'print one JSON object a line')
   .option('-v, --verbose', 'say more')
   .action(async (file: string, folder: string, options: SendArguments) => {
-    const { count, servers, retry, maxSize, qr = false } = options;
-    await runSend({ file, folder, recipients: count, servers, attempts: retry, maxSize, qr }, output);
+    const { count: recipients, retry: attempts, maxSize, qr = false } = options;
+    const servers = options.servers === undefined ? PRESET_SERVERS : serversOf(options.servers);
+    await runSend({ file, folder, recipients, servers, attempts, maxSize, qr }, output);
   });
 
 program
@@ -125,7 +125,7 @@ else await runProgram(program, () => output);
 
 interface SendArguments {
   readonly count: number;
-  readonly servers: readonly ServerAddress[];
+  readonly servers?: string;
   readonly retry: number;
   readonly maxSize: number;
   readonly qr?: boolean;
@@ -156,20 +156,15 @@ function countOf(max: number): (text: string) => number {
 }
 
 function sizeOf(text: string): number {
-  return argument(() => parseSizeText(text));
+  try {
+    return parseSizeText(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof XftpError ? error.message : '');
+  }
 }
 
 function serversOf(text: string): readonly ServerAddress[] {
-  const servers = argument(() => parseServerList(text));
-  if (servers.length === 0) throw new InvalidArgumentError('Name at least one relay.');
+  const servers = parseServerList(text);
+  if (servers.length === 0) throw new XftpError('INVALID_ADDRESS', 'Name at least one relay after -s.');
   return servers;
-}
-
-function argument<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!isXftpError(error)) throw error;
-    throw new InvalidArgumentError(error.message);
-  }
 }

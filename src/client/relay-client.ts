@@ -1,8 +1,7 @@
-import { sharedSecret } from '../crypto/index.js';
-import { generateKeyPair, type KeyPair } from '../crypto/index.js';
+import { generateKeyPair, type KeyPair, sharedSecret } from '../crypto/index.js';
 import { encodeUtf8, type ServerAddress, XftpError } from '../protocol/index.js';
 import type { ExchangeOptions, SessionPool } from '../transport/index.js';
-import { exchangeCommand } from './command-exchange.js';
+import { type AuthorizedCommand, exchangeCommand } from './command-exchange.js';
 
 /** Length of the tag behind a downloaded chunk, in bytes. */
 export const DOWNLOAD_TAG_LENGTH = 16;
@@ -167,46 +166,61 @@ export class RelayClient {
             'CHUNK_SIZE',
             `The relay ${session.place} sent ${String(received)} of the ${String(into.length)} bytes of a chunk.`,
           );
-        return { secret: sharedSecret(key.privateKey, response.key), nonce: response.nonce };
+        return { secret: agreeOnSecret(key, response.key, session.place), nonce: response.nonce };
       },
       options,
     );
   }
 
   /** FDEL: deletes a chunk for everyone. Repeating it fails with CHUNK_GONE. */
-  async deleteChunk(server: ServerAddress, sender: ReplicaAccess, options: CallOptions = {}): Promise<void> {
-    const request = { ...authorize(sender), command: { type: 'FDEL' }, purpose: 'manage' } as const;
-    await this.#pool.use(
+  deleteChunk(server: ServerAddress, sender: ReplicaAccess, options: CallOptions = {}): Promise<void> {
+    return this.#simple(
       server,
-      'shared',
-      (session) => exchangeCommand(session, request, 'OK', options),
+      { ...authorize(sender), command: { type: 'FDEL' }, purpose: 'manage' },
+      'OK',
       options,
     );
   }
 
   /** FACK: gives up this recipient's access to a chunk. Repeating it fails with CHUNK_GONE. */
-  async acknowledgeChunk(
+  acknowledgeChunk(
     server: ServerAddress,
     recipient: ReplicaAccess,
     options: CallOptions = {},
   ): Promise<void> {
     const request = { ...authorize(recipient), command: { type: 'FACK' }, purpose: 'download' } as const;
-    await this.#pool.use(
-      server,
-      'shared',
-      (session) => exchangeCommand(session, request, 'OK', options),
-      options,
-    );
+    return this.#simple(server, request, 'OK', options);
   }
 
   /** PING: succeeds when the relay answers. */
-  async ping(server: ServerAddress, options: CallOptions = {}): Promise<void> {
+  ping(server: ServerAddress, options: CallOptions = {}): Promise<void> {
     const request = { command: { type: 'PING' }, purpose: 'manage', entityId: new Uint8Array() } as const;
+    return this.#simple(server, request, 'PONG', options);
+  }
+
+  async #simple(
+    server: ServerAddress,
+    request: AuthorizedCommand,
+    expected: 'OK' | 'PONG',
+    options: CallOptions,
+  ): Promise<void> {
     await this.#pool.use(
       server,
       'shared',
-      (session) => exchangeCommand(session, request, 'PONG', options),
+      (session) => exchangeCommand(session, request, expected, options),
       options,
+    );
+  }
+}
+
+function agreeOnSecret(own: KeyPair, relayKey: Uint8Array, place: string): Uint8Array {
+  try {
+    return sharedSecret(own.privateKey, relayKey);
+  } catch (cause) {
+    throw new XftpError(
+      'RELAY_PROTOCOL',
+      `The relay ${place} does not keep to the protocol: it sent a download key that is none.`,
+      { cause },
     );
   }
 }

@@ -2,6 +2,7 @@ import {
   failureKind,
   type FailureCode,
   formatWireError,
+  showWireError,
   type WireError,
   XftpError,
 } from '../protocol/index.js';
@@ -90,11 +91,6 @@ export function relayFailure(error: WireError, purpose: Purpose, place: string):
   const { code, message } = meaningOf(error, purpose);
   const wire = formatWireError(error);
   const detail =
-    failureKind(code) === 'temporary' || code === 'RELAY_ERROR' ? ` (It said ${clip(wire)}.)` : '';
+    failureKind(code) === 'temporary' || code === 'RELAY_ERROR' ? ` (It said ${showWireError(error)}.)` : '';
   return new XftpError(code, message.replace('PLACE', `The relay ${place}`) + detail, { wire });
-}
-
-/** What a relay sends ends up on terminals and in logs: printable characters, and not many. */
-function clip(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 100);
 }

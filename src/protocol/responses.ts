@@ -62,7 +62,11 @@ export function decodeResponse(bytes: Uint8Array): Response {
 }
 
 function readResponse(tag: string, reader: ByteReader): Response {
-  const readId = (): Uint8Array => reader.short();
+  const readId = (): Uint8Array => {
+    const id = reader.short();
+    if (id.length === 0) throw new XftpError('INVALID_ENCODING', 'The relay sent an empty ID.');
+    return id;
+  };
   switch (tag) {
     case 'SIDS':
       return { type: tag, senderId: readId(), recipientIds: reader.nonEmptyList(readId) };

@@ -67,3 +67,13 @@ function parseBlocked(text: string): WireError {
     return { type: 'OTHER', text };
   }
 }
+
+/** What a relay sends ends up on terminals and in logs: this many characters say enough. */
+const MAX_SHOWN_LENGTH = 100;
+
+/** The error's text for people: short, and without characters that could control a terminal. */
+export function showWireError(error: WireError): string {
+  return formatWireError(error)
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, MAX_SHOWN_LENGTH);
+}

@@ -1,5 +1,5 @@
 // The worker thread of a CipherThread: encryption, decryption, digests and the file access that goes with them.
-import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
@@ -45,13 +45,10 @@ const handlers: CipherHandlers = {
   },
   openPart({ stream, path }) {
     const part = find(opens, stream);
-    const file = attempt(path, () => openSync(path, 'wx'));
+    part.finalMode = attempt(path, () => newFileMode(`${path}-mode`));
+    const file = attempt(path, () => openSync(path, 'wx', PART_FILE_MODE));
     part.path = path;
     part.file = file;
-    part.finalMode = fstatSync(file).mode;
-    attempt(path, () => {
-      fchmodSync(file, PART_FILE_MODE);
-    });
     part.stream.writeTo((bytes, position) => {
       attempt(path, () => {
         writeAll(file, bytes, position);
@@ -69,7 +66,7 @@ const handlers: CipherHandlers = {
     open.finish();
     if (file !== undefined)
       attempt(path, () => {
-        fchmodSync(file, finalMode);
+        changeMode(file, finalMode);
         fsyncSync(file);
       });
     return {};
@@ -116,6 +113,26 @@ function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     throw localFailure(error, path);
+  }
+}
+
+/** The mode that new files get here, learned from one: asking for the process's mask would change it for a moment. */
+function newFileMode(path: string): number {
+  const file = openSync(path, 'wx');
+  try {
+    return fstatSync(file).mode;
+  } finally {
+    closeSync(file);
+    unlinkSync(path);
+  }
+}
+
+/** Some file systems know no modes; the file is as good without. */
+function changeMode(file: number, mode: number): void {
+  try {
+    fchmodSync(file, mode);
+  } catch {
+    // It keeps the mode that it was made with.
   }
 }
 

@@ -17,19 +17,29 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 const INVISIBLE = /[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 /** Characters that Windows forbids in names (a colon would name another stream of the file). */
 const FORBIDDEN = /[<>:"|?*]/g;
+/** Windows drops dots and spaces at the end, which would turn one name into another. */
+const IGNORED_END = /[. ]+$/;
+/** Of names that would be hidden. */
+const LEADING_DOTS = /^\.+/;
 /** Device names of Windows, with any extension. */
 const DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?= *(?:\.|$))/i;
 
 /**
  * Makes a file name from the network safe to use: its last path component, without control characters, text direction
- * overrides, characters and device names special to Windows, at most 255 bytes of UTF-8, never empty, `.` or `..`.
+ * overrides, characters and device names special to Windows, at most 255 bytes of UTF-8, never empty, `.` or `..`, and
+ * never hidden, since some hidden files in a home folder are run by the system.
  */
 export function safeFileName(name: string): string {
   const last = name.split(/[/\\]/).findLast((part) => part.length > 0) ?? '';
-  const clean = last.replace(CONTROL, '_').replace(INVISIBLE, '').replace(FORBIDDEN, '_').trimStart();
-  const fitted = fitFileName(DEVICE.test(clean) ? `_${clean}` : clean);
-  // Windows drops dots and spaces at the end, which would turn one name into another.
-  return fitted.replace(/[. ]+$/, '') || FALLBACK_NAME;
+  const clean = last
+    .replace(CONTROL, '_')
+    .replace(INVISIBLE, '')
+    .replace(FORBIDDEN, '_')
+    .trimStart()
+    .replace(IGNORED_END, '')
+    .replace(LEADING_DOTS, '_');
+  // Cutting may leave another end.
+  return fitFileName(DEVICE.test(clean) ? `_${clean}` : clean).replace(IGNORED_END, '') || FALLBACK_NAME;
 }
 
 /** `name` for `attempt` 0, then `name_1`, `name_2` …, the number before all extensions, at most 255 bytes. */
@@ -74,12 +84,10 @@ async function place(part: string, path: string): Promise<boolean> {
   try {
     await link(part, path);
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return false;
-    if (!hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'))
-      throw localFailure(error, path);
-    return placeWithoutLink(part, path);
+    return isTaken(error) ? false : placeWithoutLink(part, path);
   }
-  await unlink(part);
+  // The file is in place; a second name of it that stays does no harm to it.
+  await unlink(part).catch(() => undefined);
   return true;
 }
 
@@ -88,13 +96,18 @@ async function placeWithoutLink(part: string, path: string): Promise<boolean> {
   try {
     await (await open(path, 'wx')).close();
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return false;
+    if (isTaken(error)) return false;
     throw localFailure(error, path);
   }
-  await rename(part, path);
+  try {
+    await rename(part, path);
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw localFailure(error, path);
+  }
   return true;
 }
 
-function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }

@@ -24,7 +24,7 @@ export function localFailure(error: unknown, path: string): XftpError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const meaning = MEANINGS[code] ?? {
     code: 'LOCAL_IO',
-    message: `PATH cannot be read or written (${code}).`,
+    message: `PATH cannot be read or written${code === '' ? '' : ` (${code})`}.`,
   };
   // A function as replacement, since a path may hold `$`.
   return new XftpError(

@@ -65,11 +65,18 @@ async function forEachReplica(
   await queue.addAll(
     replicas.map((replica) => async () => {
       const access = { id: replica.id, privateKey: replica.key };
+      let tries = 0;
+      const step = (): Promise<void> => {
+        tries += 1;
+        return command(replica.server, access, options);
+      };
       try {
-        await withRetries(context.attempts, () => command(replica.server, access, options), options);
+        await withRetries(context.attempts, step, options);
       } catch (error) {
         if (!isXftpError(error) || error.kind === 'cancelled') throw error;
-        (error.kind === 'gone' ? outcome.gone : outcome.failures).push(error);
+        // Gone at the second try: the first one did it, only its answer was lost.
+        if (error.kind !== 'gone') outcome.failures.push(error);
+        else if (tries === 1) outcome.gone.push(error);
       }
       progress.chunk().set(replica.size);
     }),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, stat, statfs, unlink } from 'node:fs/promises';
+import { lstat, open, stat, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { fitFileName, humanSize, XftpError } from '../protocol/index.js';
@@ -103,7 +103,8 @@ async function checkRoom(folder: string, size: number): Promise<void> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+  // A link that leads nowhere is something, too.
+  return lstat(path).then(
     () => true,
     () => false,
   );

@@ -7,6 +7,7 @@ import {
   validateLengths,
   XftpError,
 } from '../protocol/index.js';
+import { throwIfAborted } from '../transport/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { downloadChunk } from './chunk-download.js';
 import type { CipherStream } from './cipher-pool.js';
@@ -51,6 +52,7 @@ export async function receiveFile(request: ReceiveRequest, context: TransferCont
       );
       const { header, contentLength } = await receiver.run(group);
       await cipher.call('openFinish', {});
+      throwIfAborted(group.signal);
       return { path: await part.place(header.name), size: contentLength };
     });
   } finally {

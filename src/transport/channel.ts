@@ -50,6 +50,7 @@ export interface Reply {
  * (official relays drop a whole connection on RST_STREAM: protocol reference, section 2.5).
  */
 export class Channel {
+  readonly #socket: TLSSocket;
   readonly #http2: ClientHttp2Session;
   readonly #authority: string;
   readonly #place: string;
@@ -60,6 +61,7 @@ export class Channel {
   #failure: unknown;
 
   constructor(socket: TLSSocket, options: { authority: string; place: string; stallMs: number }) {
+    this.#socket = socket;
     this.#authority = options.authority;
     this.#place = options.place;
     this.#stallMs = options.stallMs;
@@ -106,6 +108,8 @@ export class Channel {
   destroy(): void {
     this.#retired = true;
     this.#http2.destroy();
+    // HTTP/2 waits for a write under way, which never ends when the other side does not read.
+    this.#socket.destroy();
   }
 
   /**
@@ -133,8 +137,13 @@ export class Channel {
     this.#begin();
     return new Promise((resolve, reject) => {
       const receiver = new ReplyReceiver(request.into);
+      let heard = this.#socket.bytesRead;
       const timer = new StallTimer(this.#stallMs, () => {
-        giveUp(stalled(this.#place, this.#stallMs));
+        // What was sent may lie in the system's buffers for long; the relay's window updates tell that it flows.
+        const flows = request.body !== undefined && this.#socket.bytesRead > heard;
+        heard = this.#socket.bytesRead;
+        if (flows) timer.touch();
+        else giveUp(stalled(this.#place, this.#stallMs));
       });
       const sender = new BodySender(stream, request, (sent) => {
         timer.touch();
@@ -169,14 +178,14 @@ export class Channel {
         countReceived(data.length);
         if (receiver.receive(data)) options.onReceived?.(receiver.received);
         else {
-          fail(new XftpError('CHUNK_SIZE', `${this.#place} sent more bytes than the chunk has.`));
+          fail(tooLong(request, this.#place));
           // Without a bound on what it sends, the relay could keep this connection busy for ever.
           this.destroy();
         }
       });
       stream.once('end', () => {
-        // Node ends the streams of a connection that broke as if their responses were whole.
-        if (stream.destroyed) fail(connectionLost(this.#place, this.#failure));
+        // Node ends the streams of a connection that broke, and streams that were reset, as if they were whole.
+        if (stream.destroyed || stream.rstCode !== 0) fail(connectionLost(this.#place, this.#failure));
         else
           settle(() => {
             resolve(receiver.reply());
@@ -205,6 +214,12 @@ export class Channel {
     if (this.#retired) this.destroy();
     else this.#http2.unref();
   }
+}
+
+function tooLong(request: Exchange, place: string): XftpError {
+  return request.into === undefined
+    ? new XftpError('RELAY_PROTOCOL', `${place} does not keep to the protocol: its answer is too long.`)
+    : new XftpError('CHUNK_SIZE', `${place} sent more bytes than the chunk has.`);
 }
 
 /** Writes block and body with back-pressure, and ends the stream early when it is told to stop. */

@@ -1,6 +1,6 @@
 /** Time limits of a connection, in milliseconds. */
 export interface Deadlines {
-  /** From the first packet to the end of the TLS handshake. */
+  /** From the first packet to the end of the TLS handshake, and as long again for the handshake of XFTP. */
   readonly connectMs: number;
   /** Longest time without a byte in either direction while a request is under way. */
   readonly stallMs: number;

@@ -8,6 +8,7 @@ import {
   negotiateVersion,
   type ServerAddress,
   serverPort,
+  showWireError,
   SUPPORTED_VERSIONS,
   VERSION_INITIAL,
   type WireError,
@@ -133,13 +134,27 @@ async function openSessionAt(
     const withHandshake = socket.alpnProtocol === ALPN_XFTP;
     channel = new Channel(socket, { authority: authorityOf(endpoint), place, stallMs: deadlines.stallMs });
     const handshake = withHandshake
-      ? await shakeHands(channel, { server, identity, sessionId, place }, abort)
+      ? await within(deadlines.connectMs, channel, (opened) =>
+          shakeHands(opened, { server, identity, sessionId, place }, abort),
+        )
       : { version: VERSION_INITIAL };
     return new Session(channel, { server, place, sessionId, ...handshake });
   } catch (error) {
     channel?.destroy();
     socket.destroy();
     throw error;
+  }
+}
+
+/** Ends the connection if `work` takes longer than `ms`: a relay could keep it alive for ever, byte by byte. */
+async function within<T>(ms: number, channel: Channel, work: (channel: Channel) => Promise<T>): Promise<T> {
+  const timer = setTimeout(() => {
+    channel.destroy();
+  }, ms);
+  try {
+    return await work(channel);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -184,7 +199,9 @@ function throwBareError(block: Uint8Array, place: string): void {
   const error = readBareError(block, place);
   if (error === undefined) return;
   const wire = formatWireError(error);
-  throw new XftpError('RELAY_TEMPORARY', `${place} refused the handshake with ${wire}.`, { wire });
+  throw new XftpError('RELAY_TEMPORARY', `${place} refused the handshake with ${showWireError(error)}.`, {
+    wire,
+  });
 }
 
 function readBareError(block: Uint8Array, place: string): WireError | undefined {

@@ -54,29 +54,30 @@ function startTls(
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const place = formatEndpoint(endpoint);
-    const tls = connectTls({
-      ...TLS_PARAMETERS,
-      socket: tcp,
-      servername: '',
-      ALPNProtocols: [ALPN_XFTP],
-      rejectUnauthorized: false,
-    });
+    let tls: TLSSocket | undefined;
+    const shakeHands = (): void => {
+      tls = connectTls({
+        ...TLS_PARAMETERS,
+        socket: tcp,
+        servername: '',
+        ALPNProtocols: [ALPN_XFTP],
+        rejectUnauthorized: false,
+      });
+      tls.once('secureConnect', onSecure).on('error', onError).once('close', onClose);
+    };
     const settle = (error?: Error): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
-      tls.off('secureConnect', onSecure).off('close', onClose);
-      tcp.off('error', onError);
-      if (error === undefined) {
-        tls.off('error', onError);
+      tls?.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
+      tcp.off('connect', shakeHands).off('error', onError).off('close', onClose);
+      if (error === undefined && tls !== undefined) {
         resolve(tls);
-      } else {
-        // Late errors of a socket that is given up tell nothing new.
-        tls.off('error', onError).on('error', () => undefined);
-        tcp.on('error', () => undefined);
-        tls.destroy();
-        tcp.destroy();
-        reject(error);
+        return;
       }
+      // Late errors of a socket that is given up tell nothing new.
+      tls?.on('error', () => undefined).destroy();
+      tcp.on('error', () => undefined).destroy();
+      reject(error ?? connectFailure(place, undefined));
     };
     const onSecure = (): void => {
       settle();
@@ -93,8 +94,9 @@ function startTls(
     const timer = setTimeout(() => {
       settle(stalled(place, connectMs));
     }, connectMs);
-    tls.once('secureConnect', onSecure).on('error', onError).once('close', onClose);
-    tcp.on('error', onError);
+    // Not before there is a connection: Node tries several addresses of a name, each with a new handle, and TLS on the
+    // handle of one that failed crashes the process.
+    tcp.once('connect', shakeHands).on('error', onError).once('close', onClose);
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -8,7 +8,7 @@ import { parseWireError } from '#src/protocol/wire-error.js';
 import { bytes, hex, range } from '../crypto/byte-arbitraries.js';
 import { failing } from '../crypto/expected-failure.js';
 
-const id = fc.uint8Array({ maxLength: 255 });
+const id = fc.uint8Array({ minLength: 1, maxLength: 255 });
 const ids = fc.array(id, { minLength: 1, maxLength: 6 });
 const response: fc.Arbitrary<Response> = fc.oneof(
   fc.record({ type: fc.constant('SIDS' as const), senderId: id, recipientIds: ids }),

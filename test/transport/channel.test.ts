@@ -79,12 +79,13 @@ describe('a response', () => {
   it.each([
     ['more bytes than the buffer has', 1000],
     ['bytes behind the block when nothing was asked for', undefined],
-  ])('with %s fails with CHUNK_SIZE and ends the session', async (_, length) => {
+  ])('with %s fails and ends the session', async (_, length) => {
     const { server, nextStream } = await manualServer();
     const channel = await openChannel(server);
     const into = length === undefined ? undefined : new Uint8Array(length);
     const reply = channel.exchange({ block: block(1), ...(into === undefined ? {} : { into }) });
-    const outcome = expect(reply).rejects.toThrow(failing('CHUNK_SIZE'));
+    const code = length === undefined ? 'RELAY_PROTOCOL' : 'CHUNK_SIZE';
+    const outcome = expect(reply).rejects.toThrow(failing(code));
     const stream = await nextStream();
     stream.on('error', () => undefined);
     stream.write(concatBytes(block(2), pattern((length ?? 0) + 1)));

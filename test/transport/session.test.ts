@@ -193,7 +193,7 @@ describe('a relay that does not keep to the protocol', () => {
     ['greets with a block of nothing', { hello: () => pad(new Uint8Array()) }, 'RELAY_PROTOCOL'],
     ['greets with nothing', { hello: () => new Uint8Array() }, 'RELAY_PROTOCOL'],
     ['greets with half a block', { hello: () => new Uint8Array(8000) }, 'RELAY_PROTOCOL'],
-    ['greets with more than a block', { hello: () => new Uint8Array(16385) }, 'CHUNK_SIZE'],
+    ['greets with more than a block', { hello: () => new Uint8Array(16385) }, 'RELAY_PROTOCOL'],
     ['greets without certificates', { hello: (hello) => ({ ...hello, certificates: [] }) }, 'RELAY_PROTOCOL'],
     ['refuses the hello', { hello: () => encodeBareError({ type: 'SESSION' }) }, 'RELAY_TEMPORARY'],
     ['refuses the handshake', { handshakeReply: encodeBareError({ type: 'HANDSHAKE' }) }, 'RELAY_TEMPORARY'],

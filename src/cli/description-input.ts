@@ -2,6 +2,8 @@ import { createReadStream } from 'node:fs';
 
 import {
   type FileDescription,
+  formatServerAddress,
+  humanSize,
   isXftpError,
   MAX_DESCRIPTION_LENGTH,
   parseDescription,
@@ -28,6 +30,14 @@ export async function readDescription(argument: string): Promise<FileDescription
     if (!isXftpError(error)) throw error;
     throw new XftpError(error.code, `${argument} cannot be used. ${error.message}`, { cause: error });
   }
+}
+
+/** How many parts of which size lie on which relays, as one sentence. */
+export function describeParts({ chunks, size }: FileDescription): string {
+  const relays = new Set(
+    chunks.flatMap(({ replicas }) => replicas.map(({ server }) => formatServerAddress(server))),
+  );
+  return `${humanSize(size)} in ${String(chunks.length)} chunks on ${[...relays].join(', ')}.`;
 }
 
 async function readTextFile(path: string): Promise<string> {

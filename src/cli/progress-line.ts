@@ -6,6 +6,8 @@ const UPDATE_MS = 100;
 /** Weight of the newest speed measurement in the moving average, per second of it. */
 const SMOOTHING_PER_SECOND = 0.5;
 
+const DEFAULT_COLUMNS = 80;
+
 /** One line on a terminal that shows how a transfer goes: bytes, share, speed, time left. */
 export class ProgressLine {
   readonly #label: string;
@@ -29,8 +31,9 @@ export class ProgressLine {
     this.#lastUpdate = now;
     this.#lastDone = progress.done;
     this.#shown = true;
-    const width = Math.max(20, this.#terminal.columns - 1);
-    this.#terminal.write(`\r\x1b[2K${this.#text(progress).slice(0, width)}`);
+    // Some terminals do not know their width.
+    const columns = this.#terminal.columns > 0 ? this.#terminal.columns : DEFAULT_COLUMNS;
+    this.#terminal.write(`\r\x1b[2K${this.#text(progress).slice(0, columns - 1)}`);
   }
 
   /** Removes the line, so that other output can follow. */

@@ -12,8 +12,8 @@ import type { Output } from './output.js';
 
 /** What a command needs to run transfers: sessions and threads that end with it, and its way to talk. */
 export interface TransferSession {
-  /** The context of one step, with its progress shown under `label`. */
-  readonly context: (label: string) => TransferContext;
+  /** The context of one step, with its progress shown under `label`; without a label the step is silent. */
+  readonly context: (label?: string) => TransferContext;
 }
 
 /** Runs a command's transfers, which SIGINT and SIGTERM stop, and cleans up after them. */
@@ -36,7 +36,7 @@ export async function withTransferSession<T>(
           ciphers,
           attempts,
           signal,
-          onProgress: output.progress(label),
+          ...(label === undefined ? {} : { onProgress: output.progress(label) }),
           onWarning: (message) => {
             output.warn(message);
           },

@@ -10,7 +10,7 @@ import {
   followRedirect,
   receiveFile,
 } from '../transfer/index.js';
-import { isLink, readDescription } from './description-input.js';
+import { describeParts, isLink, readDescription } from './description-input.js';
 import type { Output } from './output.js';
 import { confirm } from './question.js';
 import { withTransferSession } from './transfer-session.js';
@@ -31,6 +31,7 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
   const { from, attempts } = options;
   const description = await readDescription(from);
   const destination = await chooseDestination(options.to);
+  output.detail(describeParts(description));
   await withTransferSession({ attempts, output }, async ({ context }) => {
     const used: FileDescription[] = [description];
     let actual = description;
@@ -41,7 +42,7 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
     const file = await receiveFile({ description: actual, destination }, context('Downloading'));
     output.result('received', `File downloaded: ${file.path}`, { path: file.path, size: file.size });
     // Only now: a download that fails half-way can be repeated with the same description.
-    for (const each of used) await acknowledgeFile(each, context('Acknowledging'));
+    for (const each of used) await acknowledgeFile(each, context());
   });
   if (!isLink(from)) await offerDeletion(from, options.yes, output);
 }

@@ -12,7 +12,8 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import { localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import { deleteFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
 import { renderQrCode } from './qr-code.js';
 import { withTransferSession } from './transfer-session.js';
@@ -44,24 +45,46 @@ export async function runSend(options: SendOptions, output: Output): Promise<voi
   await warnAboutSize(options.file, output);
   if (options.folder === '')
     throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
-  const folder = await makeUniqueFolder(options.folder, `${name}.xftp`);
-  const sent = await upload(options, name, output).catch(async (error: unknown) => {
+  const folder = await makeUniqueFolder(options.folder, fitFileName(`${name}.xftp`));
+  const sent = await upload(options, { name, folder }, output).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;
   });
-  // From here on the descriptions hold the only keys to the chunks: nothing removes the folder any more.
+  report(options, output, sent);
+}
+
+/** A file on its relays, with the descriptions that were written for it. */
+interface DescribedFile {
+  readonly senderPath: string;
+  readonly recipientPaths: readonly string[];
+  readonly first: FileDescription | undefined;
+}
+
+function upload(
+  options: SendOptions,
+  { name, folder }: { readonly name: string; readonly folder: string },
+  output: Output,
+): Promise<DescribedFile> {
+  return withTransferSession({ attempts: options.attempts, output }, async ({ context }) => {
+    const sent = await sendFile({ ...options, source: options.file, name }, context('Uploading'));
+    output.detail(describeParts(sent.sender));
+    try {
+      return await writeDescriptions(folder, sent);
+    } catch (error) {
+      // Without descriptions nobody can ever use or delete the chunks.
+      await deleteFile(sent.sender, context()).catch(() => undefined);
+      throw error;
+    }
+  });
+}
+
+async function writeDescriptions(folder: string, sent: SentFile): Promise<DescribedFile> {
   const senderPath = join(folder, 'snd.xftp.private');
   const recipientPaths = sent.recipients.map((_, index) => join(folder, `rcv${String(index + 1)}.xftp`));
   await writeDescription(senderPath, sent.sender);
   for (const [index, description] of sent.recipients.entries())
     await writeDescription(recipientPaths[index] ?? '', description);
-  report(options, output, { senderPath, recipientPaths, first: sent.recipients[0] });
-}
-
-function upload(options: SendOptions, name: string, output: Output): Promise<SentFile> {
-  return withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
-    sendFile({ ...options, source: options.file, name }, context('Uploading')),
-  );
+  return { senderPath, recipientPaths, first: sent.recipients[0] };
 }
 
 async function warnAboutSize(path: string, output: Output): Promise<void> {
@@ -89,9 +112,8 @@ async function writeDescription(path: string, description: FileDescription): Pro
 function report(
   { qr }: SendOptions,
   output: Output,
-  sent: { senderPath: string; recipientPaths: readonly string[]; first: FileDescription | undefined },
+  { senderPath, recipientPaths, first }: DescribedFile,
 ): void {
-  const { senderPath, recipientPaths, first } = sent;
   const lines = [
     'File uploaded!',
     '',

@@ -33,6 +33,8 @@ const program = new Command('xftp')
   .description('Sends and receives files over XFTP: end-to-end encrypted, through relays that learn nothing.')
   .version(`xftp ${packageVersion()} (xftp-agent)`, '-v, --version', 'show the version')
   .helpOption('-h, --help', 'show help')
+  // So that -v means the version before a command and "say more" behind it.
+  .enablePositionalOptions()
   .showHelpAfterError('(xftp --help tells more)')
   .exitOverride()
   .addHelpText(

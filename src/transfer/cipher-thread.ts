@@ -1,5 +1,7 @@
 // The worker thread of a CipherThread: encryption, decryption, digests and the file access that goes with them.
+import { randomUUID } from 'node:crypto';
 import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
@@ -45,7 +47,7 @@ const handlers: CipherHandlers = {
   },
   openPart({ stream, path }) {
     const part = find(opens, stream);
-    part.finalMode = attempt(path, () => newFileMode(`${path}-mode`));
+    part.finalMode = attempt(path, () => newFileMode(join(dirname(path), `.${randomUUID()}.mode`)));
     const file = attempt(path, () => openSync(path, 'wx', PART_FILE_MODE));
     part.path = path;
     part.file = file;

@@ -19,15 +19,12 @@ const INVISIBLE = /[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu
 const FORBIDDEN = /[<>:"|?*]/g;
 /** Windows drops dots and spaces at the end, which would turn one name into another. */
 const IGNORED_END = /[. ]+$/;
-/** Of names that would be hidden. */
-const LEADING_DOTS = /^\.+/;
 /** Device names of Windows, with any extension. */
 const DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?= *(?:\.|$))/i;
 
 /**
  * Makes a file name from the network safe to use: its last path component, without control characters, text direction
- * overrides, characters and device names special to Windows, at most 255 bytes of UTF-8, never empty, `.` or `..`, and
- * never hidden, since some hidden files in a home folder are run by the system.
+ * overrides, characters and device names special to Windows, at most 255 bytes of UTF-8, never empty, `.` or `..`.
  */
 export function safeFileName(name: string): string {
   const last = name.split(/[/\\]/).findLast((part) => part.length > 0) ?? '';
@@ -36,8 +33,7 @@ export function safeFileName(name: string): string {
     .replace(INVISIBLE, '')
     .replace(FORBIDDEN, '_')
     .trimStart()
-    .replace(IGNORED_END, '')
-    .replace(LEADING_DOTS, '_');
+    .replace(IGNORED_END, '');
   // Cutting may leave another end.
   return fitFileName(DEVICE.test(clean) ? `_${clean}` : clean).replace(IGNORED_END, '') || FALLBACK_NAME;
 }

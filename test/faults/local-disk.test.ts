@@ -22,10 +22,10 @@ beforeAll(async () => {
 /** Root may write everywhere, so it has to give that up first. */
 const UNPRIVILEGED = process.getuid?.() === 0 ? ['setpriv', '--inh-caps=-all', '--bounding-set=-all'] : [];
 
-/** The failure of a full disk, on which nothing but the filler is left. */
+/** The failure of a full disk, on which no file of ours is left. */
 function expectDiskFull(result: ProgramResult): void {
   const [, left] = /^left: (.*)$/m.exec(result.stdout) ?? [];
-  expect(left?.trim().replace('filler', '')).toBe('');
+  expect(left?.trim()).toBe('');
   const stdout = result.stdout.replace(/^(?:filled|left:.*)\n/gm, '');
   expectFailure(
     { ...result, stdout },
@@ -65,7 +65,7 @@ describe('A disk that is full', () => {
     expectDiskFull(await program.ended);
   });
 
-  it('for the descriptions of a sent file leaves no folder', async () => {
+  it('for the descriptions of a sent file ends with a sentence, and leaves no half description', async () => {
     const source = await makeFile(await temporaryFolder(), 1000);
     const program = await xftpOnSmallDisk({ bytes: 65_536, full: true }, (disk) => [
       'send',

@@ -13,7 +13,7 @@ export interface ProgramOnSmallDisk extends RunningProgram {
 
 /**
  * Mounts a tmpfs in a namespace of its own, runs the program, and fills the disk when a line comes; without one the
- * program has the disk as it is. Ends with the program's exit code, after a line with what is left on the disk.
+ * program has the disk as it is. Ends with the program's exit code, after a line with the files that are left on the disk.
  */
 const SCRIPT = `
 mount -t tmpfs -o size="$2" none "$1" || exit 99
@@ -22,14 +22,14 @@ disk=$1; when=$3; shift 3
 "$@" & pid=$!
 if read -r go; then cat /dev/zero >> "$disk/filler" 2>/dev/null; echo filled; fi
 wait $pid; code=$?
-echo "left: $(ls -A "$disk" | tr '\\n' ' ')"
+echo "left: $(cd "$disk" && find . -type f ! -name filler | tr '\\n' ' ')"
 exit $code`;
 
 /** Without the right to mount: no file of the program may grow beyond so many units of 512 bytes. */
 const LIMIT_SCRIPT = `
 disk=$1; when=$3; ulimit -f "$4"; shift 4
 "$@"; code=$?
-echo "left: filler $(ls -A "$disk" | tr '\\n' ' ')"
+echo "left: $(cd "$disk" && find . -type f | tr '\\n' ' ')"
 exit $code`;
 
 /** Ways to a mount of one's own: as root, or as root of a user namespace. */

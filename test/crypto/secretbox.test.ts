@@ -212,9 +212,15 @@ describe('the stream', () => {
     expect(() => new SecretBoxStream(new Uint8Array(31), NONCE)).toThrow(failing('INVALID_KEY'));
     expect(() => new SecretBoxStream(KEY, new Uint8Array(25))).toThrow(failing('INVALID_KEY'));
     const stream = new SecretBoxStream(KEY, NONCE);
-    expect(() => stream.xor(new Uint8Array(1), -1)).toThrow(failing('INVALID_ARGUMENT'));
-    expect(() => stream.xor(new Uint8Array(1), 0.5)).toThrow(failing('INVALID_ARGUMENT'));
-    expect(() => stream.xor(new Uint8Array(1), MAX_BOX_LENGTH)).toThrow(failing('FILE_TOO_LARGE'));
+    expect(() => {
+      stream.xor(new Uint8Array(1), -1);
+    }).toThrow(failing('INVALID_ARGUMENT'));
+    expect(() => {
+      stream.xor(new Uint8Array(1), 0.5);
+    }).toThrow(failing('INVALID_ARGUMENT'));
+    expect(() => {
+      stream.xor(new Uint8Array(1), MAX_BOX_LENGTH);
+    }).toThrow(failing('FILE_TOO_LARGE'));
     const last = new Uint8Array(1);
     stream.xor(last, MAX_BOX_LENGTH - 1);
   });

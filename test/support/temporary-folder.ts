@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 /** Temporary folders of one run of the tests begin with this, so that left-over ones are found. */
-export const TEMPORARY_PREFIX = `xftp-agent-test-${process.env['XFTP_TEST_RUN'] ?? 'single'}-`;
+export const TEMPORARY_PREFIX = `xftp-agent-test-${process.env.XFTP_TEST_RUN ?? 'single'}-`;
 
 /** A new temporary folder, removed when the running test ends. */
 export async function temporaryFolder(): Promise<string> {

@@ -115,7 +115,7 @@ describe('xftp send', () => {
         expect(sending).toMatchObject({ exitCode: 0, stderr: '' });
         const receiving = await xftp(['recv', '-y', '--', `${name}.xftp/rcv1.xftp`, into], { cwd: folder });
         expect(receiving).toMatchObject({ exitCode: 0, stderr: '' });
-        // Quotation marks are not safe in names everywhere.
+        // Some systems forbid quotation marks.
         const received = name.replaceAll('"', '_');
         expect(await readdir(into)).toEqual([received]);
         expect(await digestOf(join(into, received))).toBe(await digestOf(source));

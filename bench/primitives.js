@@ -1,7 +1,9 @@
-// CPU time of the bare primitives, and of a bare TLS connection over loopback, in seconds per GiB.
+// CPU time of the bare primitives, of a bare TLS connection over loopback, and of a bare file, in seconds per GiB.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { closeSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
@@ -16,8 +18,8 @@ const TLS_PIECE = 64 * 1024;
 
 export const TLS_CIPHER = 'TLS_CHACHA20_POLY1305_SHA256';
 
-/** Measures everything one after another. */
-export async function measurePrimitives() {
+/** Measures everything one after another; the file is made in `folder`. */
+export async function measurePrimitives(folder) {
   const buffer = randomBytes(PIECE);
   const box = new SecretBoxStream(randomBytes(32), randomBytes(24));
   const tag = box.tag();
@@ -29,16 +31,33 @@ export async function measurePrimitives() {
     sha256: measure(() => createHash('sha256').update(buffer).digest()),
     tlsSend: await measureTls('send'),
     tlsReceive: await measureTls('receive'),
+    ...measureFile(join(folder, 'bare-file'), buffer),
   };
 }
 
-/** What a client cannot avoid: `primitives` in seconds per GiB. */
+/** What the protocol makes unavoidable for a client, and the same with the file on its disk, in seconds per GiB. */
 export function unavoidable(primitives) {
-  const { xsalsa20, poly1305, sha512, sha256, tlsSend, tlsReceive } = primitives;
-  return {
-    send: xsalsa20 + poly1305 + sha512 + sha256 + tlsSend,
-    receive: 2 * (xsalsa20 + poly1305) + sha512 + sha256 + tlsReceive,
-  };
+  const { xsalsa20, poly1305, sha512, sha256, tlsSend, tlsReceive, fileRead, fileWrite } = primitives;
+  const send = xsalsa20 + poly1305 + sha512 + sha256 + tlsSend;
+  const receive = 2 * (xsalsa20 + poly1305) + sha512 + sha256 + tlsReceive;
+  return { send, receive, sendWithFile: send + fileRead, receiveWithFile: receive + fileWrite };
+}
+
+/** Writing a new file of 1 GiB, as a received one is, and reading it. */
+function measureFile(path, buffer) {
+  const file = openSync(path, 'wx+');
+  try {
+    const beforeWrite = process.cpuUsage();
+    for (let done = 0; done < GIB; done += PIECE) writeSync(file, buffer, 0, PIECE, done);
+    fsyncSync(file);
+    const fileWrite = cpuSecondsSince(beforeWrite);
+    const beforeRead = process.cpuUsage();
+    for (let done = 0; done < GIB; done += PIECE) readSync(file, buffer, 0, PIECE, done);
+    return { fileWrite, fileRead: cpuSecondsSince(beforeRead) };
+  } finally {
+    closeSync(file);
+    unlinkSync(path);
+  }
 }
 
 function measure(work) {

@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
 const sizes = options.quick ? [MIB, 64 * MIB] : [MIB, 64 * MIB, 1024 * MIB];
 const folder = mkdtempSync(join(options.folder, 'xftp-bench-'));
 try {
-  const primitives = await measurePrimitives();
+  const primitives = await measurePrimitives(folder);
   const floor = unavoidable(primitives);
   printPrimitives(primitives, floor);
   const relay = await startRelayProcess(folder);
@@ -54,13 +54,13 @@ function printTransfers(transfers, floor) {
   console.log('Transfers over loopback:');
   console.table(
     transfers.flatMap(({ size, send, receive }) => [
-      row(size, 'send', send, floor.send),
-      row(size, 'receive', receive, floor.receive),
+      row(size, 'send', send, floor.send, floor.sendWithFile),
+      row(size, 'receive', receive, floor.receive, floor.receiveWithFile),
     ]),
   );
 }
 
-function row(size, direction, figures, floor) {
+function row(size, direction, figures, floor, floorWithFile) {
   return {
     size: `${size / MIB} MiB`,
     direction,
@@ -68,6 +68,7 @@ function row(size, direction, figures, floor) {
     'client s/GiB': round(figures.clientCpuPerGib),
     'relay s/GiB': round(figures.relayCpuPerGib),
     ratio: round(figures.clientCpuPerGib / floor),
+    'with file': round(figures.clientCpuPerGib / floorWithFile),
     'memory MiB': Math.round(figures.peakMemoryBytes / MIB),
     'written/size': figures.diskBytes === undefined ? 'unknown' : round(figures.diskBytes / size),
   };

@@ -1,7 +1,7 @@
 import { cancelled, throwIfAborted } from '../transport/index.js';
 
 /** Memory for the chunks of one transfer, in bytes: enough for four uploads per relay and what is being encrypted. */
-const CHUNK_MEMORY = 24 * 1024 * 1024;
+const CHUNK_MEMORY = 20 * 1024 * 1024;
 /** Most chunks in memory at once: with small chunks more would only mean more requests at a time. */
 const MAX_CHUNKS_IN_MEMORY = 16;
 

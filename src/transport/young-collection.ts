@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes received between two collections: a few MB of garbage, and a collection costs less than a millisecond. */
-const BYTES_BETWEEN = 8 * 1024 * 1024;
+const BYTES_BETWEEN = 4 * 1024 * 1024;
 
 type CollectGarbage = (options: { readonly type: 'minor' }) => void;
 

@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Real processes, sockets and threads: each file in a process of its own.
     pool: 'forks',
+    maxWorkers: 2,
     // Generous, since machines are slow at times; nothing waits for it when all is well.
     testTimeout: 60_000,
     hookTimeout: 60_000,

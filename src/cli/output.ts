@@ -93,7 +93,7 @@ export class JsonOutput implements Output {
   }
 
   progress(label: string): (progress: TransferProgress) => void {
-    let last = 0;
+    let last = -Infinity;
     return ({ done, total }) => {
       const now = performance.now();
       if (now - last < JSON_PROGRESS_MS && done < total) return;

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
-  chmodSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -228,12 +227,6 @@ describe('a source that cannot be sealed', () => {
     const path = await sourceOf(new Uint8Array(1));
     expectRefused(path, 'INVALID_KEY', { key: new Uint8Array(31) });
     expectRefused(path, 'INVALID_KEY', { nonce: new Uint8Array(25) });
-  });
-
-  it.skipIf(process.getuid?.() === 0)('is refused: it may not be read', async () => {
-    const path = await sourceOf(new Uint8Array(1));
-    chmodSync(path, 0);
-    expectRefused(path, 'NO_PERMISSION');
   });
 
   it('has no chunk after its last', async () => {

@@ -4,6 +4,7 @@ import { isXftpError, type XftpError } from '../protocol/index.js';
 import { localFailure } from '../transfer/index.js';
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, exitCodeOf } from './exit-codes.js';
 import type { Output } from './output.js';
+import { surviveClosedOutput } from './standard-streams.js';
 
 /**
  * Runs a program's command line and ends the process with the right code. A person's mistake gives a sentence; only a
@@ -12,7 +13,7 @@ import type { Output } from './output.js';
  * @param output where failures are told, asked for when one happens
  */
 export async function runProgram(program: Command, output: () => Output): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', throwUnlessUnread);
+  surviveClosedOutput();
   try {
     await program.parseAsync();
     process.exitCode ??= EXIT_OK;
@@ -21,11 +22,6 @@ export async function runProgram(program: Command, output: () => Output): Promis
     // An interruption has chosen its code already, by the signal.
     if (exitCode !== EXIT_INTERRUPTED || process.exitCode === undefined) process.exitCode = exitCode;
   }
-}
-
-/** Whoever read the output has gone, as in `| head`: the work goes on, unseen. */
-function throwUnlessUnread(error: Error): void {
-  if (!('code' in error && error.code === 'EPIPE')) throw error;
 }
 
 function report(error: unknown, output: Output): number {

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseSizeText, XftpError } from '../protocol/index.js';
 import { relayFolders } from '../relay/index.js';
 import { packageVersion } from './package-version.js';
+import { surviveClosedOutput } from './standard-streams.js';
 import { deleteServer } from './xftp-server-delete.js';
 import { initServer, renewServer } from './xftp-server-init.js';
 import { startServer } from './xftp-server-start.js';
@@ -83,6 +84,7 @@ interface InitArguments {
   readonly webPath?: string;
 }
 
+surviveClosedOutput();
 try {
   await program.parseAsync();
 } catch (error) {

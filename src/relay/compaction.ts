@@ -9,8 +9,10 @@ import { formatLogLine, parseLogLine } from './store-log-lines.js';
 import { describeFileError, errorCode } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
 
-/** The longest line is an FADD of 255 recipients with Ed448 keys: 30 KB. Longer ones are not kept in memory. */
-const MAX_LINE_LENGTH = 64 * 1024;
+/** Longest line that is read: the reference compacts all recipients of a chunk into one, this many are beyond reason. */
+const MAX_LINE_LENGTH = 16 * 1024 * 1024;
+/** Stands for a line that is too long to be kept in memory. */
+const UNREADABLE_LINE = '\0';
 /** Bytes of compacted lines that are written at once. */
 const WRITE_SIZE = 256 * 1024;
 /** The log tells keys, not contents; still nobody else needs it. */
@@ -75,8 +77,8 @@ async function readStoreLog(path: string, report: (problem: string) => void): Pr
       const lines = (line + String(piece)).split('\n');
       line = lines.pop() ?? '';
       for (const text of lines) readLine(text);
-      // A line this long is rubbish (zeroes after a crash, say): what is kept of it is enough to be unreadable.
-      if (line.length > MAX_LINE_LENGTH) line = line.slice(0, MAX_LINE_LENGTH);
+      // A line this long is rubbish (zeroes after a crash, say): a part of it is as unreadable as the whole.
+      if (line.length > MAX_LINE_LENGTH) line = UNREADABLE_LINE;
     }
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error;

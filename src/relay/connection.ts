@@ -42,6 +42,7 @@ const EMPTY = new Uint8Array();
 /** One client's TLS connection with HTTP/2 on it: its handshake and its requests. Never throws, whatever comes. */
 export class RelayConnection {
   readonly #services: RelayServices;
+  readonly #socket: TLSSocket;
   readonly #session: ServerHttp2Session;
   readonly #sessionId: Uint8Array;
   /** `h2` without a web certificate: "every POST is answered 200 with empty body" (section 1.2). */
@@ -55,6 +56,7 @@ export class RelayConnection {
   /** @param socket after its TLS handshake */
   constructor(socket: TLSSocket, services: RelayServices) {
     this.#services = services;
+    this.#socket = socket;
     this.#sessionId = Uint8Array.from(socket.getPeerFinished() ?? EMPTY);
     this.#deaf = socket.alpnProtocol === ALPN_H2;
     // Without ALPN "the first request is already a command block" (section 2.6).
@@ -100,6 +102,8 @@ export class RelayConnection {
   /** Ends at once. */
   destroy(): void {
     this.#session.destroy();
+    // A session that is closing waits for the client, who may never answer.
+    this.#socket.destroy();
   }
 
   /** Whoever connects must soon say what for. */

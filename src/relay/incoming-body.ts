@@ -35,7 +35,7 @@ export class IncomingBody implements BodySink {
     this.length += piece.length;
     this.#digest.update(piece);
     if (this.#failure !== undefined) return true; // read on, to be able to answer
-    this.#queue.push(piece);
+    this.#queue.push(ownMemory(piece));
     this.#queueCost += Math.max(piece.length, MIN_PIECE_COST);
     if (this.#queueCost >= UPLOAD_WRITE) this.#writing ??= this.#writeQueue(UPLOAD_WRITE);
     return this.#queueCost < UPLOAD_QUEUE;
@@ -98,4 +98,12 @@ export class IncomingBody implements BodySink {
       this.#writing = undefined;
     }
   }
+}
+
+/** A piece that is a small part of a network buffer is copied, so that it does not keep the whole of it alive. */
+function ownMemory(piece: Buffer): Buffer {
+  if (piece.length * 2 >= piece.buffer.byteLength) return piece;
+  const copy = Buffer.allocUnsafeSlow(piece.length);
+  piece.copy(copy);
+  return copy;
 }

@@ -8,6 +8,8 @@ export interface RelayLimits {
   readonly blockMs: number;
   /** From the block of a request to the end of its body, in ms. */
   readonly uploadMs: number;
+  /** Between two pieces of an upload, in ms. */
+  readonly uploadStallMs: number;
   /** Between two pieces of a download that the client takes, in ms. */
   readonly downloadStallMs: number;
   /** How long requests under way may go on after `stop`, in ms. */
@@ -29,6 +31,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   blockMs: 60_000,
   // As the reference relay (section 1.6): 4 MiB at 14 KiB/s.
   uploadMs: 300_000,
+  // An upload holds its size of the quota: who sends nothing must give it back.
+  uploadStallMs: 60_000,
   // One piece of 128 KiB in two minutes is 1 KiB/s; official clients give up after 50 s in any case.
   downloadStallMs: 120_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.

@@ -1,4 +1,4 @@
-import { encodeBase64Url } from '../protocol/index.js';
+import { encodeBase64Url, MAX_RECIPIENT_KEYS } from '../protocol/index.js';
 import type { ChangeOutcome, ChunkRecord, Recipient, RecordChange } from './record.js';
 
 interface Row {
@@ -48,7 +48,9 @@ export class RecordTable {
     for (const { record, recipients } of ordered) {
       const { senderId, senderKey, size, digest, createdAt, status, path } = record;
       yield { type: 'FNEW', senderId, senderKey, size, digest, createdAt, status };
-      if (recipients.size > 0) yield { type: 'FADD', senderId, recipients: [...recipients.values()] };
+      const all = [...recipients.values()];
+      for (let start = 0; start < all.length; start += MAX_RECIPIENT_KEYS)
+        yield { type: 'FADD', senderId, recipients: all.slice(start, start + MAX_RECIPIENT_KEYS) };
       if (path !== undefined) yield { type: 'FPUT', senderId, path };
     }
   }

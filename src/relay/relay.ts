@@ -1,3 +1,6 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
 import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
 import { ChunkStorage } from './chunk-storage.js';
@@ -6,6 +9,8 @@ import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
 import { Exclusive } from './exclusive.js';
 import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
+import { describeFileError } from './file-errors.js';
+import { lockInstance, type Unlock } from './instance-lock.js';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
 import { RelayListener } from './listener.js';
 import { problemReporter } from './problem-reporter.js';
@@ -74,6 +79,35 @@ const DEFAULT_LIFE_SECONDS = 48 * 3600;
  * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION, DISK_FULL, LOCAL_IO or INVALID_CERTIFICATE
  */
 export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
+  const unlock = await lockFiles(options);
+  try {
+    return await startLocked(options, unlock);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+/** No other relay may use the same log or the same chunks. */
+async function lockFiles({ filesPath, storeLogPath }: RelayOptions): Promise<Unlock> {
+  await mkdir(filesPath, { recursive: true }).catch((error: unknown) => {
+    throw describeFileError(error, `The folder of chunks ${filesPath} cannot be used`);
+  });
+  const unlockFiles = await lockInstance(join(filesPath, '.lock'));
+  if (storeLogPath === undefined) return unlockFiles;
+  try {
+    const unlockLog = await lockInstance(storeLogPath);
+    return async () => {
+      await unlockLog();
+      await unlockFiles();
+    };
+  } catch (error) {
+    await unlockFiles();
+    throw error;
+  }
+}
+
+async function startLocked(options: RelayOptions, unlock: Unlock): Promise<RunningRelay> {
   const services = await openServices(options);
   const fingerprint = fingerprintOf(services.credentials.identityCertificate);
   const stopping = new AbortController();
@@ -85,12 +119,13 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   const listener = new RelayListener(services);
   let port: number;
   try {
-    await expire();
     port = await listener.listen(options.listenHost, options.port ?? 0);
   } catch (error) {
     await services.store.close();
     throw error;
   }
+  // Beside the work for clients: after a long pause there may be much to delete.
+  void expire();
   const timers = [
     setInterval(() => void expire(), EXPIRY_INTERVAL_MS),
     ...inactivityTimer(options.inactiveClients, listener, services),
@@ -101,6 +136,7 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
     await listener.stop();
     await expiring;
     await services.store.close();
+    await unlock();
   };
   let stopped: Promise<void> | undefined;
   return {

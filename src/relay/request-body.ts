@@ -34,6 +34,7 @@ export class RequestBody {
   #lost = false;
   #timedOut = false;
   #timer: NodeJS.Timeout | undefined;
+  #stallTimer: NodeJS.Timeout | undefined;
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
@@ -64,32 +65,40 @@ export class RequestBody {
 
   /** The first block, or what there is of it when the body ends early; undefined when the client is gone or slow. */
   async readBlock(deadlineMs: number): Promise<Uint8Array | undefined> {
-    const pieces: Buffer[] = [];
+    // Copied, since a piece of one byte may keep a whole network buffer alive.
+    const block = Buffer.allocUnsafeSlow(BLOCK_SIZE);
+    let length = 0;
     const sink = {
       accept(piece: Buffer): boolean {
-        pieces.push(piece);
+        length += piece.copy(block, length);
         return true;
       },
     };
     const end = await this.read(BLOCK_SIZE, sink, deadlineMs);
-    return end === 'complete' || end === 'short' ? joinPieces(pieces) : undefined;
+    return end === 'complete' || end === 'short' ? block.subarray(0, length) : undefined;
   }
 
-  /** Hands the next `size` bytes to `sink`; fewer only if the end is not `complete`. */
-  read(size: number, sink: BodySink, deadlineMs: number): Promise<ReadEnd> {
+  /**
+   * Hands the next `size` bytes to `sink`; fewer only if the end is not `complete`. Time is up after `deadlineMs`, or
+   * when nothing has come for `stallMs`.
+   */
+  read(size: number, sink: BodySink, deadlineMs: number, stallMs: number = deadlineMs): Promise<ReadEnd> {
     return new Promise((resolve) => {
       const settle = (end: ReadEnd): void => {
         clearTimeout(this.#timer);
+        clearTimeout(this.#stallTimer);
         this.#stage = { type: 'idle' };
         this.#stream.pause();
         resolve(end);
       };
       this.#taken = 0;
       this.#stage = { type: 'reading', sink, settle, size };
-      this.#timer = setTimeout(() => {
+      const timeOut = (): void => {
         this.#timedOut = true;
         settle('timeout');
-      }, deadlineMs);
+      };
+      this.#timer = setTimeout(timeOut, deadlineMs);
+      this.#stallTimer = setTimeout(timeOut, stallMs);
       const waiting = this.#rest;
       this.#rest = [];
       let flowing = true;
@@ -126,6 +135,7 @@ export class RequestBody {
     }
     const wanted = piece.subarray(0, stage.size - this.#taken);
     this.#taken += wanted.length;
+    this.#stallTimer?.refresh();
     const more = wanted.length === 0 || stage.sink.accept(wanted);
     if (wanted.length < piece.length) this.#rest.push(piece.subarray(wanted.length));
     if (this.#taken === stage.size) stage.settle('complete');
@@ -138,9 +148,4 @@ export class RequestBody {
     if (this.#lost) this.#stage.settle('lost');
     else if (this.ended) this.#stage.settle('short');
   }
-}
-
-function joinPieces(pieces: readonly Buffer[]): Uint8Array {
-  const [first] = pieces;
-  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces);
 }

@@ -174,8 +174,9 @@ describe('the relay ends connections', () => {
     const stream = client.start();
     const piece = Buffer.alloc(65536);
     stream.write(client.block({ type: 'PING' }));
+    // A turn of the event loop in between, so that the end of the connection is seen.
     const pump = (): void => {
-      if (!stream.destroyed) stream.write(piece, pump);
+      if (!stream.destroyed) stream.write(piece, () => setImmediate(pump));
     };
     pump();
     await ended(client.socket);

@@ -288,6 +288,6 @@ describe('expiry', () => {
     const client = await relay.client();
     await client.put(await client.create(chunkBytes()));
     await relay.restart({ now: () => Date.now() + 50 * 3_600_000 });
-    expect(await readdir(relay.filesPath)).toEqual([]);
+    await expect.poll(() => readdir(relay.filesPath)).toEqual([]);
   });
 });

@@ -27,9 +27,9 @@ export async function createChunk(
         type: 'FNEW',
         senderId,
         // Copies: the record must not keep the block alive that the command came in.
-        senderKey: command.senderKey.slice(),
+        senderKey: Uint8Array.from(command.senderKey),
         size: command.size,
-        digest: command.digest.slice(),
+        digest: Uint8Array.from(command.digest),
         createdAt: startOfHour(services.now() / 1000),
         status: { type: 'active' },
       },
@@ -66,5 +66,5 @@ function mayCreate(password: Uint8Array | undefined, policy: RelayPolicy): boole
 }
 
 function drawRecipients(keys: readonly Uint8Array[]): readonly Recipient[] {
-  return keys.map((key) => ({ id: randomBytes(ID_LENGTH), key: key.slice() }));
+  return keys.map((key) => ({ id: randomBytes(ID_LENGTH), key: Uint8Array.from(key) }));
 }

@@ -8,6 +8,8 @@ export async function deleteChunk(senderId: Uint8Array, services: RelayServices)
     const record = await services.store.bySender(senderId);
     if (record === undefined) return errorReply('AUTH');
     try {
+      // While the log takes no lines nothing is deleted, or the record would outlive its body.
+      await services.store.settled();
       // The body first: after a crash in between, a record without a body expires; a body without one never would.
       // A record that knows of no body may still have one, if the relay was killed before it was noted.
       await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
@@ -15,15 +17,18 @@ export async function deleteChunk(senderId: Uint8Array, services: RelayServices)
       services.failed(error);
       return errorReply('FILE_IO');
     }
-    // From here on the chunk is gone, even if the disk does not take the line yet.
-    const deleted = services.store.change({ type: 'FDEL', senderId });
-    if (record.path !== undefined) services.quota.free(record.size);
-    return (await deleted) === 'done' ? OK : errorReply('AUTH');
+    try {
+      return (await services.store.change({ type: 'FDEL', senderId })) === 'done' ? OK : errorReply('AUTH');
+    } finally {
+      // The record may be gone although the disk did not take the line yet.
+      const isGone = (await services.store.bySender(senderId)) === undefined;
+      if (isGone && record.path !== undefined) services.quota.free(record.size);
+    }
   });
 }
 
 /** FACK: "deletes this recipient ID only" (section 5.3). */
 export async function acknowledgeChunk(recipientId: Uint8Array, services: RelayServices): Promise<Reply> {
-  const outcome = await services.store.change({ type: 'FACK', recipientId: recipientId.slice() });
+  const outcome = await services.store.change({ type: 'FACK', recipientId: Uint8Array.from(recipientId) });
   return outcome === 'done' ? OK : errorReply('AUTH');
 }

@@ -28,8 +28,9 @@ export async function uploadChunk(
   const incoming = new IncomingBody(services.storage, body);
   let reply = errorReply('FILE_IO');
   try {
+    const { uploadMs, uploadStallMs } = services.limits;
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
-    const end = await body.read(record.size + 1, incoming, services.limits.uploadMs);
+    const end = await body.read(record.size + 1, incoming, uploadMs, uploadStallMs);
     const problem = receiveProblem(end, incoming.length, record.size);
     reply = problem ?? (await storeBody(record, incoming, reservation, services));
   } catch (error) {

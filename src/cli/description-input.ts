@@ -23,6 +23,7 @@ export function isLink(argument: string): boolean {
 /** The description in a file or link. */
 export async function readDescription(argument: string): Promise<FileDescription> {
   if (isLink(argument)) return parseLink(argument);
+  refuseSecrets(argument);
   const text = await readTextFile(argument);
   try {
     return parseDescription(text);
@@ -30,6 +31,20 @@ export async function readDescription(argument: string): Promise<FileDescription
     if (!isXftpError(error)) throw error;
     throw new XftpError(error.code, `${argument} cannot be used. ${error.message}`, { cause: error });
   }
+}
+
+/** Addresses and links given for a path hold secrets, which a message about a missing file would repeat. */
+function refuseSecrets(argument: string): void {
+  if (/^xftp:/i.test(argument))
+    throw new XftpError(
+      'INVALID_ARGUMENT',
+      'This is a server address: name a file description or a link instead.',
+    );
+  if (/#.{50}|desc=/s.test(argument))
+    throw new XftpError(
+      'INVALID_LINK',
+      'This looks like a link whose beginning (https:// or simplex:) is missing.',
+    );
 }
 
 /** How many parts of which size lie on which relays, as one sentence. */

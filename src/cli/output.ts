@@ -94,10 +94,12 @@ export class JsonOutput implements Output {
 
   progress(label: string): (progress: TransferProgress) => void {
     let last = -Infinity;
+    let lastDone = -1;
     return ({ done, total }) => {
       const now = performance.now();
-      if (now - last < JSON_PROGRESS_MS && done < total) return;
+      if (done === lastDone || (now - last < JSON_PROGRESS_MS && done < total)) return;
       last = now;
+      lastDone = done;
       this.#line({ event: 'progress', step: label.toLowerCase(), done, total });
     };
   }

@@ -2,10 +2,10 @@ import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 
-import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP } from '../protocol/index.js';
+import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP, XftpError } from '../protocol/index.js';
 import { pemEncode } from '../crypto/index.js';
 import { RelayConnection } from './connection.js';
-import { describeFileError } from './file-errors.js';
+import { describeFileError, errorCode } from './file-errors.js';
 import { LISTEN_BACKLOG } from './limits.js';
 import type { RelayServices } from './services.js';
 
@@ -50,6 +50,10 @@ export class RelayListener {
   async listen(host: string | undefined, port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       const fail = (error: Error): void => {
+        if (errorCode(error) === 'EACCES') {
+          reject(portForbidden(port, error));
+          return;
+        }
         const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
         reject(describeFileError(error, `The relay cannot listen on ${place}`));
       };
@@ -126,6 +130,15 @@ function createTlsServer({ credentials, limits }: RelayServices): Server {
 /** TLS sockets do not tell the socket under them, but both have the same other end. */
 function peerOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ''} ${String(socket.remotePort)}`;
+}
+
+function portForbidden(port: number, cause: Error): XftpError {
+  return new XftpError(
+    'NO_PERMISSION',
+    `The relay may not listen on port ${String(port)}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
+      'or set another port in [TRANSPORT] of file-server.ini.',
+    { cause },
+  );
 }
 
 function ignore(): void {

@@ -162,6 +162,6 @@ function checkSource(stats: Stats, { path, maxSize }: SealRequest): void {
   if (stats.size > maxSize)
     throw new XftpError(
       'FILE_TOO_LARGE',
-      `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit to send it.`,
+      `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit (--max-size) to send it.`,
     );
 }

@@ -18,8 +18,7 @@ it('a second relay on the same log or chunks is refused, and the first one loses
   await expect(sameLog).rejects.toThrow(failing('ADDRESS_IN_USE'));
   const chunk = await client.create(new Uint8Array(65536).fill(1));
   await client.put(chunk);
-  await relay.restart();
-  const again = await relay.client();
+  const again = await (await relay.restart()).client();
   expect(await again.get(chunk)).toEqual(Buffer.alloc(65536, 1));
 });
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +11,7 @@ const GIB = 1024 ** 3;
 /** Clock ticks per second in /proc on Linux (sysconf(_SC_CLK_TCK)). */
 const TICKS = 100;
 
-const program = (name) => fileURLToPath(new URL(`../dist/cli/${name}.js`, import.meta.url));
+const program = (name) => fileURLToPath(new URL(`../dist/bin/${name}.js`, import.meta.url));
 const PROBE = new URL('usage-probe.js', import.meta.url).href;
 
 /** Starts a relay of its own in `folder`; resolves when it listens. */
@@ -26,8 +27,8 @@ export async function startRelayProcess(folder) {
     env,
   );
   const ini = join(folder, 'etc', 'file-server.ini');
-  const port = 20000 + Math.floor(Math.random() * 20000);
-  writeFileSync(ini, readFileSync(ini, 'utf8').replace(/^port = .*$/m, `port = ${port}`));
+  const configured = readFileSync(ini, 'utf8').replace(/^port: \d+$/m, `port: ${await freePort()}`);
+  writeFileSync(ini, configured);
   const child = spawn(process.execPath, [program('xftp-server'), 'start'], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -57,6 +58,16 @@ export async function measureTransfer(relay, size, folder) {
   for (const name of ['source.bin', 'received.bin', 'source.bin.xftp'])
     rmSync(join(folder, name), { recursive: true });
   return { size, send, receive };
+}
+
+/** A port that nobody uses: the relay of the machine, if there is one, has the default. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 async function measure(relay, size, folder, parameters) {

@@ -64,7 +64,7 @@ async function transfer(source: string, folder: string, before: string): Promise
   } finally {
     await relay.stop();
   }
-  say('\nDone. `node dist/cli/xftp.js --help` and `node dist/cli/xftp-server.js --help` tell more.');
+  say('\nDone. `node dist/bin/xftp.js --help` and `node dist/bin/xftp-server.js --help` tell more.');
 }
 
 async function makeSource(folder: string): Promise<string> {

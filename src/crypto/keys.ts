@@ -6,7 +6,7 @@ import {
   sign as signWithNode,
   verify as verifyWithNode,
 } from 'node:crypto';
-import sodium from 'sodium-native';
+import { sodium } from './sodium.js';
 import {
   decodePrivateKey,
   decodePublicKey,

@@ -1,4 +1,4 @@
-import sodium from 'sodium-native';
+import { sodium } from './sodium.js';
 
 /** Length of a Poly1305 tag, in bytes. */
 export const TAG_LENGTH = 16;

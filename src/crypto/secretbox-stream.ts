@@ -1,4 +1,4 @@
-import sodium from 'sodium-native';
+import { sodium } from './sodium.js';
 import { XftpError } from '../protocol/index.js';
 import { hsalsa20 } from './hsalsa20.js';
 import { createPoly1305, type Poly1305 } from './poly1305.js';
@@ -37,22 +37,25 @@ export class SecretBoxStream {
   }
 
   /**
-   * Encrypts or decrypts `bytes` in place. `offset` is where their first byte stands in the message, in bytes;
-   * the tag is not counted.
+   * Encrypts or decrypts `bytes`, in place or into `output`, which is as long. `offset` is where their first byte stands
+   * in the message, in bytes; the tag is not counted.
    *
    * @throws XftpError FILE_TOO_LARGE when they reach beyond MAX_BOX_LENGTH.
    */
-  xor(bytes: Uint8Array, offset: number): void {
+  xor(bytes: Uint8Array, offset: number, output: Uint8Array = bytes): void {
     if (!Number.isSafeInteger(offset) || offset < 0)
       throw new XftpError('INVALID_ARGUMENT', `${String(offset)} is no position in a message.`);
+    if (output.length !== bytes.length)
+      throw new XftpError('INVALID_ARGUMENT', 'The output must be as long as the input.');
     if (offset + bytes.length > MAX_BOX_LENGTH)
       throw new XftpError('FILE_TOO_LARGE', 'A file of more than 256 GiB cannot be encrypted as one.');
     const position = TAG_KEY_LENGTH + offset;
     const skipped = position % BLOCK_LENGTH;
     const head = skipped === 0 ? 0 : Math.min(BLOCK_LENGTH - skipped, bytes.length);
     const block = Math.floor(position / BLOCK_LENGTH);
-    if (head > 0) this.#xorWithinBlock(bytes.subarray(0, head), block, skipped);
-    if (head < bytes.length) this.#xorBlocks(bytes.subarray(head), skipped === 0 ? block : block + 1);
+    if (head > 0) this.#xorWithinBlock(bytes.subarray(0, head), block, skipped, output);
+    if (head < bytes.length)
+      this.#xorBlocks(bytes.subarray(head), skipped === 0 ? block : block + 1, output.subarray(head));
   }
 
   /** Starts the tag of the message, to be fed with the whole ciphertext in order. */
@@ -63,14 +66,14 @@ export class SecretBoxStream {
   }
 
   /** The bytes stand `skipped` bytes behind the start of the block and do not reach beyond it. */
-  #xorWithinBlock(bytes: Uint8Array, block: number, skipped: number): void {
+  #xorWithinBlock(bytes: Uint8Array, block: number, skipped: number, output: Uint8Array): void {
     this.#block.set(bytes, skipped);
     this.#xorBlocks(this.#block, block);
-    bytes.set(this.#block.subarray(skipped, skipped + bytes.length));
+    output.set(this.#block.subarray(skipped, skipped + bytes.length));
     this.#block.fill(0);
   }
 
-  #xorBlocks(bytes: Uint8Array, firstBlock: number): void {
-    sodium.crypto_stream_salsa20_xor_ic(bytes, bytes, this.#nonce, firstBlock, this.#key);
+  #xorBlocks(bytes: Uint8Array, firstBlock: number, output = bytes): void {
+    sodium.crypto_stream_salsa20_xor_ic(output, bytes, this.#nonce, firstBlock, this.#key);
   }
 }

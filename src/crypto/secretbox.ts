@@ -34,20 +34,8 @@ export function openTagLast(
   nonce: Uint8Array,
   sealed: Uint8Array,
 ): Uint8Array | undefined {
-  return openTagLastInPlace(secret, nonce, new Uint8Array(sealed));
-}
-
-/**
- * Like `openTagLast`, but decrypts inside `sealed` and returns a view of it. Nothing has changed in it when the tag
- * is wrong.
- */
-export function openTagLastInPlace(
-  secret: Uint8Array,
-  nonce: Uint8Array,
-  sealed: Uint8Array,
-): Uint8Array | undefined {
   const end = Math.max(sealed.length - TAG_LENGTH, 0);
-  return open(secret, nonce, sealed.subarray(0, end), sealed.subarray(end));
+  return open(secret, nonce, new Uint8Array(sealed.subarray(0, end)), sealed.subarray(end));
 }
 
 function seal(

@@ -1,4 +1,5 @@
 import { cancelled, throwIfAborted } from '../transport/index.js';
+import type { ChunkMemory } from './chunk-memory.js';
 
 /** Memory for the chunks of one transfer, in bytes: enough for four uploads per relay and what is being encrypted. */
 const CHUNK_MEMORY = 20 * 1024 * 1024;
@@ -12,17 +13,20 @@ export function chunksInMemory(largest: number): number {
 
 /** A bounded number of equal buffers, handed out in the order of asking. It bounds the memory of a transfer. */
 export class BufferPool {
+  readonly #memory: ChunkMemory;
   readonly #size: number;
   readonly #free: Uint8Array[] = [];
   readonly #waiting: ((buffer: Uint8Array) => void)[] = [];
-  #unmade: number;
+  #untaken: number;
+  #closed = false;
 
   /**
    * @param count number of buffers
    * @param size bytes in each
    */
-  constructor(count: number, size: number) {
-    this.#unmade = count;
+  constructor(memory: ChunkMemory, count: number, size: number) {
+    this.#memory = memory;
+    this.#untaken = count;
     this.#size = size;
   }
 
@@ -35,9 +39,9 @@ export class BufferPool {
     throwIfAborted(signal);
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    if (this.#unmade > 0) {
-      this.#unmade -= 1;
-      return this.replacement();
+    if (this.#untaken > 0) {
+      this.#untaken -= 1;
+      return this.#memory.take(this.#size);
     }
     return new Promise((resolve, reject) => {
       const onBuffer = (buffer: Uint8Array): void => {
@@ -53,16 +57,17 @@ export class BufferPool {
     });
   }
 
-  /** Gives a buffer back, or any other view of its memory. */
+  /** Gives a buffer back that nobody uses any more. */
   give(buffer: Uint8Array): void {
-    const whole = new Uint8Array(buffer.buffer);
     const next = this.#waiting.shift();
-    if (next === undefined) this.#free.push(whole);
-    else next(whole);
+    if (next !== undefined) next(buffer);
+    else if (this.#closed) this.#memory.give(buffer);
+    else this.#free.push(buffer);
   }
 
-  /** A new buffer in place of one that was lost. */
-  replacement(): Uint8Array {
-    return new Uint8Array(this.#size);
+  /** Leaves the buffers to other transfers: the free ones now, the others when they are given back. */
+  close(): void {
+    this.#closed = true;
+    for (const buffer of this.#free.splice(0)) this.#memory.give(buffer);
   }
 }

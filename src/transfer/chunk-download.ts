@@ -7,27 +7,26 @@ import { type ProgressMeter, type TransferContext } from './transfer-context.js'
 /**
  * Downloads a chunk and has it verified, from its first replica or, if that one fails, the next.
  *
- * @param buffer memory to download into, at least as long as the chunk and its tag; asked for before each try
- * @param verify checks the chunk; it may keep the memory
+ * @param memory where to download to, at least as long as the chunk and its tag
+ * @param verify checks the chunk
  * @throws XftpError of the last replica
  */
 export async function downloadChunk<T>(
   chunk: Chunk,
-  buffer: () => Uint8Array,
-  verify: (downloaded: DownloadedChunk, buffer: Uint8Array) => Promise<T>,
+  memory: Uint8Array,
+  verify: (downloaded: DownloadedChunk) => Promise<T>,
   context: TransferContext & { readonly progress: ProgressMeter },
 ): Promise<T> {
   const { client, attempts, signal } = context;
   const options = signal === undefined ? {} : { signal };
   const progress = context.progress.chunk();
+  const box = memory.subarray(0, chunk.size + DOWNLOAD_TAG_LENGTH);
   let failure: unknown = new XftpError(
     'INVALID_DESCRIPTION',
     `Chunk ${String(chunk.number)} has no replica.`,
   );
   for (const { server, id, key } of chunk.replicas) {
     const attempt = async (): Promise<T> => {
-      const memory = buffer();
-      const box = memory.subarray(0, chunk.size + DOWNLOAD_TAG_LENGTH);
       progress.set(0);
       const access = { id, privateKey: key };
       const onReceived = (bytes: number): void => {
@@ -35,7 +34,7 @@ export async function downloadChunk<T>(
       };
       const { secret, nonce } = await client.downloadChunk(server, access, box, { ...options, onReceived });
       const { number, digest } = chunk;
-      return verify({ index: number - 1, box, boxSecret: secret, boxNonce: nonce, digest }, memory);
+      return verify({ index: number - 1, box, boxSecret: secret, boxNonce: nonce, digest });
     };
     try {
       return await withRetries(attempts, attempt, options);

@@ -4,30 +4,33 @@ import type { SealRequest } from './seal-stream.js';
 
 /**
  * What a cipher thread does, call by call: parameters and result. `stream` names one file's encryption or decryption.
- * Byte arrays named `buffer` or `buffers` change hands: the giver must not touch them any more.
+ * Chunks are in memory that both sides see (`ChunkMemory`): the caller must not touch it until the answer is there,
+ * and that of a chunk being opened not until the chunk is among the `written` ones.
  */
 export interface CipherCalls {
   /** Starts to encrypt a source. */
   sealStart: [SealRequest & { stream: number }, { sourceSize: number; chunkSizes: readonly number[] }];
   /** Encrypts the next chunk into the start of `buffer`. */
-  sealNext: [
-    { stream: number; buffer: Uint8Array },
-    { buffer: Uint8Array; size: number; digest: Uint8Array },
-  ];
+  sealNext: [{ stream: number; buffer: Uint8Array }, { size: number; digest: Uint8Array }];
   /** SHA-512 of all chunks. */
   sealFinish: [{ stream: number }, { digest: Uint8Array }];
   /** Starts to decrypt a file. */
   openStart: [OpenRequest & { stream: number }, object];
   /** Takes the first chunk and reads the file's header from it. */
-  openFirst: [{ stream: number; chunk: DownloadedChunk; buffer: Uint8Array }, PlaintextPrefix];
+  openFirst: [{ stream: number; chunk: DownloadedChunk }, PlaintextPrefix];
   /** Creates the part file (mode 0600) and writes what is there. */
-  openPart: [{ stream: number; path: string }, { buffers: Uint8Array[] }];
+  openPart: [{ stream: number; path: string }, WrittenChunks];
   /** Takes another chunk and writes what can be written. */
-  openNext: [{ stream: number; chunk: DownloadedChunk; buffer: Uint8Array }, { buffers: Uint8Array[] }];
+  openNext: [{ stream: number; chunk: DownloadedChunk }, WrittenChunks];
   /** Verifies the whole file and flushes the part file to disk. */
   openFinish: [{ stream: number }, object];
   /** Forgets the stream and closes its file. */
   close: [{ stream: number }, object];
+}
+
+/** Chunks that were written and whose memory is free again, by their index from 0. */
+export interface WrittenChunks {
+  readonly written: readonly number[];
 }
 
 export type CipherCallName = keyof CipherCalls;
@@ -48,13 +51,3 @@ export type CipherRequest = {
 export type CipherReply =
   | { readonly id: number; readonly result: CipherResult<CipherCallName> }
   | { readonly id: number; readonly failure: { readonly code: FailureCode; readonly message: string } };
-
-/** The memory of the buffers in a message, so that it is moved and not copied. */
-export function transferListOf(message: object): ArrayBuffer[] {
-  const buffers: unknown[] = [];
-  if ('buffer' in message) buffers.push(message.buffer);
-  if ('buffers' in message && Array.isArray(message.buffers)) buffers.push(...(message.buffers as unknown[]));
-  return buffers.flatMap((buffer) =>
-    buffer instanceof Uint8Array && buffer.buffer instanceof ArrayBuffer ? [buffer.buffer] : [],
-  );
-}

@@ -2,12 +2,12 @@ import { Worker } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
 import { cancelled } from '../transport/index.js';
+import { ChunkMemory } from './chunk-memory.js';
 import {
   type CipherCallName,
   type CipherParameters,
   type CipherReply,
   type CipherResult,
-  transferListOf,
 } from './cipher-calls.js';
 
 interface PendingCall {
@@ -30,7 +30,7 @@ class CipherThread {
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       worker.ref();
-      worker.postMessage({ id, name, parameters }, transferListOf(parameters));
+      worker.postMessage({ id, name, parameters });
     });
   }
 
@@ -104,6 +104,8 @@ export class CipherStream {
 
 /** Worker threads for the heavy byte work. A stream stays in one thread, new streams go to the least busy one. */
 export class CipherPool {
+  /** Memory for the chunks that go to the threads and come back. */
+  readonly memory = new ChunkMemory();
   readonly #threads: readonly [CipherThread, ...CipherThread[]];
   #lastStream = 0;
 

@@ -1,22 +1,20 @@
 // The worker thread of a CipherThread: encryption, decryption, digests and the file access that goes with them.
 import { randomUUID } from 'node:crypto';
-import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
-import { type CipherHandlers, type CipherReply, type CipherRequest, transferListOf } from './cipher-calls.js';
+import type { CipherHandlers, CipherReply, CipherRequest } from './cipher-calls.js';
 import { localFailure } from './local-failure.js';
 import { OpenStream } from './open-stream.js';
+import { PartWriter } from './part-writer.js';
 import { SealStream } from './seal-stream.js';
-
-/** Part files hold a file that is not verified yet: nobody else may read them. */
-const PART_FILE_MODE = 0o600;
 
 interface OpenPart {
   readonly stream: OpenStream;
   path: string;
-  file?: number;
+  writer?: PartWriter;
   /** The mode that any new file gets here: the finished file's. */
   finalMode: number;
 }
@@ -31,7 +29,7 @@ const handlers: CipherHandlers = {
     return { sourceSize: seal.sourceSize, chunkSizes: seal.chunkSizes };
   },
   sealNext({ stream, buffer }) {
-    return { buffer, ...find(seals, stream).next(buffer) };
+    return find(seals, stream).next(buffer);
   },
   sealFinish({ stream }) {
     return { digest: find(seals, stream).finish() };
@@ -48,44 +46,38 @@ const handlers: CipherHandlers = {
   openPart({ stream, path }) {
     const part = find(opens, stream);
     part.finalMode = attempt(path, () => newFileMode(join(dirname(path), `.${randomUUID()}.mode`)));
-    const file = attempt(path, () => openSync(path, 'wx', PART_FILE_MODE));
+    const writer = attempt(path, () => new PartWriter(path));
     part.path = path;
-    part.file = file;
-    part.stream.writeTo((bytes, position) => {
+    part.writer = writer;
+    part.stream.writeTo((length, decrypt) => {
       attempt(path, () => {
-        writeAll(file, bytes, position);
+        writer.write(length, decrypt);
       });
     });
-    return { buffers: part.stream.flush() };
+    return { written: part.stream.flush() };
   },
   openNext({ stream, chunk }) {
     const part = find(opens, stream);
     part.stream.accept(chunk);
-    return { buffers: part.stream.flush() };
+    return { written: part.stream.flush() };
   },
   openFinish({ stream }) {
-    const { stream: open, file, path, finalMode } = find(opens, stream);
+    const { stream: open, writer, path, finalMode } = find(opens, stream);
     open.finish();
-    if (file !== undefined)
-      attempt(path, () => {
-        changeMode(file, finalMode);
-        fsyncSync(file);
-      });
+    attempt(path, () => writer?.finish(finalMode));
     return {};
   },
   close({ stream }) {
     seals.get(stream)?.close();
     seals.delete(stream);
-    const file = opens.get(stream)?.file;
+    opens.get(stream)?.writer?.close();
     opens.delete(stream);
-    if (file !== undefined) closeSync(file);
     return {};
   },
 };
 
 parentPort?.on('message', (request: CipherRequest) => {
-  const reply = answer(request);
-  parentPort?.postMessage(reply, 'result' in reply ? transferListOf(reply.result) : []);
+  parentPort?.postMessage(answer(request));
 });
 
 function answer(request: CipherRequest): CipherReply {
@@ -127,18 +119,4 @@ function newFileMode(path: string): number {
     closeSync(file);
     unlinkSync(path);
   }
-}
-
-/** Some file systems know no modes; the file is as good without. */
-function changeMode(file: number, mode: number): void {
-  try {
-    fchmodSync(file, mode);
-  } catch {
-    // It keeps the mode that it was made with.
-  }
-}
-
-function writeAll(file: number, bytes: Uint8Array, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(file, bytes, done, bytes.length - done, position + done);
 }

@@ -1,10 +1,8 @@
 import {
   constantTimeEqual,
   createDigest,
-  openTagLastInPlace,
   type Poly1305,
   SecretBoxStream,
-  sha256,
   TAG_LENGTH,
 } from '../crypto/index.js';
 import {
@@ -41,8 +39,14 @@ export interface DownloadedChunk {
   readonly digest: Uint8Array;
 }
 
-/** Where the content goes: `position` counts from the start of the file. */
-export type ContentSink = (bytes: Uint8Array, position: number) => void;
+/**
+ * Takes the next `length` bytes of the file's content. It says where to decrypt them, in order and all of them during
+ * the call: `decrypt` fills `target` with the bytes from `offset` of these on.
+ */
+export type ContentSink = (length: number, decrypt: (target: Uint8Array, offset: number) => void) => void;
+
+/** Bytes that go through several steps at a time, so that they stay in the processor's cache in between. */
+const PIECE_SIZE = 128 * 1024;
 
 /**
  * Decrypts chunks into a file and verifies tag and digest of the whole on the way (protocol reference, sections 5.4
@@ -78,13 +82,13 @@ export class OpenStream {
    * @throws XftpError CHUNK_TAG or CHUNK_DIGEST: the chunk must be downloaded again
    */
   accept({ index, box, boxSecret, boxNonce, digest }: DownloadedChunk): void {
-    const chunk = openTagLastInPlace(boxSecret, boxNonce, box);
-    if (chunk === undefined)
+    const opened = openBox(boxSecret, boxNonce, box);
+    if (opened === undefined)
       throw new XftpError(
         'CHUNK_TAG',
         `Part ${String(index + 1)} of the file was changed on its way from the relay.`,
       );
-    if (!constantTimeEqual(sha256(chunk), digest))
+    if (!constantTimeEqual(opened.digest, digest))
       throw new XftpError(
         'CHUNK_DIGEST',
         `Part ${String(index + 1)} of the file is not what the sender uploaded: the relay changed or mixed it up.`,
@@ -117,15 +121,15 @@ export class OpenStream {
     this.#sink = sink;
   }
 
-  /** Decrypts and writes all chunks whose turn it is, and returns their boxes, which may be used again. */
-  flush(): Uint8Array[] {
-    const done: Uint8Array[] = [];
+  /** Decrypts and writes all chunks whose turn it is, and returns their indices. Their memory is free again. */
+  flush(): number[] {
+    const done: number[] = [];
     for (;;) {
       const box = this.#held.get(this.#next);
       if (box === undefined || this.#sink === undefined || this.#prefix === undefined) return done;
       this.#held.delete(this.#next);
+      done.push(this.#next);
       this.#commit(box.subarray(0, this.#chunkSize(this.#next)), this.#prefix, this.#sink);
-      done.push(box);
     }
   }
 
@@ -150,24 +154,66 @@ export class OpenStream {
   }
 
   #commit(chunk: Uint8Array, prefix: PlaintextPrefix, sink: ContentSink): void {
-    this.#digest.update(chunk);
-    const cipher = chunk.subarray(0, Math.max(0, this.#cipherLength - this.#offset));
-    this.#tag.update(cipher);
+    const start = this.#offset;
+    const cipher = chunk.subarray(0, Math.max(0, this.#cipherLength - start));
+    for (const piece of piecesOf(cipher)) {
+      this.#digest.update(piece);
+      this.#tag.update(piece);
+      this.#writeContent(piece, prefix, sink);
+      this.#offset += piece.length;
+    }
+    const rest = chunk.subarray(cipher.length);
+    this.#digest.update(rest);
+    this.#offset += rest.length;
     this.#next += 1;
     if (this.#next === this.#request.chunkSizes.length)
-      this.#tagMatches = constantTimeEqual(this.#tag.finish(), chunk.subarray(cipher.length));
-    const start = this.#offset;
-    this.#offset += chunk.length;
-    const contentEnd = prefix.contentOffset + prefix.contentLength;
-    const from = Math.max(prefix.contentOffset, start);
-    const to = Math.min(contentEnd, start + cipher.length);
+      this.#tagMatches = constantTimeEqual(this.#tag.finish(), rest);
+  }
+
+  /** Decrypts what of a piece at the current offset is content, neither header nor padding. */
+  #writeContent(
+    piece: Uint8Array,
+    { contentOffset, contentLength }: PlaintextPrefix,
+    sink: ContentSink,
+  ): void {
+    const from = Math.max(contentOffset, this.#offset);
+    const to = Math.min(contentOffset + contentLength, this.#offset + piece.length);
     if (from >= to) return;
-    const content = cipher.subarray(from - start, to - start);
-    this.#box.xor(content, from);
-    sink(content, from - prefix.contentOffset);
+    const content = piece.subarray(from - this.#offset, to - this.#offset);
+    sink(content.length, (target, offset) => {
+      this.#box.xor(content.subarray(offset, offset + target.length), from + offset, target);
+    });
   }
 
   #chunkSize(index: number): number {
     return this.#request.chunkSizes[index] ?? 0;
   }
+}
+
+/**
+ * Opens a chunk's box in place (protocol reference, section 5.4).
+ *
+ * @returns SHA-256 of the chunk, or undefined when the box's tag is wrong
+ */
+function openBox(
+  secret: Uint8Array,
+  nonce: Uint8Array,
+  box: Uint8Array,
+): { readonly digest: Uint8Array } | undefined {
+  const end = Math.max(0, box.length - TAG_LENGTH);
+  const stream = new SecretBoxStream(secret, nonce);
+  const tag = stream.tag();
+  const digest = createDigest('sha256');
+  let offset = 0;
+  for (const piece of piecesOf(box.subarray(0, end))) {
+    tag.update(piece);
+    stream.xor(piece, offset);
+    digest.update(piece);
+    offset += piece.length;
+  }
+  return constantTimeEqual(tag.finish(), box.subarray(end)) ? { digest: digest.digest() } : undefined;
+}
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let done = 0; done < bytes.length; done += PIECE_SIZE) yield bytes.subarray(done, done + PIECE_SIZE);
 }

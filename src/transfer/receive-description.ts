@@ -46,17 +46,19 @@ async function receiveBytes(description: FileDescription, context: TransferConte
   const opener = new OpenStream({ key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
   const progress = new ProgressMeter(description.size, undefined);
   let content = new Uint8Array();
+  let filled = 0;
   for (const chunk of chunks) {
     const box = new Uint8Array(chunk.size + DOWNLOAD_TAG_LENGTH);
     const verify = (downloaded: Parameters<OpenStream['accept']>[0]): Promise<void> => {
       opener.accept(downloaded);
       return Promise.resolve();
     };
-    await downloadChunk(chunk, () => box, verify, { ...context, progress });
+    await downloadChunk(chunk, box, verify, { ...context, progress });
     if (chunk.number === 1) {
       content = new Uint8Array(opener.readPrefix().contentLength);
-      opener.writeTo((bytes, position) => {
-        content.set(bytes, position);
+      opener.writeTo((length, decrypt) => {
+        decrypt(content.subarray(filled, filled + length), 0);
+        filled += length;
       });
     }
     opener.flush();

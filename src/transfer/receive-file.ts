@@ -42,14 +42,11 @@ export async function receiveFile(request: ReceiveRequest, context: TransferCont
   await part.checkDestination();
   const group = new TaskGroup(context.signal);
   const cipher = context.ciphers.stream();
+  let receiver: FileReceiver | undefined;
   try {
     return await group.run(async () => {
-      const receiver = new FileReceiver(
-        request.description,
-        { ...context, signal: group.signal },
-        cipher,
-        part,
-      );
+      const transfer = { ...context, signal: group.signal };
+      receiver = new FileReceiver(request.description, transfer, cipher, part);
       const { header, contentLength } = await receiver.run(group);
       await cipher.call('openFinish', {});
       throwIfAborted(group.signal);
@@ -58,6 +55,7 @@ export async function receiveFile(request: ReceiveRequest, context: TransferCont
   } finally {
     // The part file is closed before it is removed: some systems cannot remove an open one.
     await cipher.close();
+    receiver?.close();
     await part.discard();
   }
 }
@@ -84,6 +82,8 @@ class FileReceiver {
   readonly #cipher: CipherStream;
   readonly #part: PartFile;
   readonly #buffers: BufferPool;
+  /** The memory of the chunks that are not written yet, by index. */
+  readonly #held = new Map<number, Uint8Array>();
 
   constructor(
     description: FileDescription,
@@ -96,7 +96,11 @@ class FileReceiver {
     this.#context = { ...context, progress: new ProgressMeter(description.size, context.onProgress) };
     this.#cipher = cipher;
     this.#part = part;
-    this.#buffers = new BufferPool(chunksInMemory(largest), largest + DOWNLOAD_TAG_LENGTH);
+    this.#buffers = new BufferPool(
+      context.ciphers.memory,
+      chunksInMemory(largest),
+      largest + DOWNLOAD_TAG_LENGTH,
+    );
   }
 
   /** Returns when all chunks are decrypted and written; the whole is not verified yet. */
@@ -106,50 +110,60 @@ class FileReceiver {
     const [first, ...others] = chunks;
     if (first === undefined)
       throw new XftpError('INVALID_DESCRIPTION', 'The file description has no chunks.');
-    const memory = await this.#buffers.take(this.#context.signal);
+    const memory = await this.#takeMemory(first);
     const prefix = group.add(() => this.#receiveFirst(first, memory));
     const received: Promise<void>[] = [];
     for (const chunk of others) {
-      const buffer = await this.#buffers.take(this.#context.signal);
-      received.push(group.add(() => this.#receiveNext(chunk, buffer, prefix)));
+      const next = await this.#takeMemory(chunk);
+      received.push(group.add(() => this.#receiveNext(chunk, next, prefix)));
     }
     await Promise.all(received);
     return prefix;
   }
 
+  /** Leaves the memory to other transfers, when nothing is under way any more. */
+  close(): void {
+    this.#release([...this.#held.keys()]);
+    this.#buffers.close();
+  }
+
   async #receiveFirst(chunk: Chunk, memory: Uint8Array): Promise<PlaintextPrefix> {
     const prefix = await downloadChunk(
       chunk,
-      this.#lease(memory),
-      (downloaded, buffer) => this.#cipher.call('openFirst', { chunk: downloaded, buffer }),
+      memory,
+      (downloaded) => this.#cipher.call('openFirst', { chunk: downloaded }),
       this.#context,
     );
     const path = await this.#part.choosePath(prefix.header.name, prefix.contentLength);
-    this.#recycle(await this.#cipher.call('openPart', { path }));
+    const { written } = await this.#cipher.call('openPart', { path });
+    this.#release(written);
     return prefix;
   }
 
   async #receiveNext(chunk: Chunk, memory: Uint8Array, firstIsThere: Promise<unknown>): Promise<void> {
     await downloadChunk(
       chunk,
-      this.#lease(memory),
-      async (downloaded, buffer) => {
+      memory,
+      async (downloaded) => {
         await firstIsThere;
-        this.#recycle(await this.#cipher.call('openNext', { chunk: downloaded, buffer }));
+        const { written } = await this.#cipher.call('openNext', { chunk: downloaded });
+        this.#release(written);
       },
       this.#context,
     );
   }
 
-  /** The buffer for each try: what went to the cipher thread with a failed try is gone, so another takes its place. */
-  #lease(memory: Uint8Array): () => Uint8Array {
-    return () => {
-      if (memory.byteLength === 0) memory = this.#buffers.replacement();
-      return memory;
-    };
+  async #takeMemory({ number }: Chunk): Promise<Uint8Array> {
+    const memory = await this.#buffers.take(this.#context.signal);
+    this.#held.set(number - 1, memory);
+    return memory;
   }
 
-  #recycle({ buffers }: { readonly buffers: readonly Uint8Array[] }): void {
-    for (const buffer of buffers) this.#buffers.give(buffer);
+  #release(indices: readonly number[]): void {
+    for (const index of indices) {
+      const memory = this.#held.get(index);
+      if (memory !== undefined) this.#buffers.give(memory);
+      this.#held.delete(index);
+    }
   }
 }

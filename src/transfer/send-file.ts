@@ -35,26 +35,25 @@ export async function sendFile(request: SendRequest, context: TransferContext): 
   const nonce = randomBytes(FILE_NONCE_LENGTH);
   const group = new TaskGroup(context.signal);
   const cipher = context.ciphers.stream();
+  let buffers: BufferPool | undefined;
   try {
     return await group.run(async () => {
       const { source: path, name, maxSize } = request;
       const { chunkSizes } = await cipher.call('sealStart', { path, name, key, nonce, maxSize });
       const size = chunkSizes.reduce((sum, chunkSize) => sum + chunkSize, 0);
       const largest = chunkSizes.reduce((most, chunkSize) => Math.max(most, chunkSize), 0);
-      const buffers = new BufferPool(chunksInMemory(largest), largest);
+      const pool = new BufferPool(context.ciphers.memory, chunksInMemory(largest), largest);
+      buffers = pool;
       const uploader = new ChunkUploader(request, { ...context, signal: group.signal }, size);
       const uploads: Promise<UploadedChunk>[] = [];
       for (const index of chunkSizes.keys()) {
-        const sealed = await cipher.call('sealNext', { buffer: await buffers.take(group.signal) });
-        const chunk = {
-          number: index + 1,
-          bytes: sealed.buffer.subarray(0, sealed.size),
-          digest: sealed.digest,
-        };
+        const buffer = await pool.take(group.signal);
+        const { size: length, digest } = await cipher.call('sealNext', { buffer });
+        const chunk = { number: index + 1, bytes: buffer.subarray(0, length), digest };
         uploads.push(
           group.add(() =>
             uploader.upload(chunk, () => {
-              buffers.give(sealed.buffer);
+              pool.give(buffer);
             }),
           ),
         );
@@ -64,6 +63,7 @@ export async function sendFile(request: SendRequest, context: TransferContext): 
     });
   } finally {
     await cipher.close();
+    buffers?.close();
   }
 }
 

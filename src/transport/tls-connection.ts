@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIPv6, type Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 
 import { ALPN_XFTP } from '../protocol/index.js';
@@ -24,7 +24,7 @@ const KEEP_ALIVE_IDLE_MS = 30_000;
 
 /** `host:port` for messages. */
 export function formatEndpoint({ host, port }: Endpoint): string {
-  return `${isIPv6(host) ? `[${host}]` : host}:${String(port)}`;
+  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
 /**

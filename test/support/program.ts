@@ -10,7 +10,7 @@ import type { OnEnd } from './clean-up.js';
 /** The package's folder. */
 export const PACKAGE_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The programs in `dist/cli`. */
+/** The programs in `dist/bin`. */
 export type ProgramName = 'xftp' | 'xftp-server' | 'demo';
 
 /** What a program has printed. */
@@ -72,7 +72,7 @@ export function commandOf(
   args: readonly string[],
   { nodeArguments = [], packageFolder = PACKAGE_FOLDER }: ProgramOptions = {},
 ): [string, ...string[]] {
-  return [process.execPath, ...nodeArguments, join(packageFolder, 'dist/cli', `${name}.js`), ...args];
+  return [process.execPath, ...nodeArguments, join(packageFolder, 'dist/bin', `${name}.js`), ...args];
 }
 
 /** Starts a program in the background. */

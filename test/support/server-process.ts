@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
-const PROGRAM = 'dist/cli/xftp-server.js';
+const PROGRAM = 'dist/bin/xftp-server.js';
 
 /** How a run of the program ended. */
 export interface ProgramRun {

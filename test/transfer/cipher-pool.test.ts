@@ -14,6 +14,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { randomBytes, sha256 } from '#src/crypto/index.js';
 import { bytesEqual } from '#src/protocol/index.js';
+import { ChunkMemory } from '#src/transfer/chunk-memory.js';
 import { CipherPool, type CipherStream } from '#src/transfer/cipher-pool.js';
 import { failing } from '../crypto/expected-failure.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -64,34 +65,31 @@ async function sealInThread(
   });
   const chunks = [];
   const bodies = [];
-  let memory = new Uint8Array(Math.max(...chunkSizes)) as Uint8Array;
+  const memory = new ChunkMemory().take(Math.max(...chunkSizes));
   for (const expected of chunkSizes) {
-    const { buffer, size, digest } = await cipher.call('sealNext', { buffer: memory });
-    // The memory went to the thread and came back.
-    expect([memory.length, size]).toStrictEqual([0, expected]);
+    const { size, digest } = await cipher.call('sealNext', { buffer: memory });
+    expect(size).toBe(expected);
     chunks.push({ size, digest });
-    bodies.push(buffer.slice(0, size));
-    memory = buffer;
+    bodies.push(memory.slice(0, size));
   }
   const { digest } = await cipher.call('sealFinish', {});
   return { sourceSize, key, nonce, digest, chunks, bodies };
 }
 
-/** Opens a whole file in a thread, its other chunks in reverse order. Gives the number of buffers that came back. */
-async function openInThread(cipher: CipherStream, file: SealedFile, path: string): Promise<number> {
+/** Opens a whole file in a thread, its other chunks in reverse order. Gives the chunks in the order of writing. */
+async function openInThread(cipher: CipherStream, file: SealedFile, path: string): Promise<number[]> {
   const { key, nonce, digest, chunks, bodies } = file;
   await cipher.call('openStart', { key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
-  const take = (index: number): { chunk: ReturnType<typeof boxed>; buffer: Uint8Array } => {
-    const chunk = boxed(index, bodies[index] ?? new Uint8Array(), chunks[index]?.digest ?? new Uint8Array());
-    return { chunk, buffer: chunk.box };
-  };
-  let returned = 0;
+  const take = (index: number): { chunk: ReturnType<typeof boxed> } => ({
+    chunk: boxed(index, bodies[index] ?? new Uint8Array(), chunks[index]?.digest ?? new Uint8Array()),
+  });
   await cipher.call('openFirst', take(0));
-  returned += (await cipher.call('openPart', { path })).buffers.length;
+  const { written } = await cipher.call('openPart', { path });
+  const order = [...written];
   for (let index = bodies.length - 1; index > 0; index--)
-    returned += (await cipher.call('openNext', take(index))).buffers.length;
+    order.push(...(await cipher.call('openNext', take(index))).written);
   await cipher.call('openFinish', {});
-  return returned;
+  return order;
 }
 
 const keys = (): { key: Uint8Array; nonce: Uint8Array } => ({ key: randomBytes(32), nonce: randomBytes(24) });
@@ -128,13 +126,13 @@ describe('sealing in a thread', () => {
 });
 
 describe('opening in a thread', () => {
-  it('writes the content with the mode of a new file, and gives all buffers back', async () => {
+  it('writes the content with the mode of a new file, and tells the chunks written, in order', async () => {
     const content = randomBytes(1_200_000);
     const source = await sourceOf(content);
     const file = sealFile({ path: source, name: NAME });
     const cipher = newPool().stream();
     const path = `${source}.part`;
-    expect(await openInThread(cipher, file, path)).toBe(file.bodies.length);
+    expect(await openInThread(cipher, file, path)).toStrictEqual([...file.bodies.keys()]);
     await cipher.close();
     expect(bytesEqual(readFileSync(path), content)).toBe(true);
     expect(statSync(path).mode).toBe(statSync(source).mode);
@@ -147,7 +145,7 @@ describe('opening in a thread', () => {
     const cipher = newPool().stream();
     await cipher.call('openStart', { key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
     const chunk = boxed(0, bodies[0]!, chunks[0]!.digest);
-    const prefix = await cipher.call('openFirst', { chunk, buffer: chunk.box });
+    const prefix = await cipher.call('openFirst', { chunk });
     expect(prefix).toMatchObject({ header: { name: NAME }, contentLength: 10 });
     const path = `${source}.part`;
     await cipher.call('openPart', { path });
@@ -188,7 +186,7 @@ describe('a failure in a thread', () => {
     appendFileSync(path, 'more');
     const sealAll = async (): Promise<void> => {
       for (let index = 0; index < 3; index++)
-        await cipher.call('sealNext', { buffer: new Uint8Array(65_536) });
+        await cipher.call('sealNext', { buffer: new ChunkMemory().take(65_536) });
     };
     await expect(sealAll()).rejects.toThrow(failing('SOURCE_CHANGED'));
     await cipher.close();
@@ -205,7 +203,7 @@ describe('a failure in a thread', () => {
     await cipher.call('openStart', { ...keys(), digest: other, chunkSizes });
     const first = (change: Partial<ReturnType<typeof boxed>>): Promise<unknown> => {
       const chunk = { ...boxed(0, file.bodies[0]!, file.chunks[0]!.digest), ...change };
-      return cipher.call('openFirst', { chunk, buffer: chunk.box });
+      return cipher.call('openFirst', { chunk });
     };
     await expect(first({ boxNonce: randomBytes(24) })).rejects.toThrow(failing('CHUNK_TAG'));
     await expect(first({ digest: randomBytes(32) })).rejects.toThrow(failing('CHUNK_DIGEST'));
@@ -260,9 +258,9 @@ describe('a pool of threads', () => {
     const path = await sourceOf(randomBytes(10));
     const cipher = pool.stream();
     await cipher.call('sealStart', { path, name: NAME, ...keys(), maxSize: 1e9 });
-    const outcome = expect(cipher.call('sealNext', { buffer: new Uint8Array(65_536) })).rejects.toThrow(
-      failing('LOCAL_IO'),
-    );
+    const outcome = expect(
+      cipher.call('sealNext', { buffer: new ChunkMemory().take(65_536) }),
+    ).rejects.toThrow(failing('LOCAL_IO'));
     await Promise.all([pool.close(), outcome.catch(() => undefined)]);
     expect(existsSync(path)).toBe(true);
   });

@@ -69,6 +69,7 @@ export function openFile(
 ): { name: string; content: Uint8Array } {
   const stream = openStreamOf(file);
   let content = new Uint8Array();
+  let filled = 0;
   let name = '';
   let returned = 0;
   for (const index of order) {
@@ -79,8 +80,9 @@ export function openFile(
       const { header, contentLength } = stream.readPrefix();
       name = header.name;
       content = new Uint8Array(contentLength);
-      stream.writeTo((bytes, position) => {
-        content.set(bytes, position);
+      stream.writeTo((length, decrypt) => {
+        decrypt(content.subarray(filled, filled + length), 0);
+        filled += length;
       });
     }
     returned += stream.flush().length;

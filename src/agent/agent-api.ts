@@ -1,0 +1,114 @@
+import type {
+  AgentEvent,
+  AgentInfo,
+  DescriptionsResult,
+  Direction,
+  DurableEvent,
+  InspectResult,
+  NetworkInfo,
+  Page,
+  ReceiveParams,
+  SendParams,
+  ServerInfo,
+  ServerStats,
+  ServerTestResult,
+  Settings,
+  TokenInfo,
+  TokenScope,
+  TransferInfo,
+  TransferState,
+} from './model.js';
+
+/** Who calls: a token. */
+export interface Caller {
+  readonly tokenId: number;
+}
+
+/**
+ * All that the agent does for its clients. Every method throws XftpError (synchronously or as a rejection) with a code
+ * and a sentence; paths are absolute, and who may use them was checked before.
+ */
+export interface AgentApi {
+  info(): AgentInfo;
+  /** Resolves when the agent begins to stop. */
+  shutdown(): void;
+  /** What a front end knows better. Absent members stay; `online: null` leaves it to the agent again. */
+  setNetwork(network: { readonly online?: boolean | null; readonly metered?: boolean }): NetworkInfo;
+
+  send(params: SendParams, caller: Caller): Promise<TransferInfo>;
+  receive(params: ReceiveParams, caller: Caller): Promise<TransferInfo>;
+  inspect(source: { readonly description?: string; readonly link?: string }): InspectResult;
+  get(id: string): TransferInfo;
+  /** Newest first. `limit` is 1 to 1000. */
+  list(query: {
+    readonly direction?: Direction;
+    readonly state?: TransferState;
+    readonly limit: number;
+    readonly cursor?: string;
+  }): Page<TransferInfo>;
+  pause(id: string): TransferInfo;
+  resume(id: string): TransferInfo;
+  cancel(id: string): TransferInfo;
+  /** Starts a failed or cancelled transfer anew, with what it has done already, and a new deadline. */
+  retry(id: string): TransferInfo;
+  /** Lets a receive in `awaiting_approval` go on. */
+  approve(id: string): TransferInfo;
+  /** Forgets a finished transfer; `cancel` ends one that is under way first. The received file stays. */
+  remove(id: string, options?: { readonly cancel?: boolean }): void;
+  setPriority(id: string, priority: number): TransferInfo;
+  /** Of a completed send. */
+  descriptions(id: string): DescriptionsResult;
+  /** Hands out spare recipients, and asks the relays for more if there are not enough. */
+  addRecipients(id: string, count: number): Promise<DescriptionsResult>;
+  /** Deletes a sent file on all its relays, in the background. */
+  revoke(target: { readonly id?: string; readonly senderDescription?: string }): {
+    readonly deletions: number;
+  };
+
+  listServers(): readonly ServerInfo[];
+  addServer(server: {
+    readonly address: string;
+    readonly operator?: string;
+    readonly enabled?: boolean;
+  }): ServerInfo;
+  updateServer(
+    id: number,
+    change: {
+      readonly enabled?: boolean;
+      readonly operator?: string | null;
+      readonly password?: string | null;
+    },
+  ): ServerInfo;
+  removeServer(id: number): void;
+  testServer(address: string, options?: { readonly signal?: AbortSignal }): Promise<ServerTestResult>;
+
+  getSettings(): Settings;
+  setSettings(change: Partial<Settings>): Settings;
+  stats(): readonly ServerStats[];
+
+  /** Durable events after `since`, oldest first. `lagged` when some of those asked for are no longer kept. */
+  listEvents(query: {
+    readonly since?: number;
+    readonly types?: readonly string[];
+    readonly transferId?: string;
+    readonly limit: number;
+  }): {
+    readonly events: readonly DurableEvent[];
+    readonly lagged: boolean;
+    readonly oldest: number;
+    readonly newest: number;
+  };
+  /** Called for each event after it is committed, in order; durable ones in the order of `seq`. Returns how to stop. */
+  onEvent(listener: (event: AgentEvent) => void): () => void;
+
+  listTokens(): readonly TokenInfo[];
+  /** The secret is told only here. */
+  createToken(token: {
+    readonly name: string;
+    readonly scope: TokenScope;
+    readonly folders?: readonly string[];
+  }): TokenInfo & { readonly token: string };
+  revokeToken(id: number): void;
+  /** The token with this secret, compared in constant time; undefined for none. */
+  authenticate(token: string): TokenInfo | undefined;
+}

@@ -11,8 +11,12 @@ const MAY_IMPORT = {
   transport: ['protocol', 'crypto'],
   client: ['protocol', 'crypto', 'transport'],
   transfer: ['protocol', 'crypto', 'transport', 'client'],
+  agent: ['protocol', 'crypto', 'transport', 'client', 'transfer'],
+  rpc: ['protocol', 'crypto', 'agent'],
+  sdk: ['protocol', 'rpc'],
   relay: ['protocol', 'crypto'],
-  cli: ['protocol', 'crypto', 'transport', 'client', 'transfer', 'relay'],
+  testing: ['protocol', 'crypto', 'agent', 'rpc', 'sdk', 'relay'],
+  cli: ['protocol', 'crypto', 'transport', 'client', 'transfer', 'agent', 'rpc', 'sdk', 'relay', 'testing'],
 };
 const FOLDERS = Object.keys(MAY_IMPORT);
 

@@ -9,7 +9,7 @@ export const EXIT_INTERRUPTED = 130;
 
 /**
  * Exit code of each failure, so that scripts can tell them apart. Below 10: what the caller gave; from 10: the network;
- * from 20: the relay refused; from 30: the file on the relay; from 40: this machine. They never change their meaning.
+ * from 20: the relay refused; from 30: the file on the relay; from 40: this machine; from 50: the agent refused. They never change their meaning.
  */
 const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   INVALID_ENCODING: 2,
@@ -22,6 +22,8 @@ const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   INVALID_LINK: 5,
   INVALID_CONFIG: 6,
   INVALID_ARGUMENT: 7,
+  NOT_FOUND: 8,
+  ILLEGAL_STATE: 9,
 
   CONNECT_FAILED: 10,
   TLS_FAILED: 11,
@@ -31,6 +33,7 @@ const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   RELAY_PROTOCOL: 15,
   RELAY_VERSION: 16,
   IDENTITY_MISMATCH: 17,
+  AGENT_UNREACHABLE: 18,
 
   RELAY_REFUSED: 20,
   RELAY_FULL: 21,
@@ -45,6 +48,7 @@ const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   FILE_CORRUPT: 35,
   CHUNK_BLOCKED: 36,
   REDIRECT_MISMATCH: 37,
+  DEADLINE_PASSED: 38,
 
   FILE_TOO_LARGE: 40,
   SOURCE_MISSING: 41,
@@ -54,6 +58,12 @@ const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   NO_PERMISSION: 45,
   ADDRESS_IN_USE: 46,
   LOCAL_IO: 47,
+  ALREADY_RUNNING: 48,
+  DATABASE_UNUSABLE: 49,
+
+  UNAUTHENTICATED: 50,
+  FORBIDDEN: 51,
+  LIMIT_EXCEEDED: 52,
 
   CANCELLED: EXIT_INTERRUPTED,
 };

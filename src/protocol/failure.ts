@@ -26,6 +26,11 @@ const KIND_OF = {
   INVALID_LINK: 'invalid',
   INVALID_CONFIG: 'invalid',
   INVALID_ARGUMENT: 'invalid',
+  NOT_FOUND: 'invalid',
+  ILLEGAL_STATE: 'invalid',
+  UNAUTHENTICATED: 'invalid',
+  FORBIDDEN: 'invalid',
+  LIMIT_EXCEEDED: 'invalid',
 
   CONNECT_FAILED: 'temporary',
   TLS_FAILED: 'temporary',
@@ -33,6 +38,7 @@ const KIND_OF = {
   STALLED: 'temporary',
   RELAY_TEMPORARY: 'temporary',
   RELAY_PROTOCOL: 'temporary',
+  AGENT_UNREACHABLE: 'temporary',
 
   IDENTITY_MISMATCH: 'identity',
 
@@ -52,6 +58,7 @@ const KIND_OF = {
   CHUNK_BLOCKED: 'permanent',
   RELAY_ERROR: 'permanent',
   REDIRECT_MISMATCH: 'permanent',
+  DEADLINE_PASSED: 'permanent',
 
   FILE_TOO_LARGE: 'local',
   SOURCE_MISSING: 'local',
@@ -60,6 +67,8 @@ const KIND_OF = {
   DISK_FULL: 'local',
   NO_PERMISSION: 'local',
   ADDRESS_IN_USE: 'local',
+  ALREADY_RUNNING: 'local',
+  DATABASE_UNUSABLE: 'local',
   LOCAL_IO: 'local',
 
   CANCELLED: 'cancelled',

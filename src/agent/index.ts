@@ -1,0 +1,2 @@
+export type * from './agent-api.js';
+export type * from './model.js';

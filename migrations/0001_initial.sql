@@ -2,7 +2,7 @@
 -- Times are milliseconds since 1970. Keys, IDs and digests are raw bytes.
 
 CREATE TABLE tokens (
-  id         INTEGER PRIMARY KEY,
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
   name       TEXT NOT NULL UNIQUE,
   -- SHA-256 of the token; the token itself is not kept.
   digest     BLOB NOT NULL UNIQUE,
@@ -80,11 +80,13 @@ CREATE TABLE transfers (
   chunks_total   INTEGER NOT NULL DEFAULT 0,
   chunks_done    INTEGER NOT NULL DEFAULT 0,
   bytes_done     INTEGER NOT NULL DEFAULT 0,
+  -- Not shown to clients: a stored description, part of another transfer.
+  hidden         INTEGER NOT NULL DEFAULT 0,
   UNIQUE (token_id, client_ref)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX transfers_by_state ON transfers (state, priority DESC, created_at);
-CREATE INDEX transfers_by_time ON transfers (created_at DESC, id);
+CREATE INDEX transfers_by_time ON transfers (created_at DESC, id DESC) WHERE hidden = 0;
 
 CREATE TABLE sends (
   transfer_id      TEXT PRIMARY KEY REFERENCES transfers ON DELETE CASCADE,
@@ -100,12 +102,17 @@ CREATE TABLE sends (
   redirect         TEXT NOT NULL CHECK (redirect IN ('auto', 'never', 'always')),
   -- Poly1305 tag of the whole file, the end of its last chunk.
   tag              BLOB,
-  -- The stored description that the links lead to, if they are redirects: a transfer of its own kind.
-  redirect_of      TEXT REFERENCES transfers ON DELETE CASCADE,
-  revoked_at       INTEGER
+  -- Set for a stored description: the send whose description it is, and for which of its recipients. Clients do not
+  -- see such a transfer.
+  redirect_of        TEXT REFERENCES transfers ON DELETE CASCADE,
+  redirect_recipient INTEGER,
+  revoked_at         INTEGER,
+  -- Chunks that relays have deleted since, and those that they could not be told to.
+  chunks_deleted     INTEGER NOT NULL DEFAULT 0,
+  deletions_failed   INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sends_by_redirect ON sends (redirect_of) WHERE redirect_of IS NOT NULL;
+CREATE UNIQUE INDEX sends_by_redirect ON sends (redirect_of, redirect_recipient) WHERE redirect_of IS NOT NULL;
 
 CREATE TABLE receives (
   transfer_id     TEXT PRIMARY KEY REFERENCES transfers ON DELETE CASCADE,
@@ -116,10 +123,13 @@ CREATE TABLE receives (
   wanted_name     TEXT,
   on_conflict     TEXT NOT NULL CHECK (on_conflict IN ('rename', 'overwrite', 'fail')),
   acknowledge     INTEGER NOT NULL DEFAULT 0,
-  relays_approved INTEGER NOT NULL DEFAULT 0,
+  approve_relays  TEXT NOT NULL CHECK (approve_relays IN ('known', 'all', 'ask')),
   part_path       TEXT,
   -- The decrypted bytes in front of the content: length and header.
-  prefix          BLOB
+  prefix          BLOB,
+  -- Whether the part file was verified as a whole and is on disk; then the path that it is about to get.
+  verified        INTEGER NOT NULL DEFAULT 0,
+  final_path      TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE chunks (

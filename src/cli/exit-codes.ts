@@ -49,6 +49,7 @@ const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
   CHUNK_BLOCKED: 36,
   REDIRECT_MISMATCH: 37,
   DEADLINE_PASSED: 38,
+  NOT_APPROVED: 39,
 
   FILE_TOO_LARGE: 40,
   SOURCE_MISSING: 41,

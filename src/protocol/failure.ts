@@ -59,6 +59,7 @@ const KIND_OF = {
   RELAY_ERROR: 'permanent',
   REDIRECT_MISMATCH: 'permanent',
   DEADLINE_PASSED: 'permanent',
+  NOT_APPROVED: 'permanent',
 
   FILE_TOO_LARGE: 'local',
   SOURCE_MISSING: 'local',

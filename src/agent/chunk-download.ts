@@ -1,0 +1,151 @@
+import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
+import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import { checkRoom, type DownloadedChunk, type EncryptedFile, openChunk, openFirstChunk } from '../transfer/index.js';
+import type { ChunkRow, ReplicaRow } from './chunk-store.js';
+import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import { incomplete, partPathOf, receiveOf } from './part-record.js';
+import type { Run } from './run.js';
+import { serverKey } from './server-store.js';
+
+/** How often a replica may hand out wrong bytes before it counts as bad. */
+const MAX_CORRUPT = 2;
+
+/** Brings one chunk of a receive into the part file, from whichever of its replicas has it. */
+export class ChunkDownload {
+  readonly #run: Run;
+  readonly #chunk: ChunkRow;
+  readonly #file: EncryptedFile;
+  readonly #signal: AbortSignal;
+  readonly #corrupt = new Map<number, number>();
+  #lastFailure: XftpError | undefined;
+
+  constructor(run: Run, chunk: ChunkRow, file: EncryptedFile, signal: AbortSignal) {
+    this.#run = run;
+    this.#chunk = chunk;
+    this.#file = file;
+    this.#signal = signal;
+  }
+
+  /**
+   * Returns when the chunk is in the part file and that is recorded.
+   *
+   * @throws XftpError that ends the transfer, or CANCELLED
+   */
+  async run(): Promise<void> {
+    for (;;) {
+      const replica = this.#pick();
+      try {
+        await this.#download(parseServerAddress(replica.server), replica);
+        return;
+      } catch (error) {
+        await this.#follow(replica, error);
+      }
+    }
+  }
+
+  /** The first usable replica whose server's gate is open, or else the first one. */
+  #pick(): ReplicaRow {
+    const { chunks, gates } = this.#run.services;
+    const replicas = chunks.replicasOf(this.#run.id, this.#chunk.number);
+    const replica = replicas.find(({ server }) => gates.isOpen(server)) ?? replicas[0];
+    if (replica === undefined)
+      throw (
+        this.#lastFailure ??
+        new XftpError('CHUNK_GONE', 'No relay has a part of this file any more: it has expired or was deleted.')
+      );
+    return replica;
+  }
+
+  async #download(server: ServerAddress, { access_id: id, access_key: privateKey }: ReplicaRow): Promise<void> {
+    const { chunks, ciphers, progress, relays } = this.#run.services;
+    const { digest, number, size } = this.#chunk;
+    if (id === null || digest === null) throw incomplete();
+    const ask = {
+      server,
+      action: 'download',
+      bytes: size,
+      priority: this.#run.row.priority,
+      signal: this.#signal,
+      onBlocked: this.#run.onBlocked,
+    } as const;
+    await relays.ask(ask, async (client) => {
+      const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
+      try {
+        const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
+          signal: this.#signal,
+          onReceived: (received) => {
+            progress.moving(this.#run.id, number, Math.min(received, size));
+          },
+        });
+        await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest });
+      } finally {
+        progress.moving(this.#run.id, number, 0);
+        // A request that has failed writes nothing more into it.
+        ciphers.memory.give(memory);
+      }
+    });
+    chunks.finish(this.#run.id, number);
+    this.#run.showProgress();
+  }
+
+  async #write(downloaded: DownloadedChunk): Promise<void> {
+    const { ciphers } = this.#run.services;
+    const receive = receiveOf(this.#run);
+    const partPath = partPathOf(receive);
+    const request = { file: this.#file, downloaded, partPath };
+    if (receive.prefix !== null) {
+      await openChunk({ ...request, contentOffset: receive.prefix.length }, ciphers);
+      return;
+    }
+    const { prefix, header, contentLength } = await openFirstChunk(
+      {
+        ...request,
+        resume: true,
+        checkContent: () => checkRoom(receive.directory, this.#file.chunkSizes.reduce((sum, size) => sum + size, 0)),
+      },
+      ciphers,
+    );
+    const { database, receives, transfers } = this.#run.services;
+    database.transaction(() => {
+      receives.setPart(this.#run.id, { path: partPath, prefix });
+      transfers.update(this.#run.id, {
+        file_size: contentLength,
+        ...(receive.wanted_name === null ? { file_name: header.name } : {}),
+      });
+    });
+  }
+
+  /** Returns when the chunk is to be tried again, from here or elsewhere. */
+  async #follow(replica: ReplicaRow, error: unknown): Promise<void> {
+    if (!isXftpError(error)) throw error;
+    switch (consequenceOf(error)) {
+      case 'retry':
+        return;
+      case 'distrust':
+        this.#run.warn('security', toFailureInfo(error), serverKey(parseServerAddress(replica.server)));
+        this.#drop(replica, error);
+        return;
+      case 'other-server':
+      case 'other-replica':
+        this.#drop(replica, error);
+        return;
+      case 'again': {
+        const times = (this.#corrupt.get(replica.id) ?? 0) + 1;
+        this.#corrupt.set(replica.id, times);
+        if (times >= MAX_CORRUPT) this.#drop(replica, error);
+        return;
+      }
+      case 'wait-for-disk':
+        await this.#run.waitForDisk(receiveOf(this.#run).directory, this.#chunk.size);
+        return;
+      case 'fail':
+      case 'stop':
+        throw error;
+    }
+  }
+
+  #drop(replica: ReplicaRow, reason: XftpError): void {
+    this.#run.services.chunks.setReplicaState(replica.id, 'bad');
+    this.#lastFailure = reason;
+  }
+}

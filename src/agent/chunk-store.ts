@@ -1,0 +1,231 @@
+import type { Clock } from './clock.js';
+import type { Database } from './database.js';
+
+/** A chunk of a transfer. */
+export interface ChunkRow {
+  readonly transfer_id: string;
+  /** From 1. */
+  readonly number: number;
+  readonly size: number;
+  readonly digest: Buffer | null;
+  readonly state: 'pending' | 'done';
+}
+
+/** A copy of a chunk on a relay, or what is about to become one. */
+export interface ReplicaRow {
+  readonly id: number;
+  readonly transfer_id: string;
+  readonly chunk: number;
+  readonly server: string;
+  readonly state: 'registering' | 'registered' | 'uploaded' | 'usable' | 'bad';
+  readonly access_id: Buffer | null;
+  readonly access_key: Buffer;
+  readonly created_at: number;
+}
+
+/** One recipient's access to a replica. */
+export interface RecipientRow {
+  readonly replica_id: number;
+  /** From 1. */
+  readonly number: number;
+  readonly access_id: Buffer | null;
+  readonly access_key: Buffer;
+}
+
+/** Chunks, their replicas and the recipients of these. */
+export class ChunkStore {
+  readonly #database: Database;
+  readonly #clock: Clock;
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  /** Replaces all chunks of a transfer; only before any of them is on a relay. */
+  replaceChunks(
+    transferId: string,
+    chunks: readonly { readonly size: number; readonly digest?: Uint8Array }[],
+  ): void {
+    this.#database.transaction(() => {
+      this.#database.run('DELETE FROM chunks WHERE transfer_id = ?', transferId);
+      for (const [index, { size, digest }] of chunks.entries())
+        this.#database.run(
+          "INSERT INTO chunks (transfer_id, number, size, digest, state) VALUES (?, ?, ?, ?, 'pending')",
+          transferId,
+          index + 1,
+          size,
+          digest ?? null,
+        );
+      this.#database.run(
+        'UPDATE transfers SET chunks_total = ?, chunks_done = 0, bytes_done = 0 WHERE id = ?',
+        chunks.length,
+        transferId,
+      );
+    });
+  }
+
+  setDigest(transferId: string, number: number, digest: Uint8Array): void {
+    this.#database.run(
+      'UPDATE chunks SET digest = ? WHERE transfer_id = ? AND number = ?',
+      digest,
+      transferId,
+      number,
+    );
+  }
+
+  chunks(transferId: string): ChunkRow[] {
+    return this.#database.all<ChunkRow>('SELECT * FROM chunks WHERE transfer_id = ? ORDER BY number', transferId);
+  }
+
+  pendingNumbers(transferId: string): number[] {
+    return this.#database
+      .all<{ number: number }>(
+        "SELECT number FROM chunks WHERE transfer_id = ? AND state = 'pending' ORDER BY number",
+        transferId,
+      )
+      .map(({ number }) => number);
+  }
+
+  /** Marks a chunk as done and counts its bytes; false if it was done already. */
+  finish(transferId: string, number: number): boolean {
+    return this.#database.transaction(() => {
+      const { changes } = this.#database.run(
+        "UPDATE chunks SET state = 'done' WHERE transfer_id = ? AND number = ? AND state = 'pending'",
+        transferId,
+        number,
+      );
+      if (changes > 0)
+        this.#database.run(
+          `UPDATE transfers SET chunks_done = chunks_done + 1, bytes_done = bytes_done +
+             (SELECT size FROM chunks WHERE transfer_id = transfers.id AND number = ?) WHERE id = ?`,
+          number,
+          transferId,
+        );
+      return changes > 0;
+    });
+  }
+
+  /** Puts chunks back to be done again. */
+  reopen(transferId: string, numbers: readonly number[]): void {
+    this.#database.transaction(() => {
+      for (const number of numbers)
+        this.#database.run(
+          "UPDATE chunks SET state = 'pending' WHERE transfer_id = ? AND number = ?",
+          transferId,
+          number,
+        );
+      this.#database.run(
+        `UPDATE transfers SET (chunks_done, bytes_done) =
+           (SELECT COUNT(*), COALESCE(SUM(size), 0) FROM chunks WHERE transfer_id = transfers.id AND state = 'done')
+         WHERE id = ?`,
+        transferId,
+      );
+    });
+  }
+
+  /** Adds a replica; gives its id. */
+  addReplica(replica: {
+    readonly transferId: string;
+    readonly chunk: number;
+    readonly server: string;
+    readonly state: ReplicaRow['state'];
+    readonly accessId?: Uint8Array;
+    readonly accessKey: Uint8Array;
+  }): number {
+    const { transferId, chunk, server, state, accessId, accessKey } = replica;
+    return this.#database.run(
+      `INSERT INTO replicas (transfer_id, chunk, server, state, access_id, access_key, created_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      transferId,
+      chunk,
+      server,
+      state,
+      accessId ?? null,
+      accessKey,
+      this.#clock.now(),
+    ).lastId;
+  }
+
+  setReplicaState(id: number, state: ReplicaRow['state'], accessId?: Uint8Array): void {
+    this.#database.run(
+      'UPDATE replicas SET state = ?, access_id = COALESCE(?, access_id) WHERE id = ?',
+      state,
+      accessId ?? null,
+      id,
+    );
+  }
+
+  replica(id: number): ReplicaRow | undefined {
+    return this.#database.get<ReplicaRow>('SELECT * FROM replicas WHERE id = ?', id);
+  }
+
+  /** Of one chunk, in the order of their making; without the bad ones. */
+  replicasOf(transferId: string, chunk: number): ReplicaRow[] {
+    return this.#database.all<ReplicaRow>(
+      "SELECT * FROM replicas WHERE transfer_id = ? AND chunk = ? AND state <> 'bad' ORDER BY id",
+      transferId,
+      chunk,
+    );
+  }
+
+  /** Of a whole transfer, in the order of the chunks; the bad ones too if asked. */
+  replicas(transferId: string, options: { readonly withBad?: boolean } = {}): ReplicaRow[] {
+    return this.#database.all<ReplicaRow>(
+      `SELECT * FROM replicas WHERE transfer_id = ? ${options.withBad === true ? '' : "AND state <> 'bad'"}
+       ORDER BY chunk, id`,
+      transferId,
+    );
+  }
+
+  /** Makes all replicas usable again, for another try of a receive. */
+  forgiveReplicas(transferId: string): void {
+    this.#database.run("UPDATE replicas SET state = 'usable' WHERE transfer_id = ? AND state = 'bad'", transferId);
+  }
+
+  addRecipients(replicaId: number, firstNumber: number, keys: readonly Uint8Array[]): void {
+    for (const [index, key] of keys.entries())
+      this.#database.run(
+        'INSERT INTO recipients (replica_id, number, access_key) VALUES (?, ?, ?)',
+        replicaId,
+        firstNumber + index,
+        key,
+      );
+  }
+
+  setRecipientIds(replicaId: number, recipients: readonly { readonly number: number; readonly id: Uint8Array }[]): void {
+    for (const { number, id } of recipients)
+      this.#database.run(
+        'UPDATE recipients SET access_id = ? WHERE replica_id = ? AND number = ?',
+        id,
+        replicaId,
+        number,
+      );
+  }
+
+  /** Recipients of a replica by number; only those that the relay does not know yet if asked. */
+  recipients(replicaId: number, options: { readonly unregistered?: boolean } = {}): RecipientRow[] {
+    return this.#database.all<RecipientRow>(
+      `SELECT * FROM recipients WHERE replica_id = ? ${options.unregistered === true ? 'AND access_id IS NULL' : ''}
+       ORDER BY number`,
+      replicaId,
+    );
+  }
+
+  /** One recipient's access to each uploaded replica of a transfer. */
+  recipientAccess(
+    transferId: string,
+    number: number,
+  ): { readonly chunk: number; readonly server: string; readonly id: Buffer; readonly key: Buffer }[] {
+    return this.#database.all(
+      `SELECT replicas.chunk AS chunk, replicas.server AS server, recipients.access_id AS id,
+         recipients.access_key AS key
+       FROM replicas JOIN recipients ON recipients.replica_id = replicas.id
+       WHERE replicas.transfer_id = ? AND replicas.state = 'uploaded' AND recipients.number = ?
+         AND recipients.access_id IS NOT NULL
+       ORDER BY replicas.chunk, replicas.id`,
+      transferId,
+      number,
+    );
+  }
+}

@@ -1,0 +1,277 @@
+import type { RelayClient } from '../client/index.js';
+import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
+import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
+import type { SendRow } from './detail-stores.js';
+import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import type { Ask } from './relay-access.js';
+import type { Run } from './run.js';
+import { serverKey } from './server-store.js';
+import type { ServerPick } from './server-pick.js';
+
+/** Recipients per request, as official clients send them. */
+export const RECIPIENTS_PER_REQUEST = 200;
+/** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
+const MAX_CORRUPT = 3;
+/** A registered chunk moves to another server when its own has failed so often. */
+const PATIENCE = 3;
+/** How long chunks stay on relays, in ms, as far as a client can know. */
+const CHUNK_LIFE_MS = 48 * 3600_000;
+
+/** Makes the chunk's bytes in the memory given. */
+export type MakeChunk = (buffer: Uint8Array) => Promise<Uint8Array>;
+
+/** Brings one chunk of a send onto one relay, whatever it takes. */
+export class ChunkUpload {
+  readonly #run: Run;
+  readonly #send: SendRow;
+  readonly #chunk: ChunkRow;
+  readonly #pick: ServerPick;
+  readonly #signal: AbortSignal;
+  #corrupt = 0;
+
+  constructor(run: Run, send: SendRow, chunk: ChunkRow, pick: ServerPick, signal: AbortSignal) {
+    this.#run = run;
+    this.#send = send;
+    this.#chunk = chunk;
+    this.#pick = pick;
+    this.#signal = signal;
+  }
+
+  /**
+   * Returns when the chunk is on a relay and that is recorded.
+   *
+   * @throws XftpError that ends the transfer, or CANCELLED
+   */
+  async run(make: MakeChunk): Promise<void> {
+    for (;;) {
+      const replica = this.#registered();
+      const server = replica === undefined ? this.#pick.next() : this.#serverOf(replica);
+      try {
+        await this.#upload(server, await this.#register(server, replica), make);
+        return;
+      } catch (error) {
+        this.#follow(server, error);
+      }
+    }
+  }
+
+  /** What an earlier try has got as far as a relay. */
+  #registered(): ReplicaRow | undefined {
+    const { chunks, gates } = this.#run.services;
+    const [replica] = chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number);
+    if (replica === undefined) return undefined;
+    const server = this.#serverOf(replica);
+    const { failures } = gates.status(serverKey(server));
+    if (failures < PATIENCE || !this.#pick.hasOpenOther(server)) return replica;
+    this.#giveUp(replica);
+    return undefined;
+  }
+
+  #serverOf({ server }: ReplicaRow): ServerAddress {
+    return this.#pick.find(server) ?? parseServerAddress(server);
+  }
+
+  /** Registers the chunk and all its recipients. The keys are on disk before the relay is asked. */
+  async #register(server: ServerAddress, existing: ReplicaRow | undefined): Promise<ReplicaRow> {
+    const { chunks } = this.#run.services;
+    const replica = existing ?? this.#intend(server);
+    if (replica.state === 'registering') {
+      const first = chunks.recipients(replica.id).slice(0, RECIPIENTS_PER_REQUEST);
+      await this.#ask(server, 'create', (client) => this.#create(client, server, replica, first));
+    }
+    await registerRecipients(this.#run, replica, server, this.#signal);
+    return chunks.replica(replica.id) ?? replica;
+  }
+
+  #intend(server: ServerAddress): ReplicaRow {
+    const { chunks, database, sends } = this.#run.services;
+    const recipients = sends.find(this.#run.id)?.recipients ?? this.#send.recipients;
+    const id = database.transaction(() => {
+      const replicaId = chunks.addReplica({
+        transferId: this.#chunk.transfer_id,
+        chunk: this.#chunk.number,
+        server: serverKey(server),
+        state: 'registering',
+        accessKey: generateKeyPair('ed25519').privateKey,
+      });
+      chunks.addRecipients(replicaId, 1, newKeys(recipients));
+      return replicaId;
+    });
+    const replica = chunks.replica(id);
+    if (replica === undefined) throw new XftpError('DATABASE_UNUSABLE', 'A chunk was not recorded.');
+    return replica;
+  }
+
+  async #create(
+    client: RelayClient,
+    server: ServerAddress,
+    replica: ReplicaRow,
+    first: readonly RecipientRow[],
+  ): Promise<void> {
+    const { chunks, database } = this.#run.services;
+    const { digest, size } = this.#chunk;
+    if (digest === null) throw new XftpError('DATABASE_UNUSABLE', 'The digest of a chunk was not recorded.');
+    const senderKey = { privateKey: replica.access_key, publicKey: publicKeyOf(replica.access_key) };
+    const recipientKeys = first.map(({ access_key: key }) => publicKeyOf(key));
+    const ids = await client.createChunk(
+      server,
+      { senderKey, size, digest, recipientKeys },
+      { signal: this.#signal },
+    );
+    database.transaction(() => {
+      chunks.setReplicaState(replica.id, 'registered', ids.senderId);
+      chunks.setRecipientIds(replica.id, pairUp(first, ids.recipientIds));
+    });
+  }
+
+  async #upload(server: ServerAddress, replica: ReplicaRow, make: MakeChunk): Promise<void> {
+    const { access_id: id, access_key: privateKey } = replica;
+    if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
+    const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
+    const { number, size } = this.#chunk;
+    await this.#ask(server, 'upload', async (client) => {
+      const buffer = ciphers.memory.take(size);
+      let users = 1;
+      const release = (): void => {
+        users -= 1;
+        if (users === 0) ciphers.memory.give(buffer);
+      };
+      try {
+        const bytes = await make(buffer);
+        users += 1;
+        await client.uploadChunk(
+          server,
+          { id, privateKey },
+          { bytes, onBodyReleased: release },
+          {
+            signal: this.#signal,
+            onSent: (sent) => {
+              progress.moving(this.#run.id, number, sent);
+            },
+          },
+        );
+      } finally {
+        release();
+        progress.moving(this.#run.id, number, 0);
+      }
+    });
+    database.transaction(() => {
+      chunks.setReplicaState(replica.id, 'uploaded');
+      chunks.finish(this.#run.id, number);
+      const expires = replica.created_at + CHUNK_LIFE_MS;
+      const { expires_at: before } = this.#run.row;
+      transfers.update(this.#run.id, {
+        expires_at: Math.min(before ?? Infinity, expires, clock.now() + CHUNK_LIFE_MS),
+      });
+    });
+    this.#run.showProgress();
+  }
+
+  #ask<T>(server: ServerAddress, action: Ask['action'], request: (client: RelayClient) => Promise<T>): Promise<T> {
+    const { relays } = this.#run.services;
+    return relays.ask(
+      {
+        server,
+        action,
+        ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
+        priority: this.#run.row.priority,
+        signal: this.#signal,
+        onBlocked: this.#run.onBlocked,
+      },
+      request,
+    );
+  }
+
+  /** Returns when the chunk is to be tried again, here or elsewhere. */
+  #follow(server: ServerAddress, error: unknown): void {
+    if (!isXftpError(error)) throw error;
+    const [replica] = this.#run.services.chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number);
+    switch (consequenceOf(error)) {
+      case 'retry':
+        return;
+      case 'distrust':
+        this.#run.warn('security', toFailureInfo(error), serverKey(server));
+        this.#leave(server, replica, error);
+        return;
+      case 'other-server':
+        this.#run.warn('relay', toFailureInfo(error), serverKey(server));
+        this.#leave(server, replica, error);
+        return;
+      case 'other-replica':
+        // The relay has forgotten the chunk: it is registered anew, there or elsewhere.
+        this.#giveUp(replica);
+        return;
+      case 'again':
+        this.#corrupt += 1;
+        if (this.#corrupt >= MAX_CORRUPT) this.#leave(server, replica, error);
+        return;
+      case 'wait-for-disk':
+      case 'fail':
+      case 'stop':
+        throw error;
+    }
+  }
+
+  #leave(server: ServerAddress, replica: ReplicaRow | undefined, reason: XftpError): void {
+    this.#giveUp(replica);
+    this.#pick.exclude(server, reason);
+  }
+
+  /** The replica is not used; what the relay has of it is deleted when it can be. */
+  #giveUp(replica: ReplicaRow | undefined): void {
+    if (replica === undefined) return;
+    const { chunks, database, relayTasks, wakeRelayTasks } = this.#run.services;
+    database.transaction(() => {
+      chunks.setReplicaState(replica.id, 'bad');
+      if (replica.access_id !== null)
+        relayTasks.add({
+          action: 'delete',
+          server: replica.server,
+          accessId: replica.access_id,
+          accessKey: replica.access_key,
+        });
+    });
+    wakeRelayTasks();
+  }
+}
+
+/** Asks a relay for the recipients of a chunk that it does not know yet, so many at a time. */
+export async function registerRecipients(
+  run: Pick<Run, 'services' | 'row' | 'onBlocked'>,
+  replica: ReplicaRow,
+  server: ServerAddress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { chunks, relays } = run.services;
+  for (;;) {
+    const batch = chunks.recipients(replica.id, { unregistered: true }).slice(0, RECIPIENTS_PER_REQUEST);
+    const { access_id: id } = chunks.replica(replica.id) ?? replica;
+    if (batch.length === 0 || id === null) return;
+    const ask = { server, action: 'create', priority: run.row.priority, signal, onBlocked: run.onBlocked } as const;
+    const ids = await relays.ask(ask, (client) =>
+      client.addRecipients(
+        server,
+        { id, privateKey: replica.access_key },
+        batch.map(({ access_key: key }) => publicKeyOf(key)),
+        { signal },
+      ),
+    );
+    chunks.setRecipientIds(replica.id, pairUp(batch, ids));
+  }
+}
+
+/** Fresh keys for so many recipients. */
+export function newKeys(count: number): Uint8Array[] {
+  return Array.from({ length: count }, () => generateKeyPair('ed25519').privateKey);
+}
+
+function pairUp(
+  recipients: readonly RecipientRow[],
+  ids: readonly Uint8Array[],
+): { readonly number: number; readonly id: Uint8Array }[] {
+  return recipients.flatMap(({ number }, index) => {
+    const id = ids[index];
+    return id === undefined ? [] : [{ number, id }];
+  });
+}

@@ -1,0 +1,115 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import Sqlite from 'better-sqlite3';
+
+import { XftpError } from '../protocol/index.js';
+import { localFailure } from '../transfer/index.js';
+
+/** Nobody else may look into the folder: it holds keys. */
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/** The agent's own folder, held by one agent at a time. */
+export class DataFolder {
+  readonly path: string;
+  readonly #lock: Sqlite.Database;
+
+  /**
+   * Makes the folder if needed, and locks it. The system lets go of the lock when the process ends, however it ends.
+   *
+   * @throws XftpError ALREADY_RUNNING with the other agent's process id, NO_PERMISSION and the like
+   */
+  constructor(path: string) {
+    this.path = path;
+    try {
+      mkdirSync(join(path, 'snapshots'), { recursive: true, mode: FOLDER_MODE });
+      chmodSync(path, FOLDER_MODE);
+    } catch (error) {
+      throw localFailure(error, path);
+    }
+    this.#lock = lock(path);
+    writeFileSync(this.#pidFile, `${String(process.pid)}\n`, { mode: FILE_MODE });
+  }
+
+  get database(): string {
+    return join(this.path, 'agent.sqlite');
+  }
+
+  /** The file with the token for clients on this machine. */
+  get tokenFile(): string {
+    return join(this.path, 'token');
+  }
+
+  /** Where the copy of a transfer's source goes. */
+  snapshotPath(id: string): string {
+    return join(this.path, 'snapshots', id);
+  }
+
+  /** The token in the file, if there is one. */
+  readToken(): string | undefined {
+    try {
+      return readFileSync(this.tokenFile, 'utf8').trim();
+    } catch {
+      return undefined;
+    }
+  }
+
+  writeToken(token: string): void {
+    try {
+      writeFileSync(this.tokenFile, `${token}\n`, { mode: FILE_MODE });
+      chmodSync(this.tokenFile, FILE_MODE);
+    } catch (error) {
+      throw localFailure(error, this.tokenFile);
+    }
+  }
+
+  /** Removes copies of sources that no transfer needs, as a crash may leave them. */
+  async sweepSnapshots(needed: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(join(this.path, 'snapshots'))) {
+      const path = this.snapshotPath(name);
+      if (!needed.has(path)) await unlink(path).catch(() => undefined);
+    }
+  }
+
+  /** Lets another agent have the folder. */
+  unlock(): void {
+    this.#lock.close();
+  }
+
+  get #pidFile(): string {
+    return join(this.path, 'agent.pid');
+  }
+}
+
+/** An exclusive transaction on a database of its own: the one lock that works alike on every system. */
+function lock(folder: string): Sqlite.Database {
+  const path = join(folder, 'lock');
+  let database: Sqlite.Database | undefined;
+  try {
+    database = new Sqlite(path, { timeout: 0 });
+    chmodSync(path, FILE_MODE);
+    database.exec('BEGIN EXCLUSIVE');
+    return database;
+  } catch (error) {
+    database?.close();
+    if (!isBusy(error)) throw localFailure(error, path);
+    throw new XftpError(
+      'ALREADY_RUNNING',
+      `Another agent uses ${folder} (process ${pidIn(folder)}): stop it first, or use another data folder.`,
+    );
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY');
+}
+
+function pidIn(folder: string): string {
+  try {
+    return readFileSync(join(folder, 'agent.pid'), 'utf8').trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,102 @@
+import { chmodSync, existsSync } from 'node:fs';
+
+import Sqlite from 'better-sqlite3';
+
+import { XftpError } from '../protocol/index.js';
+
+/** What SQLite takes and gives. */
+export type SqlValue = string | number | bigint | Uint8Array | null;
+
+/** How long a statement waits for another process that reads the database, in ms. */
+const BUSY_TIMEOUT_MS = 5000;
+/** Pages kept in memory, in KiB: enough for the indices of tens of thousands of transfers. */
+const CACHE_KIB = 16 * 1024;
+
+/** A SQLite database with one writer, this process: statements are prepared once, transactions nest. */
+export class Database {
+  readonly #sqlite: Sqlite.Database;
+  readonly #statements = new Map<string, Sqlite.Statement<SqlValue[]>>();
+  readonly #afterCommit: (() => void)[] = [];
+
+  /**
+   * Opens or creates the file with mode 0600.
+   *
+   * @throws XftpError DATABASE_UNUSABLE
+   */
+  constructor(path: string) {
+    try {
+      const isNew = path !== ':memory:' && !existsSync(path);
+      this.#sqlite = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
+      if (isNew) chmodSync(path, 0o600);
+      this.#sqlite.pragma('journal_mode = WAL');
+      // A power loss must not undo what a relay was told afterwards.
+      this.#sqlite.pragma('synchronous = FULL');
+      this.#sqlite.pragma('foreign_keys = ON');
+      this.#sqlite.pragma(`cache_size = -${String(CACHE_KIB)}`);
+    } catch (cause) {
+      throw new XftpError('DATABASE_UNUSABLE', `The database ${path} cannot be opened: ${reasonOf(cause)}.`, {
+        cause,
+      });
+    }
+  }
+
+  /** Runs statements without parameters, as a migration has them. */
+  execute(sql: string): void {
+    this.#sqlite.exec(sql);
+  }
+
+  /** Runs a statement; gives the number of changed rows and the last row id. */
+  run(sql: string, ...values: readonly SqlValue[]): { changes: number; lastId: number } {
+    const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
+    return { changes, lastId: Number(lastInsertRowid) };
+  }
+
+  /** The first row, whose shape the caller knows from the statement. */
+  get<T extends object>(sql: string, ...values: readonly SqlValue[]): T | undefined {
+    // The columns of a statement are known to whoever wrote it.
+    return this.#prepare(sql).get(...values) as T | undefined;
+  }
+
+  /** All rows, whose shape the caller knows from the statement. */
+  all<T extends object>(sql: string, ...values: readonly SqlValue[]): T[] {
+    // As above.
+    return this.#prepare(sql).all(...values) as T[];
+  }
+
+  /** Does `work` in one transaction, or as part of the one that is open. */
+  transaction<T>(work: () => T): T {
+    if (this.#sqlite.inTransaction) return work();
+    let result: T;
+    try {
+      result = this.#sqlite.transaction(work).immediate();
+    } catch (error) {
+      this.#afterCommit.length = 0;
+      throw error;
+    }
+    for (const action of this.#afterCommit.splice(0)) action();
+    return result;
+  }
+
+  /** Calls `action` when the open transaction is committed, at once if there is none. */
+  afterCommit(action: () => void): void {
+    if (this.#sqlite.inTransaction) this.#afterCommit.push(action);
+    else action();
+  }
+
+  close(): void {
+    this.#sqlite.close();
+  }
+
+  #prepare(sql: string): Sqlite.Statement<SqlValue[]> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#sqlite.prepare<SqlValue[]>(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown reason';
+}

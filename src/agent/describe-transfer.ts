@@ -1,0 +1,66 @@
+import type { Database } from './database.js';
+import type { FailureInfo, TransferInfo } from './model.js';
+import type { RelayTaskStore } from './relay-task-store.js';
+import type { SendStore } from './detail-stores.js';
+import type { TransferRow } from './transfer-store.js';
+
+/** What the description of a transfer is made from. */
+export interface TransferSources {
+  readonly database: Database;
+  readonly sends: SendStore;
+  readonly relayTasks: RelayTaskStore;
+  /** Relays of a receive that have to be approved. */
+  readonly unapproved: (id: string) => readonly string[];
+}
+
+/** Why unknown relays have to be approved. */
+export const APPROVAL_REASON =
+  'These relays are not in the server list, and downloading from them shows them this machine’s network address.';
+
+/** A transfer as clients see it. */
+export function describeTransfer(row: TransferRow, sources: TransferSources): TransferInfo {
+  return {
+    id: row.id,
+    direction: row.direction,
+    state: row.state,
+    priority: row.priority,
+    bytesDone: row.bytes_done,
+    chunksDone: row.chunks_done,
+    chunksTotal: row.chunks_total,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    deadline: row.deadline,
+    run: row.run,
+    ...present('waitingReason', row.waiting_reason),
+    ...present('clientRef', row.client_ref),
+    ...present('fileName', row.file_name),
+    ...present('fileSize', row.file_size),
+    ...present('encryptedSize', row.encrypted_size),
+    ...present('path', row.path),
+    ...present('finishedAt', row.finished_at),
+    ...present('expiresAt', row.expires_at),
+    // Written by `transition`.
+    ...(row.failure === null ? {} : { failure: JSON.parse(row.failure) as FailureInfo }),
+    ...(row.direction === 'send' ? sendFacts(row, sources) : {}),
+    ...(row.state === 'awaiting_approval'
+      ? { approval: { servers: sources.unapproved(row.id), reason: APPROVAL_REASON } }
+      : {}),
+  };
+}
+
+function sendFacts(row: TransferRow, { sends, relayTasks }: TransferSources): Partial<TransferInfo> {
+  const send = sends.find(row.id);
+  if (send === undefined) return {};
+  return {
+    recipients: { handedOut: send.handed_out, spare: send.recipients - send.handed_out },
+    ...(send.revoked_at === null
+      ? {}
+      : { revoked: { at: send.revoked_at, pending: relayTasks.countOf(row.id, 'delete') } }),
+  };
+}
+
+/** The member, unless its value is absent. */
+function present<K extends string, V>(name: K, value: V | null): Partial<Record<K, V>> {
+  // A computed key is a string to TypeScript.
+  return value === null ? {} : ({ [name]: value } as Record<K, V>);
+}

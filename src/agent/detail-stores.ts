@@ -1,0 +1,200 @@
+import type { Database } from './database.js';
+import type { OnConflict, RedirectPolicy, Settings } from './model.js';
+
+/** What only a send has. */
+export interface SendRow {
+  readonly transfer_id: string;
+  readonly snapshot_path: string | null;
+  readonly source_size: number | null;
+  readonly source_mtime_ms: number | null;
+  readonly handed_out: number;
+  readonly recipients: number;
+  /** JSON array of server addresses, perhaps with passwords. */
+  readonly servers: string | null;
+  readonly redirect: RedirectPolicy;
+  readonly tag: Buffer | null;
+  readonly redirect_of: string | null;
+  readonly redirect_recipient: number | null;
+  readonly revoked_at: number | null;
+}
+
+/** What is known of a send from its start. */
+export interface NewSend {
+  readonly snapshotPath?: string;
+  readonly handedOut: number;
+  readonly recipients: number;
+  readonly servers?: readonly string[];
+  readonly redirect: RedirectPolicy;
+  readonly redirectOf?: { readonly id: string; readonly recipient: number };
+}
+
+/** The rows of `sends`. */
+export class SendStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  create(transferId: string, send: NewSend): void {
+    this.#database.run(
+      `INSERT INTO sends (transfer_id, snapshot_path, handed_out, recipients, servers, redirect, redirect_of,
+         redirect_recipient) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      transferId,
+      send.snapshotPath ?? null,
+      send.handedOut,
+      send.recipients,
+      send.servers === undefined ? null : JSON.stringify(send.servers),
+      send.redirect,
+      send.redirectOf?.id ?? null,
+      send.redirectOf?.recipient ?? null,
+    );
+  }
+
+  find(transferId: string): SendRow | undefined {
+    return this.#database.get<SendRow>('SELECT * FROM sends WHERE transfer_id = ?', transferId);
+  }
+
+  /** The stored descriptions of a send, by recipient. */
+  redirects(transferId: string): SendRow[] {
+    return this.#database.all<SendRow>(
+      'SELECT * FROM sends WHERE redirect_of = ? ORDER BY redirect_recipient',
+      transferId,
+    );
+  }
+
+  setPrepared(
+    transferId: string,
+    source: { readonly size: number; readonly modifiedMs: number; readonly tag: Uint8Array },
+  ): void {
+    this.#database.run(
+      'UPDATE sends SET source_size = ?, source_mtime_ms = ?, tag = ? WHERE transfer_id = ?',
+      source.size,
+      source.modifiedMs,
+      source.tag,
+      transferId,
+    );
+  }
+
+  setRecipients(transferId: string, { handedOut, recipients }: { handedOut: number; recipients: number }): void {
+    this.#database.run(
+      'UPDATE sends SET handed_out = ?, recipients = ? WHERE transfer_id = ?',
+      handedOut,
+      recipients,
+      transferId,
+    );
+  }
+
+  setRevoked(transferId: string, at: number): void {
+    this.#database.run('UPDATE sends SET revoked_at = ? WHERE transfer_id = ?', at, transferId);
+  }
+
+  /** Counts a deletion on a relay; gives the counts so far. */
+  countDeletion(transferId: string, ok: boolean): { readonly deleted: number; readonly failed: number } | undefined {
+    return this.#database.get<{ deleted: number; failed: number }>(
+      `UPDATE sends SET chunks_deleted = chunks_deleted + ?, deletions_failed = deletions_failed + ?
+       WHERE transfer_id = ? RETURNING chunks_deleted AS deleted, deletions_failed AS failed`,
+      Number(ok),
+      Number(!ok),
+      transferId,
+    );
+  }
+
+  /** The snapshot is gone. */
+  clearSnapshot(transferId: string): void {
+    this.#database.run('UPDATE sends SET snapshot_path = NULL WHERE transfer_id = ?', transferId);
+  }
+
+  snapshotPaths(): string[] {
+    return this.#database
+      .all<{ path: string }>('SELECT snapshot_path AS path FROM sends WHERE snapshot_path IS NOT NULL')
+      .map(({ path }) => path);
+  }
+}
+
+/** What only a receive has. */
+export interface ReceiveRow {
+  readonly transfer_id: string;
+  readonly description: string;
+  readonly redirected: string | null;
+  readonly directory: string;
+  readonly wanted_name: string | null;
+  readonly on_conflict: OnConflict;
+  readonly acknowledge: number;
+  readonly approve_relays: Settings['approveRelays'];
+  readonly part_path: string | null;
+  readonly prefix: Buffer | null;
+  readonly verified: number;
+  readonly final_path: string | null;
+}
+
+/** What is known of a receive from its start. */
+export interface NewReceive {
+  readonly description: string;
+  readonly directory: string;
+  readonly wantedName?: string;
+  readonly onConflict: OnConflict;
+  readonly acknowledge: boolean;
+  readonly approveRelays: Settings['approveRelays'];
+}
+
+/** The rows of `receives`. */
+export class ReceiveStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  create(transferId: string, receive: NewReceive): void {
+    this.#database.run(
+      `INSERT INTO receives (transfer_id, description, directory, wanted_name, on_conflict, acknowledge, approve_relays)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      transferId,
+      receive.description,
+      receive.directory,
+      receive.wantedName ?? null,
+      receive.onConflict,
+      receive.acknowledge ? 1 : 0,
+      receive.approveRelays,
+    );
+  }
+
+  find(transferId: string): ReceiveRow | undefined {
+    return this.#database.get<ReceiveRow>('SELECT * FROM receives WHERE transfer_id = ?', transferId);
+  }
+
+  approve(transferId: string): void {
+    this.#database.run("UPDATE receives SET approve_relays = 'all' WHERE transfer_id = ?", transferId);
+  }
+
+  /** The description that a redirect led to. */
+  setRedirected(transferId: string, description: string): void {
+    this.#database.run('UPDATE receives SET redirected = ? WHERE transfer_id = ?', description, transferId);
+  }
+
+  /** The part file was verified as a whole, or must be again. */
+  setVerified(transferId: string, verified: boolean): void {
+    this.#database.run(
+      'UPDATE receives SET verified = ?, final_path = CASE WHEN ? THEN final_path END WHERE transfer_id = ?',
+      Number(verified),
+      Number(verified),
+      transferId,
+    );
+  }
+
+  setFinalPath(transferId: string, path: string): void {
+    this.#database.run('UPDATE receives SET final_path = ? WHERE transfer_id = ?', path, transferId);
+  }
+
+  /** Part files of transfers that are not removed. */
+  partPaths(): string[] {
+    return this.#database
+      .all<{ path: string }>('SELECT part_path AS path FROM receives WHERE part_path IS NOT NULL')
+      .map(({ path }) => path);
+  }
+
+  setPart(transferId: string, { path, prefix }: { readonly path: string; readonly prefix: Uint8Array }): void {
+    this.#database.run('UPDATE receives SET part_path = ?, prefix = ? WHERE transfer_id = ?', path, prefix, transferId);
+  }
+}

@@ -1,0 +1,79 @@
+import { type FailureCode, isXftpError, type XftpError } from '../protocol/index.js';
+import type { FailureInfo } from './model.js';
+
+/**
+ * What follows a failure.
+ *
+ * - `retry`: the server's gate closes for a while; the same step again, until the transfer's deadline
+ * - `other-server`: this server does not take the chunk; another one may
+ * - `distrust`: like `other-server`, with a security warning: the relay is not who it should be
+ * - `other-replica`: this replica is gone
+ * - `again`: the bytes were wrong; the same replica once more, then another one
+ * - `wait-for-disk`: there is no room; again when there is
+ * - `fail`: the transfer is over
+ * - `stop`: a client or the end of the program stopped the step
+ */
+export type Consequence =
+  | 'retry'
+  | 'other-server'
+  | 'distrust'
+  | 'other-replica'
+  | 'again'
+  | 'wait-for-disk'
+  | 'fail'
+  | 'stop';
+
+/** The one place that decides what follows a failure of a step on a relay or on this machine. */
+export function consequenceOf(error: unknown): Consequence {
+  if (!isXftpError(error)) return 'fail';
+  switch (error.kind) {
+    case 'temporary':
+      return 'retry';
+    case 'identity':
+      return 'distrust';
+    case 'refused':
+      return 'other-server';
+    case 'gone':
+      return 'other-replica';
+    case 'corrupt':
+      // The whole file is wrong although each chunk was right: nothing to download again.
+      return error.code === 'FILE_CORRUPT' ? 'fail' : 'again';
+    case 'local':
+      return error.code === 'DISK_FULL' ? 'wait-for-disk' : 'fail';
+    case 'invalid':
+    case 'permanent':
+      return 'fail';
+    case 'cancelled':
+      return 'stop';
+  }
+}
+
+/** What a person can do about a failure, beyond what its message says. */
+const HINTS: Partial<Readonly<Record<FailureCode, string>>> = {
+  CONNECT_FAILED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
+  STALLED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
+  IDENTITY_MISMATCH: 'Do not use this relay until its operator has confirmed its address.',
+  RELAY_REFUSED: 'Set the right password with `xftp-agent servers update`, or use another relay.',
+  RELAY_FULL: 'Add another relay with `xftp-agent servers add`.',
+  CHUNK_GONE: 'Ask the sender to send the file again.',
+  CHUNK_MISSING: 'Ask the sender whether the upload is complete.',
+  FILE_CORRUPT: 'Ask the sender to send the file again.',
+  DISK_FULL: 'Make room on the disk; the transfer goes on by itself.',
+  SOURCE_CHANGED: 'Send the file again, or let the agent take a snapshot.',
+  NOT_APPROVED: 'Add the relay to the server list, or approve the transfer.',
+  DEADLINE_PASSED: 'Retry the transfer to give it more time.',
+};
+
+/** A failure as clients see it. */
+export function toFailureInfo(error: XftpError): FailureInfo {
+  const { code, kind, temporary, message, wire } = error;
+  const hint = HINTS[code];
+  return {
+    code,
+    kind,
+    temporary,
+    message,
+    ...(hint === undefined ? {} : { hint }),
+    ...(wire === undefined ? {} : { wire }),
+  };
+}

@@ -1,0 +1,111 @@
+import { networkInterfaces } from 'node:os';
+
+import { isXftpError } from '../protocol/index.js';
+import type { NetworkInfo } from './model.js';
+
+/** How often the machine's addresses are looked at, in ms: so soon a network that is back is noticed. */
+const POLL_MS = 2000;
+/** Errors of the system that mean that there is no network, rather than that a relay is down. */
+const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
+
+/** What the monitor tells. */
+export interface NetworkListener {
+  /** A client says that there is a network, or none. */
+  readonly onForced: (online: boolean) => void;
+  /** The machine's addresses have changed: what failed may work now. */
+  readonly onAddresses: () => void;
+  readonly onChange: (network: NetworkInfo) => void;
+}
+
+/** Knows whether there is a network: from a client that says so, or else from failures and the machine's addresses. */
+export class NetworkMonitor {
+  readonly #listener: NetworkListener;
+  readonly #addresses: () => string;
+  #timer: NodeJS.Timeout | undefined;
+  #last: string;
+  #told: boolean | undefined;
+  #observed = true;
+  #metered = false;
+
+  /** @param addresses the machine's addresses as one text, empty if there is none but its own */
+  constructor(listener: NetworkListener, addresses: () => string = externalAddresses) {
+    this.#listener = listener;
+    this.#addresses = addresses;
+    this.#last = addresses();
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#poll();
+    }, POLL_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  get info(): NetworkInfo {
+    return {
+      online: this.#told ?? this.#observed,
+      source: this.#told === undefined ? 'observed' : 'client',
+      metered: this.#metered,
+    };
+  }
+
+  /** What a client says; `null` for `online` leaves it to the monitor again. */
+  set(network: { readonly online?: boolean | null; readonly metered?: boolean }): void {
+    this.#change(() => {
+      if (network.metered !== undefined) this.#metered = network.metered;
+      if (network.online !== undefined) this.#told = network.online ?? undefined;
+    });
+    this.#listener.onForced(this.#told ?? true);
+    // A client that says that there is a network asks for another try.
+    if (network.online === true) this.#listener.onAddresses();
+  }
+
+  /** A request worked. */
+  succeeded(): void {
+    this.#change(() => {
+      this.#observed = true;
+    });
+  }
+
+  /** A request failed. */
+  failed(error: unknown): void {
+    if (meansNoNetwork(error))
+      this.#change(() => {
+        this.#observed = false;
+      });
+  }
+
+  #poll(): void {
+    const now = this.#addresses();
+    if (now === this.#last) return;
+    this.#last = now;
+    this.#change(() => {
+      this.#observed = now !== '';
+    });
+    if (now !== '') this.#listener.onAddresses();
+  }
+
+  #change(change: () => void): void {
+    const before = JSON.stringify(this.info);
+    change();
+    if (JSON.stringify(this.info) !== before) this.#listener.onChange(this.info);
+  }
+}
+
+function meansNoNetwork(error: unknown): boolean {
+  if (!isXftpError(error, 'CONNECT_FAILED')) return false;
+  const { cause } = error;
+  return cause instanceof Error && 'code' in cause && NO_NETWORK.has(String(cause.code));
+}
+
+function externalAddresses(): string {
+  return Object.entries(networkInterfaces())
+    .flatMap(([name, addresses]) =>
+      (addresses ?? []).filter(({ internal }) => !internal).map(({ address }) => `${name} ${address}`),
+    )
+    .sort()
+    .join(', ');
+}

@@ -1,0 +1,188 @@
+import {
+  type FileDescription,
+  formatDescription,
+  parseDescription,
+  XftpError,
+} from '../protocol/index.js';
+import {
+  type EncryptedFile,
+  finishPart,
+  followRedirect,
+  safeFileName,
+  TaskGroup,
+  verifyPart,
+} from '../transfer/index.js';
+import { ChunkDownload } from './chunk-download.js';
+import type { ChunkRow } from './chunk-store.js';
+import type { ReceiveRow } from './detail-stores.js';
+import { incomplete, receiveOf } from './part-record.js';
+import { consequenceOf } from './failure-policy.js';
+import type { Run } from './run.js';
+import { serverKey } from './server-store.js';
+
+/** Chunks of one transfer that may be under way at once: more would only crowd out other transfers. */
+const CHUNKS_AT_ONCE = 8;
+
+/**
+ * Runs a receive to its end: follows a redirect, downloads what is not in the part file yet, verifies it, and puts the
+ * file in place.
+ *
+ * @throws XftpError that ends the transfer; CANCELLED when the run was stopped
+ */
+export async function runReceive(run: Run): Promise<void> {
+  if (receiveOf(run).verified === 0) {
+    await resolveRedirect(run);
+    do await downloadChunks(run);
+    while (!(await verify(run)));
+  } else run.enter('verifying');
+  await deliver(run);
+}
+
+/** The description of the file itself: for a redirect the one that is stored on relays. */
+export function descriptionOf({ description, redirected }: ReceiveRow): FileDescription {
+  return parseDescription(redirected ?? description);
+}
+
+/** Records the chunks of a file and where they are. */
+export function recordChunks(run: Pick<Run, 'id' | 'services'>, description: FileDescription): void {
+  const { chunks, database, transfers } = run.services;
+  database.transaction(() => {
+    chunks.replaceChunks(run.id, description.chunks);
+    for (const { number, replicas } of description.chunks)
+      for (const { server, id, key } of replicas)
+        chunks.addReplica({
+          transferId: run.id,
+          chunk: number,
+          server: serverKey(server),
+          state: 'usable',
+          accessId: id,
+          accessKey: key,
+        });
+    transfers.update(run.id, {
+      encrypted_size: description.size,
+      file_key: description.key,
+      file_nonce: description.nonce,
+      file_digest: description.digest,
+    });
+  });
+}
+
+/** Downloads the description that a redirect leads to, once. */
+async function resolveRedirect(run: Run): Promise<void> {
+  const receive = receiveOf(run);
+  const outer = parseDescription(receive.description);
+  if (outer.redirect === undefined || receive.redirected !== null) return;
+  run.enter('downloading');
+  const [first] = outer.chunks.flatMap(({ replicas }) => replicas);
+  if (first === undefined) throw new XftpError('INVALID_DESCRIPTION', 'The description names no relay.');
+  const { ciphers, database, receives, relays } = run.services;
+  const inner = await run.job(() =>
+    untilItWorks(run, () =>
+      relays.ask(
+        {
+          server: first.server,
+          action: 'download',
+          bytes: outer.size,
+          priority: run.row.priority,
+          signal: run.signal,
+          onBlocked: run.onBlocked,
+        },
+        (client) => followRedirect(outer, { client, ciphers, attempts: 1, signal: run.signal }),
+      ),
+    ),
+  );
+  database.transaction(() => {
+    receives.setRedirected(run.id, formatDescription(inner));
+    recordChunks(run, inner);
+  });
+}
+
+/** A step that only the network, a relay or the disk can hold up. */
+async function untilItWorks<T>(run: Run, step: () => Promise<T>): Promise<T> {
+  for (;;)
+    try {
+      return await step();
+    } catch (error) {
+      if (consequenceOf(error) !== 'retry' || run.signal.aborted) throw error;
+    }
+}
+
+async function downloadChunks(run: Run): Promise<void> {
+  run.enter('downloading');
+  const { chunks } = run.services;
+  const all = chunks.chunks(run.id);
+  const file = encryptedFile(run, all);
+  const [first, ...others] = all.filter(({ state }) => state === 'pending');
+  if (first === undefined) return;
+  // The first chunk of the file tells where the content of all others starts.
+  const known = receiveOf(run).prefix !== null;
+  if (!known) await run.job(() => new ChunkDownload(run, first, file, run.signal).run());
+  const next = (known ? [first, ...others] : others)[Symbol.iterator]();
+  const group = new TaskGroup(run.signal);
+  const lane = async (): Promise<void> => {
+    for (const chunk of next) await run.job(() => new ChunkDownload(run, chunk, file, group.signal).run());
+  };
+  await group.run(async () => {
+    await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, all.length) }, () => group.add(lane)));
+  });
+}
+
+/** Verifies the part file; false when chunks of it have to be downloaded again. */
+async function verify(run: Run): Promise<boolean> {
+  run.enter('verifying');
+  const { chunks, ciphers, database, receives } = run.services;
+  const all = chunks.chunks(run.id);
+  const { part_path: partPath, prefix } = receiveOf(run);
+  const { file_digest: digest } = run.row;
+  if (partPath === null || prefix === null || digest === null) throw incomplete();
+  const chunkDigests = all.map((chunk) => chunk.digest ?? new Uint8Array());
+  const { torn } = await verifyPart(
+    { ...encryptedFile(run, all), partPath, prefix, chunkDigests, digest },
+    { ciphers, signal: run.signal },
+  );
+  database.transaction(() => {
+    if (torn.length > 0) chunks.reopen(run.id, torn);
+    else receives.setVerified(run.id, true);
+  });
+  return torn.length === 0;
+}
+
+/** Gives the verified file its final name, and tells of it. */
+async function deliver(run: Run): Promise<void> {
+  const { chunks, ciphers, database, receives, relayTasks, transfers, wakeRelayTasks } = run.services;
+  const receive = receiveOf(run);
+  const { file_size: contentLength, file_name: name } = run.row;
+  const { part_path: partPath, final_path: finalPath } = receive;
+  if (partPath === null || contentLength === null) throw incomplete();
+  const path = await finishPart(
+    {
+      partPath,
+      contentLength,
+      directory: receive.directory,
+      name: safeFileName(receive.wanted_name ?? name ?? ''),
+      onConflict: receive.on_conflict,
+      ...(finalPath === null ? {} : { finalPath }),
+    },
+    {
+      ciphers,
+      onChosen: (chosen) => {
+        receives.setFinalPath(run.id, chosen);
+      },
+    },
+  );
+  database.transaction(() => {
+    transfers.update(run.id, { path });
+    transfers.transition(run.id, { to: 'completed' });
+    if (receive.acknowledge === 0) return;
+    for (const { server, access_id: accessId, access_key: accessKey } of chunks.replicas(run.id))
+      if (accessId !== null)
+        relayTasks.add({ action: 'acknowledge', transferId: run.id, server, accessId, accessKey });
+  });
+  if (receive.acknowledge !== 0) wakeRelayTasks();
+}
+
+function encryptedFile(run: Run, all: readonly ChunkRow[]): EncryptedFile {
+  const { file_key: key, file_nonce: nonce } = run.row;
+  if (key === null || nonce === null) throw incomplete();
+  return { key, nonce, chunkSizes: all.map(({ size }) => size) };
+}

@@ -1,0 +1,124 @@
+import type { RelayClient } from '../client/index.js';
+import { isXftpError, type ServerAddress, type XftpError } from '../protocol/index.js';
+import { cancelled, throwIfAborted } from '../transport/index.js';
+import type { Clock } from './clock.js';
+import { consequenceOf } from './failure-policy.js';
+import type { ServerAction } from './model.js';
+import type { NetworkMonitor } from './network-monitor.js';
+import type { Passage, ServerGates } from './server-gates.js';
+import { serverKey, type ServerStore } from './server-store.js';
+import type { WorkQueue } from './work-queue.js';
+
+/** A request to a server, and whose turn it is. */
+export interface Ask {
+  readonly server: ServerAddress;
+  readonly action: ServerAction;
+  /** Bytes that count as moved when it works. */
+  readonly bytes?: number;
+  readonly priority: number;
+  readonly signal: AbortSignal;
+  /** Called when it has to wait at a closed gate; what it returns is called when it goes on. */
+  readonly onBlocked?: () => () => void;
+}
+
+/** What the relays are asked with. */
+export interface RelayAccessOptions {
+  readonly client: RelayClient;
+  readonly gates: ServerGates;
+  readonly queue: WorkQueue;
+  readonly servers: ServerStore;
+  readonly network: NetworkMonitor;
+  readonly clock: Clock;
+}
+
+/** The way to relays for everything that the agent does: behind gates and in turn, and every outcome is counted. */
+export class RelayAccess {
+  readonly #options: RelayAccessOptions;
+
+  constructor(options: RelayAccessOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Asks a relay when its gate is open and the job's turn has come.
+   *
+   * @param request several commands may belong together
+   * @throws XftpError of the request; CANCELLED
+   */
+  async ask<T>(ask: Ask, request: (client: RelayClient) => Promise<T>): Promise<T> {
+    const { queue } = this.#options;
+    const key = serverKey(ask.server);
+    for (;;) {
+      const passage = await this.#pass(key, ask);
+      try {
+        const outcome = await queue.run(key, ask.priority, ask.signal, async () => {
+          // The gate may have closed while this job waited for its turn.
+          if (!passage.holds()) return { again: true } as const;
+          return { again: false, value: await this.#counted(key, ask, passage, request) } as const;
+        });
+        if (!outcome.again) return outcome.value;
+      } finally {
+        passage.left();
+      }
+      throwIfAborted(ask.signal);
+    }
+  }
+
+  async #pass(key: string, { signal, onBlocked }: Ask): Promise<Passage> {
+    let goOn: (() => void) | undefined;
+    try {
+      return await this.#options.gates.pass(key, signal, () => {
+        goOn = onBlocked?.();
+      });
+    } finally {
+      goOn?.();
+    }
+  }
+
+  async #counted<T>(
+    key: string,
+    ask: Ask,
+    passage: Passage,
+    request: (client: RelayClient) => Promise<T>,
+  ): Promise<T> {
+    const { client, clock, network, servers } = this.#options;
+    const start = clock.monotonic();
+    try {
+      const value = await request(client);
+      servers.recordSuccess(key, ask.action, { bytes: ask.bytes ?? 0, ms: clock.monotonic() - start });
+      network.succeeded();
+      passage.succeeded();
+      return value;
+    } catch (error) {
+      if (ask.signal.aborted) throw cancelled();
+      if (isXftpError(error)) this.#judge(key, ask, passage, error);
+      throw error;
+    }
+  }
+
+  #judge(key: string, ask: Ask, passage: Passage, error: XftpError): void {
+    const { network, servers } = this.#options;
+    switch (consequenceOf(error)) {
+      case 'retry':
+        servers.recordFailure(key, ask.action, error.kind);
+        network.failed(error);
+        passage.failed();
+        return;
+      case 'other-server':
+      case 'other-replica':
+      case 'again':
+        // The relay answered: it can be reached.
+        servers.recordFailure(key, ask.action, error.kind);
+        network.succeeded();
+        passage.succeeded();
+        return;
+      case 'distrust':
+        servers.recordFailure(key, ask.action, error.kind);
+        return;
+      case 'fail':
+      case 'wait-for-disk':
+      case 'stop':
+        return;
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import { setMaxListeners } from 'node:events';
+
+import { isXftpError, parseServerAddress } from '../protocol/index.js';
+import type { Clock } from './clock.js';
+import type { Database } from './database.js';
+import type { SendStore } from './detail-stores.js';
+import type { EventLog } from './event-log.js';
+import { consequenceOf } from './failure-policy.js';
+import type { RelayAccess } from './relay-access.js';
+import type { RelayTaskRow, RelayTaskStore } from './relay-task-store.js';
+
+/** Tasks of one server under way, or waiting at its gate, at once. */
+const AT_ONCE = 8;
+/** Behind every transfer: nobody waits for it. */
+const PRIORITY = -100;
+
+/** What the runner needs. */
+export interface RelayTaskOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly events: EventLog;
+  readonly sends: SendStore;
+  readonly tasks: RelayTaskStore;
+  readonly relays: RelayAccess;
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** Deletes and acknowledges chunks on relays, in the background, until each relay was told or it is too late. */
+export class RelayTaskRunner {
+  readonly #options: RelayTaskOptions;
+  readonly #abort = new AbortController();
+  readonly #running = new Map<number, Promise<void>>();
+
+  constructor(options: RelayTaskOptions) {
+    this.#options = options;
+    setMaxListeners(0, this.#abort.signal);
+  }
+
+  /** Starts as many tasks as may run at once. */
+  wake(): void {
+    if (this.#abort.signal.aborted) return;
+    const { tasks } = this.#options;
+    for (const server of tasks.servers())
+      for (const task of tasks.next(server, AT_ONCE)) if (!this.#running.has(task.id)) this.#start(task);
+  }
+
+  #start(task: RelayTaskRow): void {
+    const end = this.#run(task).catch(this.#options.onUnexpected);
+    this.#running.set(task.id, end);
+    void end.finally(() => {
+      this.#running.delete(task.id);
+      this.wake();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await Promise.allSettled(this.#running.values());
+  }
+
+  async #run(task: RelayTaskRow): Promise<void> {
+    const { clock, relays, tasks } = this.#options;
+    const { signal } = this.#abort;
+    const server = parseServerAddress(task.server);
+    const access = { id: task.access_id, privateKey: task.access_key };
+    for (;;) {
+      if (clock.now() > task.deadline) {
+        this.#finish(task, false);
+        return;
+      }
+      try {
+        tasks.addTry(task.id);
+        await relays.ask({ server, action: task.action, priority: PRIORITY, signal }, (client) =>
+          task.action === 'delete'
+            ? client.deleteChunk(server, access, { signal })
+            : client.acknowledgeChunk(server, access, { signal }),
+        );
+        this.#finish(task, true);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isXftpError(error) && consequenceOf(error) === 'retry') continue;
+        // Gone already is as good as deleted.
+        this.#finish(task, isXftpError(error) && error.kind === 'gone');
+        return;
+      }
+    }
+  }
+
+  #finish(task: RelayTaskRow, ok: boolean): void {
+    const { database, events, sends, tasks } = this.#options;
+    const { transfer_id: transferId } = task;
+    database.transaction(() => {
+      tasks.remove(task.id);
+      if (task.action !== 'delete' || transferId === null) return;
+      const outcome = sends.countDeletion(transferId, ok);
+      if (outcome !== undefined && tasks.countOf(transferId, 'delete') === 0)
+        events.append('transfer.deleted', outcome, transferId);
+    });
+  }
+}

@@ -1,0 +1,91 @@
+import type { Clock } from './clock.js';
+import type { Database } from './database.js';
+
+/** Something that a relay must still be told about one chunk. */
+export interface RelayTaskRow {
+  readonly id: number;
+  readonly action: 'delete' | 'acknowledge';
+  readonly transfer_id: string | null;
+  readonly server: string;
+  readonly access_id: Buffer;
+  readonly access_key: Buffer;
+  readonly created_at: number;
+  readonly deadline: number;
+  readonly tries: number;
+}
+
+/** How long relays are tried, in ms: after the life of a chunk there is nothing to delete. */
+const TASK_LIFE_MS = 48 * 3600_000;
+
+/** Deletions and acknowledgements on relays: work that outlives its transfer. */
+export class RelayTaskStore {
+  readonly #database: Database;
+  readonly #clock: Clock;
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  /** Adds a task, unless it is there. */
+  add(task: {
+    readonly action: RelayTaskRow['action'];
+    readonly transferId?: string;
+    readonly server: string;
+    readonly accessId: Uint8Array;
+    readonly accessKey: Uint8Array;
+  }): boolean {
+    const now = this.#clock.now();
+    const { changes } = this.#database.run(
+      `INSERT INTO relay_tasks (action, transfer_id, server, access_id, access_key, created_at, deadline)
+       VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      task.action,
+      task.transferId ?? null,
+      task.server,
+      task.accessId,
+      task.accessKey,
+      now,
+      now + TASK_LIFE_MS,
+    );
+    return changes > 0;
+  }
+
+  /** Servers that have tasks. */
+  servers(): string[] {
+    return this.#database
+      .all<{ server: string }>('SELECT DISTINCT server FROM relay_tasks')
+      .map(({ server }) => server);
+  }
+
+  /** The oldest tasks of a server. */
+  next(server: string, limit: number): RelayTaskRow[] {
+    return this.#database.all<RelayTaskRow>(
+      'SELECT * FROM relay_tasks WHERE server = ? ORDER BY id LIMIT ?',
+      server,
+      limit,
+    );
+  }
+
+  addTry(id: number): void {
+    this.#database.run('UPDATE relay_tasks SET tries = tries + 1 WHERE id = ?', id);
+  }
+
+  remove(id: number): void {
+    this.#database.run('DELETE FROM relay_tasks WHERE id = ?', id);
+  }
+
+  count(): number {
+    return this.#database.get<{ count: number }>('SELECT COUNT(*) AS count FROM relay_tasks')?.count ?? 0;
+  }
+
+  /** Tasks of one kind that a transfer still has. */
+  countOf(transferId: string, action: RelayTaskRow['action']): number {
+    return (
+      this.#database.get<{ count: number }>(
+        'SELECT COUNT(*) AS count FROM relay_tasks WHERE transfer_id = ? AND action = ?',
+        transferId,
+        action,
+      )?.count ?? 0
+    );
+  }
+}

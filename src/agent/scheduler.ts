@@ -1,0 +1,139 @@
+import { isXftpError, XftpError } from '../protocol/index.js';
+import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import { runReceive } from './receive-run.js';
+import { asXftpError, Run, type RunServices } from './run.js';
+import { runSend, type SendRunOptions } from './send-run.js';
+import type { TransferRow } from './transfer-store.js';
+import { isFinal } from './transfer-states.js';
+
+/** Transfers that move at once: enough to fill every relay with small files, few enough to keep each one moving. */
+const MAX_MOVING = 32;
+/** Transfers that may wait for relays beside them, so that a dead relay does not hold up those for others. */
+const MAX_WAITING = 1000;
+
+/** What the scheduler needs. */
+export interface SchedulerOptions {
+  readonly services: RunServices;
+  readonly storeRedirects: SendRunOptions['storeRedirects'];
+  /** A run has ended and its transfer's state is final: clean up after it. */
+  readonly onFinal: (id: string) => void;
+  /** A mistake of ours, for the log. */
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** Takes transfers from the queue, by priority and age, and runs them. */
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #runs = new Map<string, { readonly run: Run; readonly ended: Promise<void> }>();
+  #filling = false;
+  #stopped = false;
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+  }
+
+  /** Goes on with what was under way when the agent was stopped, then with the queue. */
+  start(): void {
+    for (const row of this.#transfers.interrupted()) this.#start(row);
+    this.wake();
+  }
+
+  /** Looks at the queue, soon. */
+  wake(): void {
+    if (this.#filling || this.#stopped) return;
+    this.#filling = true;
+    setImmediate(() => {
+      this.#filling = false;
+      this.#fill();
+    });
+  }
+
+  /** Stops the run of a transfer, if there is one; its state was changed before. */
+  async halt(id: string): Promise<void> {
+    const running = this.#runs.get(id);
+    running?.run.stop();
+    await running?.ended;
+  }
+
+  isRunning(id: string): boolean {
+    return this.#runs.has(id);
+  }
+
+  /** Resolves when no run of this transfer is under way. */
+  async ended(id: string): Promise<void> {
+    await this.#runs.get(id)?.ended;
+  }
+
+  /** Stops all runs and starts no more. What they have recorded stays as it is. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const { run } of this.#runs.values()) run.stop();
+    await Promise.all([...this.#runs.values()].map(({ ended }) => ended));
+  }
+
+  get #transfers(): RunServices['transfers'] {
+    return this.#options.services.transfers;
+  }
+
+  #fill(): void {
+    if (this.#stopped) return;
+    let room = this.#room();
+    // Those that are ending still run; they stay in the queue until then.
+    for (const row of room > 0 ? this.#transfers.queued(room + this.#runs.size) : []) {
+      if (room <= 0) break;
+      if (this.#runs.has(row.id)) continue;
+      this.#start(row);
+      room -= 1;
+    }
+    // A stored description belongs to a transfer that runs and waits for it.
+    for (const row of this.#transfers.queuedHidden()) if (!this.#runs.has(row.id)) this.#start(row);
+  }
+
+  #room(): number {
+    const waiting = [...this.#runs.keys()].filter((id) => this.#transfers.find(id)?.state === 'waiting').length;
+    const moving = this.#runs.size - waiting;
+    return Math.max(0, Math.min(MAX_MOVING - moving, MAX_WAITING + MAX_MOVING - this.#runs.size));
+  }
+
+  #start(row: TransferRow): void {
+    const run = new Run(row.id, this.#options.services);
+    const ended = this.#execute(run, row).finally(() => {
+      run.end();
+      this.#runs.delete(row.id);
+      this.wake();
+    });
+    this.#runs.set(row.id, { run, ended });
+  }
+
+  async #execute(run: Run, row: TransferRow): Promise<void> {
+    // So that the run is known before its first step.
+    await Promise.resolve();
+    try {
+      if (run.signal.aborted) return;
+      await (row.direction === 'send' ? runSend(run, this.#options) : runReceive(run));
+    } catch (error) {
+      // Stopped by a client, who has changed the state, or by the end of the agent, which leaves it.
+      if (!run.signal.aborted) this.#fail(run.id, error);
+    } finally {
+      const state = this.#transfers.find(run.id)?.state;
+      if (state !== undefined && isFinal(state)) this.#options.onFinal(run.id);
+    }
+  }
+
+  #fail(id: string, error: unknown): void {
+    const failure = asXftpError(error);
+    if (!isXftpError(error) || consequenceOf(failure) === 'stop') this.#options.onUnexpected(error);
+    this.#transfers.transition(id, { to: 'failed', failure: toFailureInfo(failure) });
+  }
+
+  /** Fails a transfer whose deadline has passed. */
+  failOverdue(id: string): void {
+    this.#fail(
+      id,
+      new XftpError('DEADLINE_PASSED', 'The transfer was not completed before its deadline.'),
+    );
+    void this.halt(id).then(() => {
+      this.#options.onFinal(id);
+    });
+  }
+}

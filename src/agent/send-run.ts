@@ -1,0 +1,157 @@
+import {
+  encodePlaintextPrefix,
+  type ServerAddress,
+  XftpError,
+} from '../protocol/index.js';
+import { constantTimeEqual, randomBytes } from '../crypto/index.js';
+import { type PreparedSource, prepareSource, sealChunk, TaskGroup } from '../transfer/index.js';
+import { ChunkUpload } from './chunk-upload.js';
+import type { ChunkRow } from './chunk-store.js';
+import type { SendRow } from './detail-stores.js';
+import type { Run } from './run.js';
+import { ServerPick } from './server-pick.js';
+
+/** Chunks of one transfer that may be under way at once: more would only crowd out other transfers. */
+const CHUNKS_AT_ONCE = 8;
+
+/** What a send does beyond its own chunks. */
+export interface SendRunOptions {
+  /** Makes and waits for the transfers that store descriptions for links. */
+  readonly storeRedirects: (run: Run) => Promise<void>;
+}
+
+/**
+ * Runs a send to its end: prepares the source unless that is done, uploads the chunks that are not on a relay yet, and
+ * completes it.
+ *
+ * @throws XftpError that ends the transfer; CANCELLED when the run was stopped
+ */
+export async function runSend(run: Run, { storeRedirects }: SendRunOptions): Promise<void> {
+  const { services, id } = run;
+  if (run.row.file_digest === null) await prepare(run);
+  run.enter('uploading');
+  await uploadChunks(run);
+  await storeRedirects(run);
+  services.transfers.transition(id, { to: 'completed' });
+}
+
+/** Reads the source once and records what any of its chunks can be made from later. */
+async function prepare(run: Run): Promise<void> {
+  const { services, id, signal } = run;
+  run.enter('preparing');
+  const { row } = run;
+  const send = sendOf(run);
+  const name = row.file_name ?? '';
+  const key = row.file_key ?? randomBytes(32);
+  const nonce = row.file_nonce ?? randomBytes(24);
+  const digests: Uint8Array[] = [];
+  const { source, digest } = await prepareSource(
+    {
+      path: pathOf(run, send),
+      name,
+      key,
+      nonce,
+      maxSize: services.settings().maxFileSize,
+      // A description goes into one chunk, as the reference has it.
+      ...(send.redirect_of === null ? {} : { plan: 'single' as const }),
+    },
+    {
+      ciphers: services.ciphers,
+      signal,
+      onChunk: ({ digest: chunkDigest }) => {
+        digests.push(chunkDigest);
+      },
+    },
+  );
+  services.database.transaction(() => {
+    services.chunks.replaceChunks(
+      id,
+      source.chunkSizes.map((size, index) => {
+        const chunkDigest = digests[index];
+        return { size, ...(chunkDigest === undefined ? {} : { digest: chunkDigest }) };
+      }),
+    );
+    services.sends.setPrepared(id, {
+      size: source.sourceSize,
+      modifiedMs: source.modifiedMs,
+      tag: source.tag,
+    });
+    services.transfers.update(id, {
+      file_key: key,
+      file_nonce: nonce,
+      file_digest: digest,
+      file_size: source.sourceSize,
+      encrypted_size: source.chunkSizes.reduce((sum, size) => sum + size, 0),
+    });
+  });
+}
+
+async function uploadChunks(run: Run): Promise<void> {
+  const { services, id } = run;
+  const send = sendOf(run);
+  const chunks = services.chunks.chunks(id);
+  const source = preparedSource(run, send, chunks);
+  const pick = new ServerPick(serversOf(run, send), services.gates, services.servers);
+  const pending = chunks.filter(({ state }) => state === 'pending');
+  const group = new TaskGroup(run.signal);
+  const next = pending[Symbol.iterator]();
+  const lane = async (): Promise<void> => {
+    for (const chunk of next)
+      await run.job(() =>
+        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) => seal(run, source, chunk, buffer)),
+      );
+  };
+  await group.run(async () => {
+    await Promise.all(
+      Array.from({ length: Math.min(CHUNKS_AT_ONCE, pending.length) }, () => group.add(lane)),
+    );
+  });
+}
+
+/** Makes a chunk again and compares it with its record. */
+async function seal(run: Run, source: PreparedSource, chunk: ChunkRow, buffer: Uint8Array): Promise<Uint8Array> {
+  const { size, digest } = await sealChunk(source, chunk.number, buffer, run.services.ciphers);
+  if (chunk.digest === null || !constantTimeEqual(digest, chunk.digest))
+    throw new XftpError(
+      'SOURCE_CHANGED',
+      `${source.path} changed while it was being sent: send it again when nothing writes to it.`,
+    );
+  return buffer.subarray(0, size);
+}
+
+function preparedSource(run: Run, send: SendRow, chunks: readonly ChunkRow[]): PreparedSource {
+  const { file_key: key, file_nonce: nonce, file_name: name } = run.row;
+  const { source_size: sourceSize, source_mtime_ms: modifiedMs, tag } = send;
+  if (key === null || nonce === null || sourceSize === null || modifiedMs === null || tag === null)
+    throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
+  return {
+    path: pathOf(run, send),
+    prefix: encodePlaintextPrefix({ name: name ?? '' }, sourceSize),
+    sourceSize,
+    modifiedMs,
+    chunkSizes: chunks.map(({ size }) => size),
+    key,
+    nonce,
+    tag,
+  };
+}
+
+/** What is read: the snapshot, or the source itself. */
+function pathOf(run: Run, send: SendRow): string {
+  const path = send.snapshot_path ?? run.row.path;
+  if (path === null) throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
+  return path;
+}
+
+function sendOf(run: Run): SendRow {
+  const send = run.services.sends.find(run.id);
+  if (send === undefined) throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
+  return send;
+}
+
+function serversOf(run: Run, send: SendRow): ServerAddress[] {
+  const { servers } = run.services;
+  // Written from a list of texts.
+  const named = send.servers === null ? undefined : (JSON.parse(send.servers) as string[]);
+  return named === undefined ? servers.enabled() : servers.parseList(named);
+}

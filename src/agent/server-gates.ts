@@ -1,0 +1,209 @@
+import { randomInt } from 'node:crypto';
+
+import { cancelled, throwIfAborted } from '../transport/index.js';
+import type { Clock } from './clock.js';
+
+/** First pause of a gate after a failure, in ms. It doubles from failure to failure. */
+const FIRST_PAUSE_MS = 1000;
+/** Longest pause, in ms: a relay that is back is found within so long. */
+const MAX_PAUSE_MS = 5 * 60_000;
+
+interface Gate {
+  failures: number;
+  /** Monotonic time from which a probe may pass. */
+  opensAt: number;
+  probing: boolean;
+  readonly waiting: Set<() => void>;
+  timer?: NodeJS.Timeout;
+}
+
+/** How a gate stands. */
+export interface GateStatus {
+  readonly gate: 'open' | 'closed' | 'probing';
+  /** Milliseconds until the next probe. */
+  readonly inMs?: number;
+  readonly failures: number;
+}
+
+/** What the one who passed a gate tells it afterwards. */
+export interface Passage {
+  /** Whether it still holds: the gate has not closed for those who are not its probe. */
+  readonly holds: () => boolean;
+  /** The server did its part: the gate opens for all. */
+  readonly succeeded: () => void;
+  /** The server could not be reached or could not do it: the gate closes for longer than before. */
+  readonly failed: () => void;
+  /** Neither: the step was stopped, or failed for another reason. */
+  readonly left: () => void;
+}
+
+/**
+ * One gate for each server, shared by all jobs. After a failure it closes for a while; then one job alone probes the
+ * server, and the others follow when that succeeds. So a dead relay gets one probe at a time, however many jobs wait.
+ */
+export class ServerGates {
+  readonly #clock: Clock;
+  readonly #onChange: (server: string) => void;
+  readonly #gates = new Map<string, Gate>();
+  #shut = false;
+
+  /** @param onChange told when a gate opens or closes */
+  constructor(clock: Clock, onChange: (server: string) => void) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  /** Whether a job could go through at once. */
+  isOpen(server: string): boolean {
+    return !this.#shut && (this.#gates.get(server)?.failures ?? 0) === 0;
+  }
+
+  /** Whether everything is shut, for want of a network. */
+  get isShut(): boolean {
+    return this.#shut;
+  }
+
+  status(server: string): GateStatus {
+    const gate = this.#gates.get(server);
+    if (gate === undefined || gate.failures === 0) return { gate: 'open', failures: 0 };
+    if (gate.probing) return { gate: 'probing', failures: gate.failures };
+    return {
+      gate: 'closed',
+      inMs: Math.max(0, gate.opensAt - this.#clock.monotonic()),
+      failures: gate.failures,
+    };
+  }
+
+  /**
+   * Waits until the server may be asked. Exactly one method of the passage must be called afterwards.
+   *
+   * @param onWait called when it has to wait
+   * @throws XftpError CANCELLED
+   */
+  async pass(server: string, signal: AbortSignal, onWait?: () => void): Promise<Passage> {
+    throwIfAborted(signal);
+    let waited = false;
+    while (!this.#mayPass(server)) {
+      if (!waited) onWait?.();
+      waited = true;
+      await this.#wait(server, signal);
+    }
+    const gate = this.#gate(server);
+    const isProbe = gate.failures > 0;
+    if (isProbe) gate.probing = true;
+    return this.#passage(server, gate, isProbe);
+  }
+
+  /** Opens all gates for a try at once: the network has changed. */
+  retryAll(): void {
+    for (const [server, gate] of this.#gates) {
+      if (gate.failures === 0) continue;
+      gate.failures = 1;
+      gate.opensAt = this.#clock.monotonic();
+      this.#wake(gate);
+      this.#onChange(server);
+    }
+  }
+
+  /** Shuts everything (there is no network), or lets it go on. */
+  setShut(shut: boolean): void {
+    if (this.#shut === shut) return;
+    this.#shut = shut;
+    if (shut) return;
+    this.retryAll();
+    for (const gate of this.#gates.values()) this.#wake(gate);
+  }
+
+  /** Ends all timers. */
+  close(): void {
+    for (const gate of this.#gates.values()) clearTimeout(gate.timer);
+  }
+
+  #mayPass(server: string): boolean {
+    if (this.#shut) return false;
+    const gate = this.#gates.get(server);
+    if (gate === undefined || gate.failures === 0) return true;
+    return !gate.probing && gate.opensAt <= this.#clock.monotonic();
+  }
+
+  #passage(server: string, gate: Gate, isProbe: boolean): Passage {
+    let told = false;
+    const tell = (outcome: () => void): void => {
+      if (told) return;
+      told = true;
+      if (isProbe) gate.probing = false;
+      outcome();
+      this.#wake(gate);
+    };
+    return {
+      holds: () => isProbe || (gate.failures === 0 && !this.#shut),
+      succeeded: () => {
+        tell(() => {
+          if (gate.failures === 0) return;
+          gate.failures = 0;
+          this.#onChange(server);
+        });
+      },
+      failed: () => {
+        tell(() => {
+          // Jobs that were under way when the gate closed tell nothing new.
+          if (isProbe || gate.failures === 0) this.#close(server, gate);
+        });
+      },
+      left: () => {
+        tell(() => undefined);
+      },
+    };
+  }
+
+  #close(server: string, gate: Gate): void {
+    gate.failures += 1;
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (gate.failures - 1));
+    gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
+    this.#onChange(server);
+  }
+
+  async #wait(server: string, signal: AbortSignal): Promise<void> {
+    const gate = this.#gate(server);
+    await new Promise<void>((resolve, reject) => {
+      const wake = (): void => {
+        gate.waiting.delete(wake);
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        gate.waiting.delete(wake);
+        reject(cancelled());
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      gate.waiting.add(wake);
+      this.#schedule(gate);
+    });
+  }
+
+  /** Wakes those who wait: one for a probe, all when the gate is open. The set keeps their order. */
+  #wake(gate: Gate): void {
+    if (this.#shut) return;
+    if (gate.failures === 0) for (const wake of [...gate.waiting]) wake();
+    else this.#schedule(gate);
+  }
+
+  #schedule(gate: Gate): void {
+    clearTimeout(gate.timer);
+    if (this.#shut || gate.probing || gate.waiting.size === 0) return;
+    const ms = Math.max(0, gate.opensAt - this.#clock.monotonic());
+    gate.timer = setTimeout(() => {
+      const [first] = gate.waiting;
+      first?.();
+    }, ms);
+  }
+
+  #gate(server: string): Gate {
+    let gate = this.#gates.get(server);
+    if (gate === undefined) {
+      gate = { failures: 0, opensAt: 0, probing: false, waiting: new Set() };
+      this.#gates.set(server, gate);
+    }
+    return gate;
+  }
+}

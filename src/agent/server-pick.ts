@@ -1,0 +1,58 @@
+import { randomInt } from 'node:crypto';
+
+import { type ServerAddress, XftpError } from '../protocol/index.js';
+import type { ServerGates } from './server-gates.js';
+import { serverKey, type ServerStore } from './server-store.js';
+
+/**
+ * Picks servers for the chunks of one file: at random for each chunk, so that no relay sees more of a file than it
+ * must, those whose gate is open first. A server that refused is left out for the rest of the run.
+ */
+export class ServerPick {
+  readonly #gates: ServerGates;
+  readonly #store: ServerStore;
+  #servers: readonly ServerAddress[];
+  #lastRefusal: XftpError | undefined;
+
+  constructor(servers: readonly ServerAddress[], gates: ServerGates, store: ServerStore) {
+    this.#servers = servers;
+    this.#gates = gates;
+    this.#store = store;
+  }
+
+  /**
+   * A server for a chunk.
+   *
+   * @throws XftpError of the last refusal when none is left
+   */
+  next(): ServerAddress {
+    const open = this.#servers.filter((server) => this.#gates.isOpen(serverKey(server)));
+    const candidates = open.length > 0 ? open : this.#servers;
+    const server = candidates[randomInt(Math.max(1, candidates.length))];
+    if (server === undefined)
+      throw (
+        this.#lastRefusal ??
+        new XftpError('INVALID_ARGUMENT', 'There is no relay to send through: add one to the server list.')
+      );
+    return this.#store.withPassword(server);
+  }
+
+  /** Whether another server than this one could be asked now. */
+  hasOpenOther(server: ServerAddress): boolean {
+    const key = serverKey(server);
+    return this.#servers.some((other) => serverKey(other) !== key && this.#gates.isOpen(serverKey(other)));
+  }
+
+  /** The server with this address, with its password, if it is among those to choose from. */
+  find(address: string): ServerAddress | undefined {
+    const server = this.#servers.find((other) => serverKey(other) === address);
+    return server === undefined ? undefined : this.#store.withPassword(server);
+  }
+
+  /** The server is not asked again for this file. */
+  exclude(server: ServerAddress, reason: XftpError): void {
+    const key = serverKey(server);
+    this.#servers = this.#servers.filter((other) => serverKey(other) !== key);
+    this.#lastRefusal = reason;
+  }
+}

@@ -1,0 +1,184 @@
+import {
+  type FailureKind,
+  formatServerAddress,
+  parseServerAddress,
+  type ServerAddress,
+  XftpError,
+} from '../protocol/index.js';
+import type { Clock } from './clock.js';
+import type { Database } from './database.js';
+import type { ServerAction, ServerStats } from './model.js';
+
+/** A row of `servers`. */
+export interface ServerRow {
+  readonly id: number;
+  readonly address: string;
+  readonly password: string | null;
+  readonly enabled: number;
+  readonly operator: string | null;
+}
+
+/** An address as text and without its password: what is shown, and what one server is known by. */
+export function serverKey({ fingerprint, hosts, port }: ServerAddress): string {
+  return formatServerAddress({ fingerprint, hosts, ...(port === undefined ? {} : { port }) });
+}
+
+/** The server list, and what was measured about servers. */
+export class ServerStore {
+  readonly #database: Database;
+  readonly #clock: Clock;
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  list(): ServerRow[] {
+    return this.#database.all<ServerRow>('SELECT * FROM servers ORDER BY id');
+  }
+
+  /** @throws XftpError NOT_FOUND */
+  row(id: number): ServerRow {
+    const row = this.#database.get<ServerRow>('SELECT * FROM servers WHERE id = ?', id);
+    if (row === undefined) throw new XftpError('NOT_FOUND', `There is no server ${String(id)}.`);
+    return row;
+  }
+
+  /** Enabled servers, with their passwords. */
+  enabled(): ServerAddress[] {
+    return this.list()
+      .filter(({ enabled }) => enabled === 1)
+      .map(addressOf);
+  }
+
+  /** Addresses of text. Throws XftpError INVALID_ADDRESS. */
+  parseList(texts: readonly string[]): ServerAddress[] {
+    return texts.map((text) => parseServerAddress(text));
+  }
+
+  /** Whether a server is in the list. */
+  knows(server: ServerAddress): boolean {
+    return this.#database.get('SELECT 1 FROM servers WHERE address = ?', serverKey(server)) !== undefined;
+  }
+
+  /** Adds a server, or changes the one with this address. */
+  put(
+    server: ServerAddress,
+    options: { readonly operator?: string | undefined; readonly enabled?: boolean | undefined },
+  ): ServerRow {
+    const address = serverKey(server);
+    this.#database.run(
+      `INSERT INTO servers (address, password, enabled, operator, created_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET password = COALESCE(excluded.password, password),
+         enabled = excluded.enabled, operator = COALESCE(excluded.operator, operator)`,
+      address,
+      server.password ?? null,
+      options.enabled === false ? 0 : 1,
+      options.operator ?? null,
+      this.#clock.now(),
+    );
+    const row = this.#database.get<ServerRow>('SELECT * FROM servers WHERE address = ?', address);
+    if (row === undefined) throw new XftpError('NOT_FOUND', 'The server was not stored.');
+    return row;
+  }
+
+  update(
+    id: number,
+    change: {
+      readonly enabled?: boolean;
+      readonly operator?: string | null;
+      readonly password?: string | null;
+    },
+  ): ServerRow {
+    const row = this.row(id);
+    this.#database.run(
+      'UPDATE servers SET enabled = ?, operator = ?, password = ? WHERE id = ?',
+      change.enabled === undefined ? row.enabled : Number(change.enabled),
+      change.operator === undefined ? row.operator : change.operator,
+      change.password === undefined ? row.password : change.password,
+      id,
+    );
+    return this.row(id);
+  }
+
+  remove(id: number): void {
+    this.row(id);
+    this.#database.run('DELETE FROM servers WHERE id = ?', id);
+  }
+
+  /** The address with the password that the list has for it, if any. */
+  withPassword(server: ServerAddress): ServerAddress {
+    if (server.password !== undefined) return server;
+    const row = this.#database.get<ServerRow>('SELECT * FROM servers WHERE address = ?', serverKey(server));
+    return row === undefined ? server : addressOf(row);
+  }
+
+  /** Counts a request that worked. */
+  recordSuccess(address: string, action: ServerAction, { bytes, ms }: { bytes: number; ms: number }): void {
+    this.#database.run(
+      `INSERT INTO server_stats (address, action, attempts, successes, bytes, round_trip_ms) VALUES (?, ?, 1, 1, ?, ?)
+       ON CONFLICT (address, action) DO UPDATE SET attempts = attempts + 1, successes = successes + 1,
+         bytes = bytes + excluded.bytes, round_trip_ms = round_trip_ms + excluded.round_trip_ms`,
+      address,
+      action,
+      bytes,
+      Math.round(ms),
+    );
+  }
+
+  /** Counts a request that failed. */
+  recordFailure(address: string, action: ServerAction, kind: FailureKind): void {
+    this.#database.transaction(() => {
+      this.#database.run(
+        `INSERT INTO server_stats (address, action, attempts) VALUES (?, ?, 1)
+         ON CONFLICT (address, action) DO UPDATE SET attempts = attempts + 1`,
+        address,
+        action,
+      );
+      this.#database.run(
+        `INSERT INTO server_failures (address, kind, count, last_at) VALUES (?, ?, 1, ?)
+         ON CONFLICT (address, kind) DO UPDATE SET count = count + 1, last_at = excluded.last_at`,
+        address,
+        kind,
+        this.#clock.now(),
+      );
+    });
+  }
+
+  stats(): ServerStats[] {
+    const byAddress = new Map<string, { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] }>();
+    const of = (address: string): { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] } => {
+      const found = byAddress.get(address) ?? { actions: [], failures: [] };
+      byAddress.set(address, found);
+      return found;
+    };
+    for (const row of this.#database.all<StatsRow>('SELECT * FROM server_stats ORDER BY address, action')) {
+      const { address, action, attempts, successes, bytes, round_trip_ms: ms } = row;
+      of(address).actions.push({ action, attempts, successes, bytes, meanMs: successes === 0 ? 0 : ms / successes });
+    }
+    for (const row of this.#database.all<FailureRow>('SELECT * FROM server_failures ORDER BY address, kind'))
+      of(row.address).failures.push({ kind: row.kind, count: row.count, lastAt: row.last_at });
+    return [...byAddress].map(([address, { actions, failures }]) => ({ address, actions, failures }));
+  }
+}
+
+interface StatsRow {
+  readonly address: string;
+  readonly action: ServerAction;
+  readonly attempts: number;
+  readonly successes: number;
+  readonly bytes: number;
+  readonly round_trip_ms: number;
+}
+
+interface FailureRow {
+  readonly address: string;
+  readonly kind: FailureKind;
+  readonly count: number;
+  readonly last_at: number;
+}
+
+function addressOf({ address, password }: ServerRow): ServerAddress {
+  const server = parseServerAddress(address);
+  return password === null ? server : { ...server, password };
+}

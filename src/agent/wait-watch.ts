@@ -1,0 +1,65 @@
+import type { WaitingReason } from './model.js';
+
+/** A wait shorter than this is not told, in ms: the state would only flicker. */
+const SETTLE_MS = 500;
+
+/** Sees when a transfer stands still: all its jobs wait for the network, a relay or the disk. */
+export class WaitWatch {
+  readonly #onWaiting: (reason: WaitingReason) => void;
+  readonly #onMoving: () => void;
+  readonly #reasons = new Map<symbol, WaitingReason>();
+  #jobs = 0;
+  #waiting = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(onWaiting: (reason: WaitingReason) => void, onMoving: () => void) {
+    this.#onWaiting = onWaiting;
+    this.#onMoving = onMoving;
+  }
+
+  /** A job of the transfer begins. Returns how to end it. */
+  job(): () => void {
+    this.#jobs += 1;
+    this.#look();
+    return () => {
+      this.#jobs -= 1;
+      this.#look();
+    };
+  }
+
+  /** A job begins to wait. Returns how to end the wait. */
+  wait(reason: WaitingReason): () => void {
+    const key = Symbol(reason);
+    this.#reasons.set(key, reason);
+    this.#look();
+    return () => {
+      this.#reasons.delete(key);
+      this.#look();
+    };
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    const [reason] = this.#reasons.values();
+    const still = reason !== undefined && this.#reasons.size >= this.#jobs;
+    if (still && !this.#waiting) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        const [now] = this.#reasons.values();
+        if (now === undefined || this.#reasons.size < this.#jobs) return;
+        this.#waiting = true;
+        this.#onWaiting(now);
+      }, SETTLE_MS);
+      return;
+    }
+    if (still) return;
+    this.stop();
+    if (!this.#waiting || this.#jobs === 0) return;
+    this.#waiting = false;
+    this.#onMoving();
+  }
+}

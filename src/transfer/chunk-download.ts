@@ -1,6 +1,6 @@
 import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
 import { type Chunk, isXftpError, XftpError } from '../protocol/index.js';
-import type { DownloadedChunk } from './open-stream.js';
+import type { DownloadedChunk } from './chunk-box.js';
 import { withRetries } from './retry.js';
 import { type ProgressMeter, type TransferContext } from './transfer-context.js';
 

@@ -1,3 +1,5 @@
+import { XftpError } from '../protocol/index.js';
+
 /** Most memory kept for later transfers, in bytes: what one busy transfer uses. */
 const MAX_KEPT = 32 * 1024 * 1024;
 
@@ -26,4 +28,14 @@ export class ChunkMemory {
     if (free === undefined) this.#free.set(size, [buffer]);
     else free.push(buffer);
   }
+}
+
+/**
+ * Checks that the cipher threads see the memory too; of other memory they would change a copy.
+ *
+ * @throws XftpError INVALID_ARGUMENT
+ */
+export function checkShared({ buffer }: Uint8Array): void {
+  if (!(buffer instanceof SharedArrayBuffer))
+    throw new XftpError('INVALID_ARGUMENT', 'A chunk must be in memory that threads share.');
 }

@@ -8,6 +8,7 @@ import {
   type CipherParameters,
   type CipherReply,
   type CipherResult,
+  type SingleCallName,
 } from './cipher-calls.js';
 
 interface PendingCall {
@@ -21,6 +22,7 @@ class CipherThread {
   #worker: Worker | undefined;
   #lastCall = 0;
   #stopped = false;
+  /** Streams, and calls without one, that are at work here. */
   streams = 0;
 
   call<N extends CipherCallName>(name: N, parameters: CipherParameters<N>): Promise<CipherResult<N>> {
@@ -116,8 +118,25 @@ export class CipherPool {
 
   /** A new stream. */
   stream(): CipherStream {
-    const thread = this.#threads.reduce((least, next) => (next.streams < least.streams ? next : least));
-    return new CipherStream(thread, ++this.#lastStream);
+    return new CipherStream(this.#leastBusy(), ++this.#lastStream);
+  }
+
+  /** Makes a call that belongs to no stream; see {@link CipherCalls}. Throws XftpError. */
+  async call<N extends SingleCallName>(
+    name: N,
+    parameters: CipherParameters<N>,
+  ): Promise<CipherResult<N>> {
+    const thread = this.#leastBusy();
+    thread.streams += 1;
+    try {
+      return await thread.call(name, parameters);
+    } finally {
+      thread.streams -= 1;
+    }
+  }
+
+  #leastBusy(): CipherThread {
+    return this.#threads.reduce((least, next) => (next.streams < least.streams ? next : least));
   }
 
   /** Ends all threads; calls under way fail. */

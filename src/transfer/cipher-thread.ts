@@ -1,15 +1,18 @@
 // The worker thread of a CipherThread: encryption, decryption, digests and the file access that goes with them.
-import { randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
+import { openChunkBox } from './chunk-box.js';
 import type { CipherHandlers, CipherReply, CipherRequest } from './cipher-calls.js';
+import { newFileMode } from './file-mode.js';
 import { localFailure } from './local-failure.js';
 import { OpenStream } from './open-stream.js';
+import { cutToContent, writeChunk } from './part-chunks.js';
 import { PartWriter } from './part-writer.js';
+import { sealChunkAgain } from './seal-chunk.js';
 import { SealStream } from './seal-stream.js';
+import { VerifyStream } from './verify-stream.js';
 
 interface OpenPart {
   readonly stream: OpenStream;
@@ -21,18 +24,24 @@ interface OpenPart {
 
 const seals = new Map<number, SealStream>();
 const opens = new Map<number, OpenPart>();
+const verifications = new Map<number, VerifyStream>();
 
 const handlers: CipherHandlers = {
   sealStart({ stream, ...request }) {
     const seal = new SealStream(request);
     seals.set(stream, seal);
-    return { sourceSize: seal.sourceSize, chunkSizes: seal.chunkSizes };
+    const { sourceSize, modifiedMs, chunkSizes, prefix } = seal;
+    return { sourceSize, modifiedMs, chunkSizes, prefix };
   },
   sealNext({ stream, buffer }) {
     return find(seals, stream).next(buffer);
   },
   sealFinish({ stream }) {
-    return { digest: find(seals, stream).finish() };
+    const seal = find(seals, stream);
+    return { digest: seal.finish(), tag: seal.tag };
+  },
+  sealChunk(chunk) {
+    return { digest: sealChunkAgain(chunk) };
   },
   openStart({ stream, ...request }) {
     opens.set(stream, { stream: new OpenStream(request), path: '', finalMode: 0 });
@@ -45,7 +54,7 @@ const handlers: CipherHandlers = {
   },
   openPart({ stream, path }) {
     const part = find(opens, stream);
-    part.finalMode = attempt(path, () => newFileMode(join(dirname(path), `.${randomUUID()}.mode`)));
+    part.finalMode = attempt(path, () => newFileMode(dirname(path)));
     const writer = attempt(path, () => new PartWriter(path));
     part.path = path;
     part.writer = writer;
@@ -67,11 +76,36 @@ const handlers: CipherHandlers = {
     attempt(path, () => writer?.finish(finalMode));
     return {};
   },
+  openBox({ chunk }) {
+    openChunkBox(chunk);
+    return {};
+  },
+  writeChunk(chunk) {
+    writeChunk(chunk);
+    return {};
+  },
+  verifyStart({ stream, ...request }) {
+    verifications.set(stream, new VerifyStream(request));
+    return {};
+  },
+  verifyNext({ stream }) {
+    return { intact: find(verifications, stream).next() };
+  },
+  verifyFinish({ stream }) {
+    find(verifications, stream).finish();
+    return {};
+  },
+  finishPart({ path, contentLength }) {
+    cutToContent(path, contentLength);
+    return {};
+  },
   close({ stream }) {
     seals.get(stream)?.close();
     seals.delete(stream);
     opens.get(stream)?.writer?.close();
     opens.delete(stream);
+    verifications.get(stream)?.close();
+    verifications.delete(stream);
     return {};
   },
 };
@@ -107,16 +141,5 @@ function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     throw localFailure(error, path);
-  }
-}
-
-/** The mode that new files get here, learned from one: asking for the process's mask would change it for a moment. */
-function newFileMode(path: string): number {
-  const file = openSync(path, 'wx');
-  try {
-    return fstatSync(file).mode;
-  } finally {
-    closeSync(file);
-    unlinkSync(path);
   }
 }

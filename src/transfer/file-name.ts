@@ -1,8 +1,4 @@
-import { link, open, rename, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
-
-import { cutToBytes, fitFileName, XftpError } from '../protocol/index.js';
-import { localFailure } from './local-failure.js';
+import { cutToBytes, fitFileName } from '../protocol/index.js';
 
 /** Used when nothing of a name is left. */
 const FALLBACK_NAME = 'download';
@@ -50,60 +46,4 @@ export function numberedName(name: string, attempt: number): string {
   if (room < 0)
     return cutToBytes(name, MAX_NAME_BYTES - `_${String(attempt)}`.length) + `_${String(attempt)}`;
   return cutToBytes(stem, room) + numbered;
-}
-
-/**
- * Gives a finished part file its final name in `folder`, with a number if the name is taken. Never overwrites.
- *
- * @returns the file's path
- */
-export async function placeUnique(part: string, folder: string, name: string): Promise<string> {
-  for (let attempt = 0; attempt < MAX_NUMBERED; attempt++) {
-    const path = join(folder, numberedName(name, attempt));
-    if (await place(part, path)) return path;
-  }
-  throw new XftpError('FILE_EXISTS', `There are too many files named ${name} in ${folder}.`);
-}
-
-/**
- * Gives a finished part file the name `path`. Never overwrites.
- *
- * @throws XftpError FILE_EXISTS
- */
-export async function placeExact(part: string, path: string): Promise<void> {
-  if (!(await place(part, path)))
-    throw new XftpError('FILE_EXISTS', `${path} exists already: choose another name.`);
-}
-
-/** False if `path` exists. A rename alone would overwrite it; a hard link fails atomically. */
-async function place(part: string, path: string): Promise<boolean> {
-  try {
-    await link(part, path);
-  } catch (error) {
-    return isTaken(error) ? false : placeWithoutLink(part, path);
-  }
-  // The file is in place; a second name of it that stays does no harm to it.
-  await unlink(part).catch(() => undefined);
-  return true;
-}
-
-/** For file systems without hard links: the name is reserved by an empty file, which the rename replaces. */
-async function placeWithoutLink(part: string, path: string): Promise<boolean> {
-  try {
-    await (await open(path, 'wx')).close();
-  } catch (error) {
-    if (isTaken(error)) return false;
-    throw localFailure(error, path);
-  }
-  try {
-    await rename(part, path);
-  } catch (error) {
-    await unlink(path).catch(() => undefined);
-    throw localFailure(error, path);
-  }
-  return true;
-}
-
-function isTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }

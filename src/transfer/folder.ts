@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { lstat, mkdir, open, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { XftpError } from '../protocol/index.js';
+import { humanSize, XftpError } from '../protocol/index.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { localFailure } from './local-failure.js';
 
@@ -34,4 +34,38 @@ export async function makeUniqueFolder(parent: string, name: string): Promise<st
     }
   }
   throw new XftpError('FILE_EXISTS', `There are too many folders named ${name} in ${parent}.`);
+}
+
+/**
+ * Checks that the disk of a folder has room for `size` bytes.
+ *
+ * @throws XftpError DISK_FULL, SOURCE_MISSING when there is no such folder
+ */
+export async function checkRoom(folder: string, size: number): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(folder).catch((error: unknown) => {
+    throw localFailure(error, folder);
+  });
+  const free = bavail * bsize;
+  // Some file systems do not count their blocks; there a full disk shows when it is written to.
+  if (blocks > 0 && free < size)
+    throw new XftpError(
+      'DISK_FULL',
+      `The disk of ${folder} is full: the file needs ${humanSize(size)} and ${humanSize(free)} are free.`,
+    );
+}
+
+/** Whether there is anything of that name. */
+export async function exists(path: string): Promise<boolean> {
+  // A link that leads nowhere is something, too.
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Makes a new name in a folder durable. Some systems cannot sync folders, and then do without. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder).catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
 }

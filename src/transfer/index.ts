@@ -1,11 +1,29 @@
+export type { DownloadedChunk } from './chunk-box.js';
+export type { ChunkMemory } from './chunk-memory.js';
 export { CipherPool } from './cipher-pool.js';
 export type { SentFile } from './describe-file.js';
+export type { EncryptedFile } from './encrypted-file.js';
 export { safeFileName } from './file-name.js';
-export { ensureFolder, makeUniqueFolder } from './folder.js';
+export type { FilePrefix } from './file-prefix.js';
+export { type FinishContext, finishPart, type PartToFinish } from './finish-part.js';
+export { checkRoom, ensureFolder, makeUniqueFolder } from './folder.js';
 export { localFailure } from './local-failure.js';
 export { acknowledgeFile, deleteFile } from './manage-file.js';
 export type { Destination } from './part-file.js';
+export {
+  type PrepareContext,
+  type PreparedSource,
+  prepareSource,
+  type SealedChunk,
+  sealChunk,
+  type SourcePlan,
+} from './prepare-source.js';
+export { type ChunkToOpen, type FirstChunkToOpen, openChunk, openFirstChunk } from './receive-chunk.js';
 export { followRedirect } from './receive-description.js';
 export { checkReceivable, receiveFile, type ReceivedFile, type ReceiveRequest } from './receive-file.js';
+export type { SealRequest } from './seal-stream.js';
 export { sendFile, type SendRequest } from './send-file.js';
+export { type SnapshotOptions, snapshotSource } from './snapshot-source.js';
 export type { TransferContext, TransferProgress } from './transfer-context.js';
+export { type VerifyContext, verifyPart } from './verify-part.js';
+export type { VerifyRequest } from './verify-stream.js';

@@ -1,41 +1,14 @@
-import {
-  constantTimeEqual,
-  createDigest,
-  type Poly1305,
-  SecretBoxStream,
-  TAG_LENGTH,
-} from '../crypto/index.js';
-import {
-  decodePlaintextPrefix,
-  LENGTH_PREFIX_SIZE,
-  MAX_HEADER_LENGTH,
-  type PlaintextPrefix,
-  XftpError,
-} from '../protocol/index.js';
+import { SecretBoxStream } from '../crypto/index.js';
+import { XftpError } from '../protocol/index.js';
+import { type DownloadedChunk, openChunkBox } from './chunk-box.js';
+import { cipherLengthOf, type EncryptedFile } from './encrypted-file.js';
+import { type FilePrefix, readFilePrefix } from './file-prefix.js';
+import { FileVerifier } from './file-verifier.js';
+import { piecesOf } from './pieces.js';
 
 /** What is known of an encrypted file before its chunks arrive. */
-export interface OpenRequest {
-  /** 32 bytes. */
-  readonly key: Uint8Array;
-  /** 24 bytes. */
-  readonly nonce: Uint8Array;
-  /** Sizes of the chunks, in bytes. */
-  readonly chunkSizes: readonly number[];
+export interface OpenRequest extends EncryptedFile {
   /** SHA-512 of all chunks: 64 bytes. */
-  readonly digest: Uint8Array;
-}
-
-/** A downloaded chunk and what opens its box. */
-export interface DownloadedChunk {
-  /** From 0. */
-  readonly index: number;
-  /** The box: ciphertext of the chunk, then 16 bytes of tag. It is decrypted in place. */
-  readonly box: Uint8Array;
-  /** 32 bytes. */
-  readonly boxSecret: Uint8Array;
-  /** 24 bytes. */
-  readonly boxNonce: Uint8Array;
-  /** SHA-256 of the chunk, from the description. */
   readonly digest: Uint8Array;
 }
 
@@ -45,9 +18,6 @@ export interface DownloadedChunk {
  */
 export type ContentSink = (length: number, decrypt: (target: Uint8Array, offset: number) => void) => void;
 
-/** Bytes that go through several steps at a time, so that they stay in the processor's cache in between. */
-const PIECE_SIZE = 128 * 1024;
-
 /**
  * Decrypts chunks into a file and verifies tag and digest of the whole on the way (protocol reference, sections 5.4
  * and 7.2). Chunks may arrive in any order; they are held until it is their turn, so the whole is read only once.
@@ -56,24 +26,18 @@ const PIECE_SIZE = 128 * 1024;
 export class OpenStream {
   readonly #request: OpenRequest;
   readonly #box: SecretBoxStream;
-  readonly #tag: Poly1305;
-  readonly #digest = createDigest('sha512');
-  readonly #cipherLength: number;
+  readonly #whole: FileVerifier;
   /** Chunks that wait for their turn: the box as it was given, already decrypted. */
   readonly #held = new Map<number, Uint8Array>();
-  #prefix: PlaintextPrefix | undefined;
+  #prefix: FilePrefix | undefined;
   #sink: ContentSink | undefined;
   #next = 0;
   #offset = 0;
-  #tagMatches = false;
 
   constructor(request: OpenRequest) {
     this.#request = request;
     this.#box = new SecretBoxStream(request.key, request.nonce);
-    this.#tag = this.#box.tag();
-    this.#cipherLength = request.chunkSizes.reduce((sum, size) => sum + size, 0) - TAG_LENGTH;
-    if (this.#cipherLength < 0)
-      throw new XftpError('INVALID_DESCRIPTION', 'The file is too small to be encrypted.');
+    this.#whole = new FileVerifier(this.#box, cipherLengthOf(request.chunkSizes));
   }
 
   /**
@@ -81,19 +45,9 @@ export class OpenStream {
    *
    * @throws XftpError CHUNK_TAG or CHUNK_DIGEST: the chunk must be downloaded again
    */
-  accept({ index, box, boxSecret, boxNonce, digest }: DownloadedChunk): void {
-    const opened = openBox(boxSecret, boxNonce, box);
-    if (opened === undefined)
-      throw new XftpError(
-        'CHUNK_TAG',
-        `Part ${String(index + 1)} of the file was changed on its way from the relay.`,
-      );
-    if (!constantTimeEqual(opened.digest, digest))
-      throw new XftpError(
-        'CHUNK_DIGEST',
-        `Part ${String(index + 1)} of the file is not what the sender uploaded: the relay changed or mixed it up.`,
-      );
-    this.#held.set(index, box);
+  accept(chunk: DownloadedChunk): void {
+    openChunkBox(chunk);
+    this.#held.set(chunk.index, chunk.box);
   }
 
   /**
@@ -101,19 +55,11 @@ export class OpenStream {
    *
    * @throws XftpError FILE_CORRUPT
    */
-  readPrefix(): PlaintextPrefix {
+  readPrefix(): FilePrefix {
     const first = this.#held.get(0);
     if (first === undefined) throw new XftpError('INVALID_ARGUMENT', 'The first chunk is not there yet.');
-    const head = first.slice(
-      0,
-      Math.min(LENGTH_PREFIX_SIZE + MAX_HEADER_LENGTH, this.#chunkSize(0), this.#cipherLength),
-    );
-    this.#box.xor(head, 0);
-    const prefix = decodePlaintextPrefix(head);
-    if (prefix.contentOffset + prefix.contentLength > this.#cipherLength)
-      throw new XftpError('FILE_CORRUPT', 'The file is corrupted: its header promises more than there is.');
-    this.#prefix = prefix;
-    return prefix;
+    this.#prefix = readFilePrefix(this.#request, first.subarray(0, this.#chunkSize(0)));
+    return this.#prefix;
   }
 
   /** From now on the content is written to `sink`. */
@@ -141,39 +87,22 @@ export class OpenStream {
   finish(): void {
     if (this.#next < this.#request.chunkSizes.length)
       throw new XftpError('INVALID_ARGUMENT', 'Some chunks of the file are not there yet.');
-    if (!constantTimeEqual(this.#digest.digest(), this.#request.digest))
-      throw new XftpError(
-        'FILE_CORRUPT',
-        'The file is corrupted: its digest is not the one in the description.',
-      );
-    if (!this.#tagMatches)
-      throw new XftpError(
-        'FILE_CORRUPT',
-        'The file is corrupted: it was not encrypted with the key in the description.',
-      );
+    this.#whole.finish(this.#request.digest);
   }
 
-  #commit(chunk: Uint8Array, prefix: PlaintextPrefix, sink: ContentSink): void {
-    const start = this.#offset;
-    const cipher = chunk.subarray(0, Math.max(0, this.#cipherLength - start));
-    for (const piece of piecesOf(cipher)) {
-      this.#digest.update(piece);
-      this.#tag.update(piece);
+  #commit(chunk: Uint8Array, prefix: FilePrefix, sink: ContentSink): void {
+    for (const piece of piecesOf(chunk)) {
+      this.#whole.update(piece);
       this.#writeContent(piece, prefix, sink);
       this.#offset += piece.length;
     }
-    const rest = chunk.subarray(cipher.length);
-    this.#digest.update(rest);
-    this.#offset += rest.length;
     this.#next += 1;
-    if (this.#next === this.#request.chunkSizes.length)
-      this.#tagMatches = constantTimeEqual(this.#tag.finish(), rest);
   }
 
   /** Decrypts what of a piece at the current offset is content, neither header nor padding. */
   #writeContent(
     piece: Uint8Array,
-    { contentOffset, contentLength }: PlaintextPrefix,
+    { prefix: { length: contentOffset }, contentLength }: FilePrefix,
     sink: ContentSink,
   ): void {
     const from = Math.max(contentOffset, this.#offset);
@@ -188,32 +117,4 @@ export class OpenStream {
   #chunkSize(index: number): number {
     return this.#request.chunkSizes[index] ?? 0;
   }
-}
-
-/**
- * Opens a chunk's box in place (protocol reference, section 5.4).
- *
- * @returns SHA-256 of the chunk, or undefined when the box's tag is wrong
- */
-function openBox(
-  secret: Uint8Array,
-  nonce: Uint8Array,
-  box: Uint8Array,
-): { readonly digest: Uint8Array } | undefined {
-  const end = Math.max(0, box.length - TAG_LENGTH);
-  const stream = new SecretBoxStream(secret, nonce);
-  const tag = stream.tag();
-  const digest = createDigest('sha256');
-  let offset = 0;
-  for (const piece of piecesOf(box.subarray(0, end))) {
-    tag.update(piece);
-    stream.xor(piece, offset);
-    digest.update(piece);
-    offset += piece.length;
-  }
-  return constantTimeEqual(tag.finish(), box.subarray(end)) ? { digest: digest.digest() } : undefined;
-}
-
-function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let done = 0; done < bytes.length; done += PIECE_SIZE) yield bytes.subarray(done, done + PIECE_SIZE);
 }

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, open, stat, statfs, unlink } from 'node:fs/promises';
+import { stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { fitFileName, humanSize, XftpError } from '../protocol/index.js';
-import { placeExact, placeUnique, safeFileName } from './file-name.js';
+import { fitFileName, XftpError } from '../protocol/index.js';
+import { safeFileName } from './file-name.js';
+import { checkRoom, exists, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
+import { placeExact, placeUnique } from './place-file.js';
 
 /** Where a file goes. */
 export type Destination =
@@ -87,32 +89,4 @@ export class PartFile {
   #folder(): string {
     return resolve('path' in this.#destination ? dirname(this.#destination.path) : this.#destination.folder);
   }
-}
-
-async function checkRoom(folder: string, size: number): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(folder).catch((error: unknown) => {
-    throw localFailure(error, folder);
-  });
-  const free = bavail * bsize;
-  // Some file systems do not count their blocks; there a full disk shows when it is written to.
-  if (blocks > 0 && free < size)
-    throw new XftpError(
-      'DISK_FULL',
-      `The disk of ${folder} is full: the file needs ${humanSize(size)} and ${humanSize(free)} are free.`,
-    );
-}
-
-async function exists(path: string): Promise<boolean> {
-  // A link that leads nowhere is something, too.
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Makes a new name in a folder durable. Some systems cannot sync folders, and then do without. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder).catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }

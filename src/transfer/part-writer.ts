@@ -1,7 +1,7 @@
-import { closeSync, constants, fchmodSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
-/** Part files hold a file that is not verified yet: nobody else may read them. */
-const PART_FILE_MODE = 0o600;
+import { changeMode, PRIVATE_FILE_MODE } from './file-mode.js';
+
 /** Bytes collected for one write: large enough that a disk works in long runs, a small part of a transfer's memory. */
 const STAGING_SIZE = 2 * 1024 * 1024;
 /** What direct writes must be aligned to, in bytes: the largest block size in use, and a page. */
@@ -34,7 +34,7 @@ export class PartWriter {
     this.#path = path;
     const direct = DIRECT === 0 ? undefined : openDirect(path);
     this.#direct = direct !== undefined;
-    this.#file = direct ?? openSync(path, NEW_FILE, PART_FILE_MODE);
+    this.#file = direct ?? openSync(path, NEW_FILE, PRIVATE_FILE_MODE);
   }
 
   /**
@@ -94,7 +94,7 @@ export class PartWriter {
 /** Undefined where the file system knows no direct writes. */
 function openDirect(path: string): number | undefined {
   try {
-    return openSync(path, NEW_FILE | DIRECT, PART_FILE_MODE);
+    return openSync(path, NEW_FILE | DIRECT, PRIVATE_FILE_MODE);
   } catch (error) {
     if (isUnsupported(error)) return undefined;
     throw error;
@@ -107,13 +107,4 @@ function isUnsupported(error: unknown): boolean {
     'code' in error &&
     ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'].includes(String(error.code))
   );
-}
-
-/** Some file systems know no modes; the file is as good without. */
-function changeMode(file: number, mode: number): void {
-  try {
-    fchmodSync(file, mode);
-  } catch {
-    // It keeps the mode that it was made with.
-  }
 }

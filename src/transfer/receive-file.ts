@@ -2,7 +2,6 @@ import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
 import {
   type Chunk,
   type FileDescription,
-  type PlaintextPrefix,
   validateDescription,
   validateLengths,
   XftpError,
@@ -11,6 +10,7 @@ import { throwIfAborted } from '../transport/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { downloadChunk } from './chunk-download.js';
 import type { CipherStream } from './cipher-pool.js';
+import type { FilePrefix } from './file-prefix.js';
 import { type Destination, PartFile } from './part-file.js';
 import { TaskGroup } from './task-group.js';
 import { ProgressMeter, type TransferContext } from './transfer-context.js';
@@ -104,7 +104,7 @@ class FileReceiver {
   }
 
   /** Returns when all chunks are decrypted and written; the whole is not verified yet. */
-  async run(group: TaskGroup): Promise<PlaintextPrefix> {
+  async run(group: TaskGroup): Promise<FilePrefix> {
     const { key, nonce, digest, chunks } = this.#description;
     await this.#cipher.call('openStart', { key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
     const [first, ...others] = chunks;
@@ -127,7 +127,7 @@ class FileReceiver {
     this.#buffers.close();
   }
 
-  async #receiveFirst(chunk: Chunk, memory: Uint8Array): Promise<PlaintextPrefix> {
+  async #receiveFirst(chunk: Chunk, memory: Uint8Array): Promise<FilePrefix> {
     const prefix = await downloadChunk(
       chunk,
       memory,

@@ -1,17 +1,22 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, fstatSync, type Stats } from 'node:fs';
 
-import { createDigest, type Poly1305, SecretBoxStream, sha256, TAG_LENGTH } from '../crypto/index.js';
+import { createDigest, type Poly1305, SecretBoxStream, sha256 } from '../crypto/index.js';
 import {
   encodeFileHeader,
   encodePlaintextPrefix,
   humanSize,
   payloadLength,
   planChunkSizes,
+  singleChunkSize,
   XftpError,
 } from '../protocol/index.js';
+import { cipherLengthOf } from './encrypted-file.js';
 import { localFailure } from './local-failure.js';
+import { fillPlaintext } from './plaintext.js';
+import { checkSource, modifiedMs, openSource, sourceChanged } from './source-file.js';
 
-const PADDING_BYTE = 0x23; // '#'
+/** How a file is cut: as any file, or as one chunk, as redirects are (protocol reference, section 6). */
+export type ChunkPlan = 'normal' | 'single';
 
 /** What to encrypt, and how. */
 export interface SealRequest {
@@ -25,6 +30,8 @@ export interface SealRequest {
   readonly nonce: Uint8Array;
   /** Largest source that is taken, in bytes. */
   readonly maxSize: number;
+  /** `normal` unless given. */
+  readonly plan?: ChunkPlan;
 }
 
 /**
@@ -34,18 +41,22 @@ export interface SealRequest {
 export class SealStream {
   /** Size of the source, in bytes. */
   readonly sourceSize: number;
+  /** When the source was last modified: whole milliseconds since 1970. */
+  readonly modifiedMs: number;
+  /** What is encrypted before the content: length prefix and header. */
+  readonly prefix: Uint8Array;
   /** Sizes of the chunks, in bytes. */
   readonly chunkSizes: readonly number[];
   readonly #path: string;
   readonly #file: number;
   readonly #stats: Stats;
-  readonly #prefix: Uint8Array;
   readonly #box: SecretBoxStream;
-  readonly #tag: Poly1305;
+  readonly #poly1305: Poly1305;
   readonly #digest = createDigest('sha512');
   readonly #cipherLength: number;
   #offset = 0;
   #nextChunk = 0;
+  #tag: Uint8Array = new Uint8Array();
 
   /** @throws XftpError SOURCE_MISSING, NO_PERMISSION, INVALID_ARGUMENT or FILE_TOO_LARGE */
   constructor(request: SealRequest) {
@@ -55,12 +66,14 @@ export class SealStream {
       this.#stats = fstatSync(this.#file);
       checkSource(this.#stats, request);
       this.sourceSize = this.#stats.size;
+      this.modifiedMs = modifiedMs(this.#stats);
       const header = { name: request.name };
-      this.#prefix = encodePlaintextPrefix(header, this.sourceSize);
-      this.chunkSizes = planChunkSizes(payloadLength(encodeFileHeader(header), this.sourceSize));
-      this.#cipherLength = this.chunkSizes.reduce((sum, size) => sum + size, 0) - TAG_LENGTH;
+      this.prefix = encodePlaintextPrefix(header, this.sourceSize);
+      const payload = payloadLength(encodeFileHeader(header), this.sourceSize);
+      this.chunkSizes = planChunks(payload, request.plan ?? 'normal');
+      this.#cipherLength = cipherLengthOf(this.chunkSizes);
       this.#box = new SecretBoxStream(request.key, request.nonce);
-      this.#tag = this.#box.tag();
+      this.#poly1305 = this.#box.tag();
     } catch (error) {
       closeSync(this.#file);
       throw localFailure(error, request.path);
@@ -80,9 +93,11 @@ export class SealStream {
     const cipher = chunk.subarray(0, Math.min(size, this.#cipherLength - this.#offset));
     this.#fillPlaintext(cipher);
     this.#box.xor(cipher, this.#offset);
-    this.#tag.update(cipher);
+    this.#poly1305.update(cipher);
+    // No planned chunk is so small that the tag would reach over its end.
     if (cipher.length < size) {
-      chunk.set(this.#tag.finish(), cipher.length);
+      this.#tag = this.#poly1305.finish();
+      chunk.set(this.#tag, cipher.length);
       this.#checkUnchanged();
     }
     this.#digest.update(chunk);
@@ -96,72 +111,37 @@ export class SealStream {
     return this.#digest.digest();
   }
 
+  /** The end of the last chunk, when it was made: 16 bytes. */
+  get tag(): Uint8Array {
+    return this.#tag;
+  }
+
   /** Closes the source. */
   close(): void {
     closeSync(this.#file);
   }
 
-  /** Length prefix and header, content, padding: whatever of them lies at the current offset. */
   #fillPlaintext(plain: Uint8Array): void {
-    let filled = 0;
-    if (this.#offset < this.#prefix.length) {
-      const part = this.#prefix.subarray(this.#offset, this.#offset + plain.length);
-      plain.set(part);
-      filled = part.length;
+    const content = { prefix: this.prefix, file: this.#file, contentLength: this.sourceSize };
+    let complete: boolean;
+    try {
+      complete = fillPlaintext(plain, this.#offset, content);
+    } catch (error) {
+      throw localFailure(error, this.#path);
     }
-    const contentOffset = this.#offset + filled - this.#prefix.length;
-    const contentLength = Math.max(0, Math.min(plain.length - filled, this.sourceSize - contentOffset));
-    this.#read(plain.subarray(filled, filled + contentLength), contentOffset);
-    plain.fill(PADDING_BYTE, filled + contentLength);
-  }
-
-  #read(into: Uint8Array, position: number): void {
-    let done = 0;
-    while (done < into.length) {
-      let count: number;
-      try {
-        count = readSync(this.#file, into, done, into.length - done, position + done);
-      } catch (error) {
-        throw localFailure(error, this.#path);
-      }
-      if (count === 0) throw this.#changed();
-      done += count;
-    }
+    if (!complete) throw sourceChanged(this.#path);
   }
 
   #checkUnchanged(): void {
     const now = fstatSync(this.#file);
-    if (now.size !== this.#stats.size || now.mtimeMs !== this.#stats.mtimeMs) throw this.#changed();
-  }
-
-  #changed(): XftpError {
-    return new XftpError(
-      'SOURCE_CHANGED',
-      `${this.#path} changed while it was being sent: send it again when nothing writes to it.`,
-    );
+    if (now.size !== this.#stats.size || now.mtimeMs !== this.#stats.mtimeMs) throw sourceChanged(this.#path);
   }
 }
 
-/** Opens without waiting, so that a named pipe cannot hang the program. */
-function openSource(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw localFailure(error, path);
-  }
-}
-
-function checkSource(stats: Stats, { path, maxSize }: SealRequest): void {
-  if (stats.isDirectory())
-    throw new XftpError(
-      'INVALID_ARGUMENT',
-      `${path} is a folder: pack it into one file first (zip, tar) and send that.`,
-    );
-  if (!stats.isFile())
-    throw new XftpError('INVALID_ARGUMENT', `${path} is not a regular file and cannot be sent.`);
-  if (stats.size > maxSize)
-    throw new XftpError(
-      'FILE_TOO_LARGE',
-      `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit (--max-size) to send it.`,
-    );
+function planChunks(payload: number, plan: ChunkPlan): readonly number[] {
+  if (plan === 'normal') return planChunkSizes(payload);
+  const size = singleChunkSize(payload);
+  if (size === undefined)
+    throw new XftpError('FILE_TOO_LARGE', `${humanSize(payload)} do not fit one chunk.`);
+  return [size];
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { numberedName, placeExact, placeUnique, safeFileName } from '#src/transfer/file-name.js';
+import { numberedName, safeFileName } from '#src/transfer/file-name.js';
+import { placeExact, placeUnique } from '#src/transfer/place-file.js';
 import { failing } from '../crypto/expected-failure.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 

@@ -1,0 +1,102 @@
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { throwIfAborted } from '../transport/index.js';
+import { PRIVATE_FILE_MODE } from './file-mode.js';
+import { checkRoom, syncFolder } from './folder.js';
+import { localFailure } from './local-failure.js';
+import { checkSource, SOURCE_FLAGS, sourceChanged } from './source-file.js';
+
+/** Bytes copied at a time: enough for a disk to work in long runs. */
+const COPY_SIZE = 1024 * 1024;
+
+/** What accompanies the copying of a source. */
+export interface SnapshotOptions {
+  readonly signal?: AbortSignal;
+  /** Largest source that is taken, in bytes; any unless given. */
+  readonly maxSize?: number;
+}
+
+/**
+ * Copies a source (as a clone, where the file system has them) to `target`, mode 0600, and flushes it to disk. What is
+ * left at `target` from an attempt before is replaced. After a failure nothing is left there.
+ *
+ * @throws XftpError SOURCE_MISSING, SOURCE_CHANGED, NO_PERMISSION, INVALID_ARGUMENT, FILE_TOO_LARGE, DISK_FULL, CANCELLED
+ */
+export async function snapshotSource(
+  path: string,
+  target: string,
+  { signal, maxSize = Infinity }: SnapshotOptions = {},
+): Promise<void> {
+  throwIfAborted(signal);
+  const source = await open(path, SOURCE_FLAGS).catch((error: unknown) => {
+    throw localFailure(error, path);
+  });
+  try {
+    const before = await source.stat();
+    checkSource(before, { path, maxSize });
+    await rm(target, { force: true });
+    if (!(await clone(path, target))) await copy(source, path, { target, size: before.size, signal });
+    await flush(target);
+    // A clone is made of the path, which another file may have taken meanwhile.
+    const after = await stat(path);
+    const same = (['dev', 'ino', 'size', 'mtimeMs'] as const).every((fact) => after[fact] === before[fact]);
+    if (!same || (await stat(target)).size !== before.size) throw sourceChanged(path);
+    await syncFolder(dirname(target));
+  } catch (error) {
+    await rm(target, { force: true }).catch(() => undefined);
+    throw localFailure(error, target);
+  } finally {
+    await source.close();
+  }
+}
+
+/** False where the file system makes no clones. */
+async function clone(path: string, target: string): Promise<boolean> {
+  try {
+    await copyFile(path, target, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    return true;
+  } catch {
+    // Copying byte by byte finds out whether anything else was wrong.
+    await rm(target, { force: true });
+    return false;
+  }
+}
+
+/** Copies piece by piece, so that it can be stopped. */
+async function copy(
+  source: FileHandle,
+  path: string,
+  {
+    target,
+    size,
+    signal,
+  }: { readonly target: string; readonly size: number; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  await checkRoom(dirname(target), size);
+  const file = await open(target, 'wx', PRIVATE_FILE_MODE);
+  try {
+    const piece = new Uint8Array(Math.min(COPY_SIZE, size));
+    for (let done = 0; done < size;) {
+      throwIfAborted(signal);
+      const { bytesRead } = await source.read(piece, 0, Math.min(piece.length, size - done), done);
+      if (bytesRead === 0) throw sourceChanged(path);
+      await file.writeFile(piece.subarray(0, bytesRead));
+      done += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function flush(target: string): Promise<void> {
+  const file = await open(target, 'r');
+  try {
+    // A clone has the mode of its source. Some file systems know no modes; the copy is as good without.
+    await file.chmod(PRIVATE_FILE_MODE).catch(() => undefined);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,6 +1,12 @@
 import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
-import { checkRoom, type DownloadedChunk, type EncryptedFile, openChunk, openFirstChunk } from '../transfer/index.js';
+import {
+  checkRoom,
+  type DownloadedChunk,
+  type EncryptedFile,
+  openChunk,
+  openFirstChunk,
+} from '../transfer/index.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
@@ -51,12 +57,18 @@ export class ChunkDownload {
     if (replica === undefined)
       throw (
         this.#lastFailure ??
-        new XftpError('CHUNK_GONE', 'No relay has a part of this file any more: it has expired or was deleted.')
+        new XftpError(
+          'CHUNK_GONE',
+          'No relay has a part of this file any more: it has expired or was deleted.',
+        )
       );
     return replica;
   }
 
-  async #download(server: ServerAddress, { access_id: id, access_key: privateKey }: ReplicaRow): Promise<void> {
+  async #download(
+    server: ServerAddress,
+    { access_id: id, access_key: privateKey }: ReplicaRow,
+  ): Promise<void> {
     const { chunks, ciphers, progress, relays } = this.#run.services;
     const { digest, number, size } = this.#chunk;
     if (id === null || digest === null) throw incomplete();
@@ -101,7 +113,11 @@ export class ChunkDownload {
       {
         ...request,
         resume: true,
-        checkContent: () => checkRoom(receive.directory, this.#file.chunkSizes.reduce((sum, size) => sum + size, 0)),
+        checkContent: () =>
+          checkRoom(
+            receive.directory,
+            this.#file.chunkSizes.reduce((sum, size) => sum + size, 0),
+          ),
       },
       ciphers,
     );

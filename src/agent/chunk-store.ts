@@ -75,7 +75,10 @@ export class ChunkStore {
   }
 
   chunks(transferId: string): ChunkRow[] {
-    return this.#database.all<ChunkRow>('SELECT * FROM chunks WHERE transfer_id = ? ORDER BY number', transferId);
+    return this.#database.all<ChunkRow>(
+      'SELECT * FROM chunks WHERE transfer_id = ? ORDER BY number',
+      transferId,
+    );
   }
 
   pendingNumbers(transferId: string): number[] {
@@ -121,6 +124,14 @@ export class ChunkStore {
          WHERE id = ?`,
         transferId,
       );
+    });
+  }
+
+  /** Puts all chunks of a transfer back. */
+  reopenAll(transferId: string): void {
+    this.#database.transaction(() => {
+      this.#database.run("UPDATE chunks SET state = 'pending' WHERE transfer_id = ?", transferId);
+      this.#database.run('UPDATE transfers SET chunks_done = 0, bytes_done = 0 WHERE id = ?', transferId);
     });
   }
 
@@ -180,7 +191,10 @@ export class ChunkStore {
 
   /** Makes all replicas usable again, for another try of a receive. */
   forgiveReplicas(transferId: string): void {
-    this.#database.run("UPDATE replicas SET state = 'usable' WHERE transfer_id = ? AND state = 'bad'", transferId);
+    this.#database.run(
+      "UPDATE replicas SET state = 'usable' WHERE transfer_id = ? AND state = 'bad'",
+      transferId,
+    );
   }
 
   addRecipients(replicaId: number, firstNumber: number, keys: readonly Uint8Array[]): void {
@@ -193,7 +207,10 @@ export class ChunkStore {
       );
   }
 
-  setRecipientIds(replicaId: number, recipients: readonly { readonly number: number; readonly id: Uint8Array }[]): void {
+  setRecipientIds(
+    replicaId: number,
+    recipients: readonly { readonly number: number; readonly id: Uint8Array }[],
+  ): void {
     for (const { number, id } of recipients)
       this.#database.run(
         'UPDATE recipients SET access_id = ? WHERE replica_id = ? AND number = ?',

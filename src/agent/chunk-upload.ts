@@ -168,7 +168,11 @@ export class ChunkUpload {
     this.#run.showProgress();
   }
 
-  #ask<T>(server: ServerAddress, action: Ask['action'], request: (client: RelayClient) => Promise<T>): Promise<T> {
+  #ask<T>(
+    server: ServerAddress,
+    action: Ask['action'],
+    request: (client: RelayClient) => Promise<T>,
+  ): Promise<T> {
     const { relays } = this.#run.services;
     return relays.ask(
       {
@@ -248,7 +252,13 @@ export async function registerRecipients(
     const batch = chunks.recipients(replica.id, { unregistered: true }).slice(0, RECIPIENTS_PER_REQUEST);
     const { access_id: id } = chunks.replica(replica.id) ?? replica;
     if (batch.length === 0 || id === null) return;
-    const ask = { server, action: 'create', priority: run.row.priority, signal, onBlocked: run.onBlocked } as const;
+    const ask = {
+      server,
+      action: 'create',
+      priority: run.row.priority,
+      signal,
+      onBlocked: run.onBlocked,
+    } as const;
     const ids = await relays.ask(ask, (client) =>
       client.addRecipients(
         server,

@@ -52,6 +52,7 @@ export class Database {
   }
 
   /** The first row, whose shape the caller knows from the statement. */
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what the statement gives
   get<T extends object>(sql: string, ...values: readonly SqlValue[]): T | undefined {
     // The columns of a statement are known to whoever wrote it.
     return this.#prepare(sql).get(...values) as T | undefined;

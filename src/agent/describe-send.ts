@@ -41,7 +41,11 @@ export function needsRedirect(description: FileDescription): boolean {
 }
 
 /** What one recipient needs for the file itself. */
-export function recipientDescription(services: DescribeServices, id: string, number: number): FileDescription {
+export function recipientDescription(
+  services: DescribeServices,
+  id: string,
+  number: number,
+): FileDescription {
   const access = new Map<number, Replica[]>();
   for (const { chunk, server, id: accessId, key } of services.chunks.recipientAccess(id, number))
     access.set(chunk, [

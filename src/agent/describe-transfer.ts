@@ -1,4 +1,3 @@
-import type { Database } from './database.js';
 import type { FailureInfo, TransferInfo } from './model.js';
 import type { RelayTaskStore } from './relay-task-store.js';
 import type { SendStore } from './detail-stores.js';
@@ -6,7 +5,6 @@ import type { TransferRow } from './transfer-store.js';
 
 /** What the description of a transfer is made from. */
 export interface TransferSources {
-  readonly database: Database;
   readonly sends: SendStore;
   readonly relayTasks: RelayTaskStore;
   /** Relays of a receive that have to be approved. */

@@ -76,7 +76,10 @@ export class SendStore {
     );
   }
 
-  setRecipients(transferId: string, { handedOut, recipients }: { handedOut: number; recipients: number }): void {
+  setRecipients(
+    transferId: string,
+    { handedOut, recipients }: { handedOut: number; recipients: number },
+  ): void {
     this.#database.run(
       'UPDATE sends SET handed_out = ?, recipients = ? WHERE transfer_id = ?',
       handedOut,
@@ -90,7 +93,10 @@ export class SendStore {
   }
 
   /** Counts a deletion on a relay; gives the counts so far. */
-  countDeletion(transferId: string, ok: boolean): { readonly deleted: number; readonly failed: number } | undefined {
+  countDeletion(
+    transferId: string,
+    ok: boolean,
+  ): { readonly deleted: number; readonly failed: number } | undefined {
     return this.#database.get<{ deleted: number; failed: number }>(
       `UPDATE sends SET chunks_deleted = chunks_deleted + ?, deletions_failed = deletions_failed + ?
        WHERE transfer_id = ? RETURNING chunks_deleted AS deleted, deletions_failed AS failed`,
@@ -194,7 +200,15 @@ export class ReceiveStore {
       .map(({ path }) => path);
   }
 
-  setPart(transferId: string, { path, prefix }: { readonly path: string; readonly prefix: Uint8Array }): void {
-    this.#database.run('UPDATE receives SET part_path = ?, prefix = ? WHERE transfer_id = ?', path, prefix, transferId);
+  setPart(
+    transferId: string,
+    { path, prefix }: { readonly path: string; readonly prefix: Uint8Array },
+  ): void {
+    this.#database.run(
+      'UPDATE receives SET part_path = ?, prefix = ? WHERE transfer_id = ?',
+      path,
+      prefix,
+      transferId,
+    );
   }
 }

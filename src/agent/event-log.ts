@@ -62,7 +62,9 @@ export class EventLog {
 
   /** Sequence numbers of the oldest event kept and of the newest one ever; 0 if there is none. */
   range(): { readonly oldest: number; readonly newest: number } {
-    const newest = this.#database.get<{ seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?.seq;
+    const newest = this.#database.get<{ seq: number }>(
+      "SELECT seq FROM sqlite_sequence WHERE name = 'events'",
+    )?.seq;
     const oldest = this.#database.get<{ seq: number | null }>('SELECT MIN(seq) AS seq FROM events')?.seq;
     return { oldest: oldest ?? 0, newest: newest ?? 0 };
   }

@@ -14,14 +14,7 @@ import type { FailureInfo } from './model.js';
  * - `stop`: a client or the end of the program stopped the step
  */
 export type Consequence =
-  | 'retry'
-  | 'other-server'
-  | 'distrust'
-  | 'other-replica'
-  | 'again'
-  | 'wait-for-disk'
-  | 'fail'
-  | 'stop';
+  'retry' | 'other-server' | 'distrust' | 'other-replica' | 'again' | 'wait-for-disk' | 'fail' | 'stop';
 
 /** The one place that decides what follows a failure of a step on a relay or on this machine. */
 export function consequenceOf(error: unknown): Consequence {

@@ -42,7 +42,10 @@ function migrationFiles(): string[] {
     .sort();
   for (const [index, name] of files.entries())
     if (Number(name.slice(0, 4)) !== index + 1)
-      throw new XftpError('DATABASE_UNUSABLE', `The migration ${name} is out of order: the package is damaged.`);
+      throw new XftpError(
+        'DATABASE_UNUSABLE',
+        `The migration ${name} is out of order: the package is damaged.`,
+      );
   return files;
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { XftpError } from '../protocol/index.js';
+import { type FileDescription, parseDescription, XftpError } from '../protocol/index.js';
 import type { ReceiveRow } from './detail-stores.js';
 import type { Run } from './run.js';
 
@@ -19,4 +19,9 @@ export function receiveOf(run: Run): ReceiveRow {
 /** The failure of a record that lacks what it must have. */
 export function incomplete(): XftpError {
   return new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
+}
+
+/** The description of the file itself: for a redirect the one that is stored on relays. */
+export function descriptionOf({ description, redirected }: ReceiveRow): FileDescription {
+  return parseDescription(redirected ?? description);
 }

@@ -1,9 +1,4 @@
-import {
-  type FileDescription,
-  formatDescription,
-  parseDescription,
-  XftpError,
-} from '../protocol/index.js';
+import { type FileDescription, formatDescription, parseDescription, XftpError } from '../protocol/index.js';
 import {
   type EncryptedFile,
   finishPart,
@@ -12,9 +7,9 @@ import {
   TaskGroup,
   verifyPart,
 } from '../transfer/index.js';
+import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
-import type { ReceiveRow } from './detail-stores.js';
 import { incomplete, receiveOf } from './part-record.js';
 import { consequenceOf } from './failure-policy.js';
 import type { Run } from './run.js';
@@ -31,16 +26,13 @@ const CHUNKS_AT_ONCE = 8;
  */
 export async function runReceive(run: Run): Promise<void> {
   if (receiveOf(run).verified === 0) {
-    await resolveRedirect(run);
+    if (!mayUseRelays(run)) return;
+    // The description behind a redirect may name other relays.
+    if ((await resolveRedirect(run)) && !mayUseRelays(run)) return;
     do await downloadChunks(run);
     while (!(await verify(run)));
   } else run.enter('verifying');
   await deliver(run);
-}
-
-/** The description of the file itself: for a redirect the one that is stored on relays. */
-export function descriptionOf({ description, redirected }: ReceiveRow): FileDescription {
-  return parseDescription(redirected ?? description);
 }
 
 /** Records the chunks of a file and where they are. */
@@ -67,11 +59,11 @@ export function recordChunks(run: Pick<Run, 'id' | 'services'>, description: Fil
   });
 }
 
-/** Downloads the description that a redirect leads to, once. */
-async function resolveRedirect(run: Run): Promise<void> {
+/** Downloads the description that a redirect leads to, once; false if there was nothing to follow. */
+async function resolveRedirect(run: Run): Promise<boolean> {
   const receive = receiveOf(run);
   const outer = parseDescription(receive.description);
-  if (outer.redirect === undefined || receive.redirected !== null) return;
+  if (outer.redirect === undefined || receive.redirected !== null) return false;
   run.enter('downloading');
   const [first] = outer.chunks.flatMap(({ replicas }) => replicas);
   if (first === undefined) throw new XftpError('INVALID_DESCRIPTION', 'The description names no relay.');
@@ -95,6 +87,7 @@ async function resolveRedirect(run: Run): Promise<void> {
     receives.setRedirected(run.id, formatDescription(inner));
     recordChunks(run, inner);
   });
+  return true;
 }
 
 /** A step that only the network, a relay or the disk can hold up. */

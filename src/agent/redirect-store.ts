@@ -3,9 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { formatDescription, XftpError } from '../protocol/index.js';
 import { needsRedirect, recipientDescription } from './describe-send.js';
 import type { FailureInfo } from './model.js';
-import type { Run, RunServices } from './run.js';
+import type { RunServices } from './run.js';
 import { newTransferId } from './transfer-id.js';
-import { isFinal } from './transfer-states.js';
 
 /** File name of a stored description, as official programs give it. */
 const FILE_NAME = 'direct.yaml';
@@ -24,20 +23,24 @@ export interface RedirectServices {
  *
  * @throws XftpError with the failure of one that could not be stored; CANCELLED
  */
-export async function storeRedirects(run: Run, options: RedirectServices): Promise<void> {
+export async function storeRedirects(
+  id: string,
+  signal: AbortSignal,
+  options: RedirectServices,
+): Promise<void> {
   const { services, finished } = options;
-  const send = services.sends.find(run.id);
+  const send = services.sends.find(id);
   if (send === undefined || send.redirect === 'never') return;
-  for (let number = 1; number <= send.handed_out; number++) await ensureStored(run, number, options);
-  const stored = services.sends.redirects(run.id).map(({ transfer_id: id }) => id);
-  for (const id of stored) {
-    const { state } = services.transfers.row(id);
-    if (state === 'failed' || state === 'cancelled') services.transfers.transition(id, { to: 'queued' });
+  for (let number = 1; number <= send.handed_out; number++) await ensureStored(id, number, options);
+  const stored = services.sends.redirects(id).map(({ transfer_id: transferId }) => transferId);
+  for (const each of stored) {
+    const { state } = services.transfers.row(each);
+    if (state === 'failed' || state === 'cancelled') services.transfers.transition(each, { to: 'queued' });
   }
   services.wake();
-  for (const id of stored) {
-    await finished(id, run.signal);
-    const { state, failure } = services.transfers.row(id);
+  for (const each of stored) {
+    await finished(each, signal);
+    const { state, failure } = services.transfers.row(each);
     if (state === 'completed') continue;
     // Written by `transition`.
     const info = failure === null ? undefined : (JSON.parse(failure) as FailureInfo);
@@ -45,17 +48,17 @@ export async function storeRedirects(run: Run, options: RedirectServices): Promi
   }
 }
 
-async function ensureStored(run: Run, number: number, options: RedirectServices): Promise<void> {
+async function ensureStored(sendId: string, number: number, options: RedirectServices): Promise<void> {
   const { services, snapshotPath } = options;
-  const send = services.sends.find(run.id);
+  const send = services.sends.find(sendId);
   if (send === undefined) return;
-  if (services.sends.redirects(run.id).some(({ redirect_recipient: of }) => of === number)) return;
-  const description = recipientDescription(services, run.id, number);
+  if (services.sends.redirects(sendId).some(({ redirect_recipient: of }) => of === number)) return;
+  const description = recipientDescription(services, sendId, number);
   if (send.redirect === 'auto' && !needsRedirect(description)) return;
   const id = newTransferId();
   const path = snapshotPath(id);
   await writeFile(path, formatDescription(description), { mode: 0o600, flag: 'wx', flush: true });
-  const { row } = run;
+  const row = services.transfers.row(sendId);
   services.transfers.create(
     {
       id,
@@ -74,15 +77,8 @@ async function ensureStored(run: Run, number: number, options: RedirectServices)
         recipients: 1,
         ...(send.servers === null ? {} : { servers: JSON.parse(send.servers) as string[] }),
         redirect: 'never',
-        redirectOf: { id: run.id, recipient: number },
+        redirectOf: { id: sendId, recipient: number },
       });
     },
   );
-}
-
-/** Whether a send's stored descriptions are all over, one way or the other. */
-export function redirectsFinished(services: RunServices, id: string): boolean {
-  return services.sends
-    .redirects(id)
-    .every(({ transfer_id: stored }) => isFinal(services.transfers.row(stored).state));
 }

@@ -94,8 +94,8 @@ export class Run {
 
   /** Begins or goes on to tell of the bytes that move. */
   showProgress(): void {
-    const { state, encrypted_size: total, bytes_done: done } = this.row;
-    if (total !== null) this.services.progress.update(this.id, { state, total, done });
+    const { state, encrypted_size: total, bytes_done: done, hidden } = this.row;
+    if (total !== null && hidden === 0) this.services.progress.update(this.id, { state, total, done });
   }
 
   /** Counts a piece of work that may have to wait. */
@@ -109,8 +109,7 @@ export class Run {
   }
 
   /** For `Ask.onBlocked`: the job waits for a relay, or for the network. */
-  readonly onBlocked = (): (() => void) =>
-    this.#watch.wait(this.services.gates.isShut ? 'offline' : 'relay');
+  readonly onBlocked = (): (() => void) => this.#watch.wait(this.services.gates.isShut ? 'offline' : 'relay');
 
   /** Waits, as a job that counts, until the disk of `folder` has room for `size` bytes more. */
   async waitForDisk(folder: string, size: number): Promise<void> {

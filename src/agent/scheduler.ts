@@ -90,7 +90,9 @@ export class Scheduler {
   }
 
   #room(): number {
-    const waiting = [...this.#runs.keys()].filter((id) => this.#transfers.find(id)?.state === 'waiting').length;
+    const waiting = [...this.#runs.keys()].filter(
+      (id) => this.#transfers.find(id)?.state === 'waiting',
+    ).length;
     const moving = this.#runs.size - waiting;
     return Math.max(0, Math.min(MAX_MOVING - moving, MAX_WAITING + MAX_MOVING - this.#runs.size));
   }
@@ -128,10 +130,7 @@ export class Scheduler {
 
   /** Fails a transfer whose deadline has passed. */
   failOverdue(id: string): void {
-    this.#fail(
-      id,
-      new XftpError('DEADLINE_PASSED', 'The transfer was not completed before its deadline.'),
-    );
+    this.#fail(id, new XftpError('DEADLINE_PASSED', 'The transfer was not completed before its deadline.'));
     void this.halt(id).then(() => {
       this.#options.onFinal(id);
     });

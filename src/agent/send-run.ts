@@ -1,5 +1,7 @@
 import {
   encodePlaintextPrefix,
+  FILE_KEY_LENGTH,
+  FILE_NONCE_LENGTH,
   type ServerAddress,
   XftpError,
 } from '../protocol/index.js';
@@ -42,8 +44,9 @@ async function prepare(run: Run): Promise<void> {
   const { row } = run;
   const send = sendOf(run);
   const name = row.file_name ?? '';
-  const key = row.file_key ?? randomBytes(32);
-  const nonce = row.file_nonce ?? randomBytes(24);
+  // New ones at each attempt: the source may be another one by now, and no two texts may share them.
+  const key = randomBytes(FILE_KEY_LENGTH);
+  const nonce = randomBytes(FILE_NONCE_LENGTH);
   const digests: Uint8Array[] = [];
   const { source, digest } = await prepareSource(
     {
@@ -98,7 +101,9 @@ async function uploadChunks(run: Run): Promise<void> {
   const lane = async (): Promise<void> => {
     for (const chunk of next)
       await run.job(() =>
-        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) => seal(run, source, chunk, buffer)),
+        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) =>
+          seal(run, source, chunk, buffer),
+        ),
       );
   };
   await group.run(async () => {
@@ -109,7 +114,12 @@ async function uploadChunks(run: Run): Promise<void> {
 }
 
 /** Makes a chunk again and compares it with its record. */
-async function seal(run: Run, source: PreparedSource, chunk: ChunkRow, buffer: Uint8Array): Promise<Uint8Array> {
+async function seal(
+  run: Run,
+  source: PreparedSource,
+  chunk: ChunkRow,
+  buffer: Uint8Array,
+): Promise<Uint8Array> {
   const { size, digest } = await sealChunk(source, chunk.number, buffer, run.services.ciphers);
   if (chunk.digest === null || !constantTimeEqual(digest, chunk.digest))
     throw new XftpError(
@@ -145,7 +155,8 @@ function pathOf(run: Run, send: SendRow): string {
 
 function sendOf(run: Run): SendRow {
   const send = run.services.sends.find(run.id);
-  if (send === undefined) throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
+  if (send === undefined)
+    throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
   return send;
 }
 

@@ -146,15 +146,26 @@ export class ServerStore {
   }
 
   stats(): ServerStats[] {
-    const byAddress = new Map<string, { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] }>();
-    const of = (address: string): { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] } => {
+    const byAddress = new Map<
+      string,
+      { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] }
+    >();
+    const of = (
+      address: string,
+    ): { actions: ServerStats['actions'][number][]; failures: ServerStats['failures'][number][] } => {
       const found = byAddress.get(address) ?? { actions: [], failures: [] };
       byAddress.set(address, found);
       return found;
     };
     for (const row of this.#database.all<StatsRow>('SELECT * FROM server_stats ORDER BY address, action')) {
       const { address, action, attempts, successes, bytes, round_trip_ms: ms } = row;
-      of(address).actions.push({ action, attempts, successes, bytes, meanMs: successes === 0 ? 0 : ms / successes });
+      of(address).actions.push({
+        action,
+        attempts,
+        successes,
+        bytes,
+        meanMs: successes === 0 ? 0 : ms / successes,
+      });
     }
     for (const row of this.#database.all<FailureRow>('SELECT * FROM server_failures ORDER BY address, kind'))
       of(row.address).failures.push({ kind: row.kind, count: row.count, lastAt: row.last_at });

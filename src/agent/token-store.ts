@@ -37,7 +37,10 @@ export class TokenStore {
     readonly folders?: readonly string[];
   }): TokenInfo & { readonly token: string } {
     if (this.#database.get('SELECT 1 FROM tokens WHERE name = ?', token.name) !== undefined)
-      throw new XftpError('INVALID_ARGUMENT', `There is a token named ${token.name} already: choose another name.`);
+      throw new XftpError(
+        'INVALID_ARGUMENT',
+        `There is a token named ${token.name} already: choose another name.`,
+      );
     const secret = encodeBase64Url(randomBytes(TOKEN_LENGTH)).replaceAll('=', '');
     const { lastId } = this.#database.run(
       'INSERT INTO tokens (name, digest, scope, folders, created_at) VALUES (?, ?, ?, ?, ?)',
@@ -58,7 +61,10 @@ export class TokenStore {
     const row = rows.find((other) => other.id === id);
     if (row === undefined) throw new XftpError('NOT_FOUND', `There is no token ${String(id)}.`);
     if (row.scope === 'admin' && rows.filter(({ scope }) => scope === 'admin').length === 1)
-      throw new XftpError('ILLEGAL_STATE', 'This is the last token with scope admin: create another one first.');
+      throw new XftpError(
+        'ILLEGAL_STATE',
+        'This is the last token with scope admin: create another one first.',
+      );
     this.#database.run('DELETE FROM tokens WHERE id = ?', id);
   }
 

@@ -23,7 +23,8 @@ const NEXT: Readonly<Record<TransferState, readonly TransferState[]>> = {
   preparing: ['uploading', ...STOPS],
   uploading: ['completed', ...STOPS],
   awaiting_approval: ['queued', 'paused', 'failed', 'cancelled'],
-  downloading: ['verifying', ...STOPS],
+  // The description behind a redirect may name relays that are not known.
+  downloading: ['verifying', 'awaiting_approval', ...STOPS],
   verifying: ['downloading', 'completed', ...STOPS],
   waiting: [...WORKING, 'paused', 'failed', 'cancelled'],
   paused: ['queued', 'failed', 'cancelled'],

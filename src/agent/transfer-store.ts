@@ -2,14 +2,7 @@ import { XftpError } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { EventLog } from './event-log.js';
-import type {
-  Direction,
-  FailureInfo,
-  Page,
-  TransferInfo,
-  TransferState,
-  WaitingReason,
-} from './model.js';
+import type { Direction, FailureInfo, Page, TransferInfo, TransferState, WaitingReason } from './model.js';
 import { FINAL_STATES, isFinal, mayFollow, RUNNING_STATES } from './transfer-states.js';
 
 /** A row of `transfers`. */
@@ -129,7 +122,8 @@ export class TransferStore {
       );
       details();
       const row = this.row(transfer.id);
-      if (row.hidden === 0) this.#events.append('transfer.created', { transfer: this.#describe(row) }, row.id);
+      if (row.hidden === 0)
+        this.#events.append('transfer.created', { transfer: this.#describe(row) }, row.id);
     });
   }
 
@@ -194,6 +188,15 @@ export class TransferStore {
       `UPDATE transfers SET ${columns}, updated_at = ? WHERE id = ?`,
       ...values,
       this.#clock.now(),
+      id,
+    );
+  }
+
+  /** Forgets what was found out about a source, so that it is prepared anew. */
+  forgetFile(id: string): void {
+    this.#database.run(
+      `UPDATE transfers SET file_key = NULL, file_nonce = NULL, file_digest = NULL, encrypted_size = NULL,
+         expires_at = NULL WHERE id = ?`,
       id,
     );
   }
@@ -298,6 +301,16 @@ export class TransferStore {
       .map(({ id }) => id);
   }
 
+  /** Transfers that are over and may still have files or uploads that nobody needs. */
+  uncleaned(): string[] {
+    return this.#database
+      .all<{ id: string }>(
+        `SELECT id FROM transfers WHERE state = 'cancelled' OR (state = 'completed' AND EXISTS
+           (SELECT 1 FROM sends WHERE transfer_id = id AND snapshot_path IS NOT NULL))`,
+      )
+      .map(({ id }) => id);
+  }
+
   /** Visible transfers that were over before a time. */
   finishedBefore(time: number): string[] {
     return this.#database
@@ -315,7 +328,10 @@ export class TransferStore {
       const row = this.row(id);
       if (!isFinal(row.state))
         throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: cancel it before it is removed.`);
-      this.#database.run('DELETE FROM transfers WHERE id IN (SELECT transfer_id FROM sends WHERE redirect_of = ?)', id);
+      this.#database.run(
+        'DELETE FROM transfers WHERE id IN (SELECT transfer_id FROM sends WHERE redirect_of = ?)',
+        id,
+      );
       this.#database.run('DELETE FROM transfers WHERE id = ?', id);
       if (row.hidden === 0) this.#events.append('transfer.removed', {}, id);
     });

@@ -24,6 +24,7 @@ export { checkReceivable, receiveFile, type ReceivedFile, type ReceiveRequest } 
 export type { SealRequest } from './seal-stream.js';
 export { sendFile, type SendRequest } from './send-file.js';
 export { type SnapshotOptions, snapshotSource } from './snapshot-source.js';
+export { TaskGroup } from './task-group.js';
 export type { TransferContext, TransferProgress } from './transfer-context.js';
 export { type VerifyContext, verifyPart } from './verify-part.js';
 export type { VerifyRequest } from './verify-stream.js';

@@ -1,8 +1,8 @@
 export type { Exchange, ExchangeOptions, Reply } from './channel.js';
 export { DEFAULT_DEADLINES, type Deadlines } from './deadlines.js';
-export { cancelled, throwIfAborted } from './network-failure.js';
+export { cancelled, connectFailure, throwIfAborted } from './network-failure.js';
 export type { SessionPoolOptions } from './server-sessions.js';
-export { openSession, type Session } from './session.js';
+export { type OpenOptions, openSession, type OpenStep, Session } from './session.js';
 export {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,

@@ -87,16 +87,24 @@ export class Session {
   }
 }
 
+/** A step on the way to a session, in this order. */
+export type OpenStep = 'tcp' | 'tls' | 'identity' | 'handshake';
+
+/** How a session is opened. */
+export interface OpenOptions {
+  readonly deadlines: Deadlines;
+  readonly signal?: AbortSignal;
+  /** Called when a step has succeeded. Trying another host begins anew. */
+  readonly onStep?: (step: OpenStep) => void;
+}
+
 /**
  * Connects to a relay, checks who it is and shakes hands. Without a proxy, public hosts are tried before onion hosts,
  * each in turn until one connects.
  *
  * @throws XftpError of the last host tried; IDENTITY_MISMATCH at once, since another host would not mend it
  */
-export async function openSession(
-  server: ServerAddress,
-  options: { readonly deadlines: Deadlines; readonly signal?: AbortSignal },
-): Promise<Session> {
+export async function openSession(server: ServerAddress, options: OpenOptions): Promise<Session> {
   let failure: unknown;
   for (const endpoint of endpointsOf(server)) {
     throwIfAborted(options.signal);
@@ -120,14 +128,20 @@ function endpointsOf(server: ServerAddress): Endpoint[] {
 async function openSessionAt(
   server: ServerAddress,
   endpoint: Endpoint,
-  { deadlines, signal }: { readonly deadlines: Deadlines; readonly signal?: AbortSignal },
+  { deadlines, signal, onStep }: OpenOptions,
 ): Promise<Session> {
   const place = formatEndpoint(endpoint);
   const abort = signal === undefined ? {} : { signal };
-  const socket = await openTlsConnection(endpoint, { connectMs: deadlines.connectMs, ...abort });
+  const socket = await openTlsConnection(endpoint, {
+    connectMs: deadlines.connectMs,
+    ...abort,
+    onConnect: () => onStep?.('tcp'),
+  });
+  onStep?.('tls');
   let channel: Channel | undefined;
   try {
     const identity = checkTlsIdentity(socket, server, place);
+    onStep?.('identity');
     const sessionId = socket.getFinished();
     if (sessionId === undefined)
       throw new XftpError('TLS_FAILED', `The TLS connection to ${place} has no session identifier.`);
@@ -138,6 +152,7 @@ async function openSessionAt(
           shakeHands(opened, { server, identity, sessionId, place }, abort),
         )
       : { version: VERSION_INITIAL };
+    onStep?.('handshake');
     return new Session(channel, { server, place, sessionId, ...handshake });
   } catch (error) {
     channel?.destroy();

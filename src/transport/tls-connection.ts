@@ -10,6 +10,15 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** How a connection is opened. */
+export interface ConnectOptions {
+  /** Longest time in all, in milliseconds. */
+  readonly connectMs: number;
+  readonly signal?: AbortSignal;
+  /** Called when the TCP connection is there and TLS begins. */
+  readonly onConnect?: () => void;
+}
+
 /** The reference client's TLS parameters (protocol reference, section 1.1). */
 const TLS_PARAMETERS = {
   minVersion: 'TLSv1.2',
@@ -33,10 +42,7 @@ export function formatEndpoint({ host, port }: Endpoint): string {
  *
  * @throws XftpError CONNECT_FAILED, TLS_FAILED, STALLED (after `connectMs` milliseconds) or CANCELLED
  */
-export async function openTlsConnection(
-  endpoint: Endpoint,
-  options: { readonly connectMs: number; readonly signal?: AbortSignal },
-): Promise<TLSSocket> {
+export async function openTlsConnection(endpoint: Endpoint, options: ConnectOptions): Promise<TLSSocket> {
   throwIfAborted(options.signal);
   const tcp = connectTcp({
     ...endpoint,
@@ -50,12 +56,13 @@ export async function openTlsConnection(
 function startTls(
   tcp: Socket,
   endpoint: Endpoint,
-  { connectMs, signal }: { readonly connectMs: number; readonly signal?: AbortSignal },
+  { connectMs, signal, onConnect }: ConnectOptions,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const place = formatEndpoint(endpoint);
     let tls: TLSSocket | undefined;
     const shakeHands = (): void => {
+      onConnect?.();
       tls = connectTls({
         ...TLS_PARAMETERS,
         socket: tcp,

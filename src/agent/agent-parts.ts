@@ -1,0 +1,230 @@
+import { RelayClient } from '../client/index.js';
+import {
+  cancelled,
+  DEFAULT_DEADLINES,
+  DEFAULT_IDLE_MS,
+  DEFAULT_SESSIONS_PER_SERVER,
+  openSession,
+  SessionPool,
+} from '../transport/index.js';
+import { CipherPool } from '../transfer/index.js';
+import { unapprovedServers } from './approval.js';
+import { ChunkStore } from './chunk-store.js';
+import type { Clock } from './clock.js';
+import type { DataFolder } from './data-folder.js';
+import type { Database } from './database.js';
+import { describeTransfer } from './describe-transfer.js';
+import { ReceiveStore, SendStore } from './detail-stores.js';
+import { EventLog } from './event-log.js';
+import { Housekeeping } from './housekeeping.js';
+import { Intake } from './intake.js';
+import type { Settings } from './model.js';
+import { NetworkMonitor } from './network-monitor.js';
+import { ProgressTracker } from './progress-tracker.js';
+import { type RedirectServices, storeRedirects } from './redirect-store.js';
+import { RelayAccess } from './relay-access.js';
+import { RelayTaskRunner } from './relay-task-runner.js';
+import { RelayTaskStore } from './relay-task-store.js';
+import type { RunServices } from './run.js';
+import { Scheduler } from './scheduler.js';
+import { ServerGates } from './server-gates.js';
+import { ServerStore } from './server-store.js';
+import { SettingsStore } from './settings-store.js';
+import { Steering } from './steering.js';
+import { TokenStore } from './token-store.js';
+import { TransferStore } from './transfer-store.js';
+import { isFinal } from './transfer-states.js';
+import { type WorkLimits, WorkQueue } from './work-queue.js';
+
+/** How often a stored description is looked at while its transfer waits for it, in ms. */
+const LOOK_MS = 50;
+
+/** What the parts of an agent are made with. */
+export interface PartsOptions {
+  readonly database: Database;
+  readonly folder: DataFolder;
+  readonly clock: Clock;
+  readonly downloadsDir: string;
+  /** Aborts when the agent stops. */
+  readonly signal: AbortSignal;
+  readonly log: (level: 'error' | 'debug', message: string) => void;
+  readonly unexpected: (error: unknown) => void;
+}
+
+/** The parts of an agent. */
+export interface AgentParts {
+  readonly services: RunServices;
+  readonly settings: SettingsStore;
+  readonly tokens: TokenStore;
+  readonly network: NetworkMonitor;
+  readonly queue: WorkQueue;
+  readonly sessions: SessionPool;
+  readonly scheduler: Scheduler;
+  readonly relayTaskRunner: RelayTaskRunner;
+  readonly intake: Intake;
+  readonly steering: Steering;
+  readonly housekeeping: Housekeeping;
+}
+
+/** Makes the parts of an agent and ties them together. Nothing runs yet. */
+export function makeParts(options: PartsOptions): AgentParts {
+  const { database, folder, clock, downloadsDir, signal, log, unexpected } = options;
+  const events = new EventLog(database, clock, unexpected);
+  const settings = new SettingsStore(database);
+  const tokens = new TokenStore(database, clock);
+  const servers = new ServerStore(database, clock);
+  const sends = new SendStore(database);
+  const receives = new ReceiveStore(database);
+  const relayTasks = new RelayTaskStore(database, clock);
+  const transfers = new TransferStore({
+    database,
+    clock,
+    events,
+    describe: (row) =>
+      describeTransfer(row, {
+        sends,
+        relayTasks,
+        unapproved: (id) => unapprovedServers(id, receives, servers),
+      }),
+  });
+  const gates = new ServerGates(clock, (server) => {
+    log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
+  });
+  const network = new NetworkMonitor({
+    onForced: (online) => {
+      gates.setShut(!online);
+    },
+    onAddresses: () => {
+      gates.retryAll();
+    },
+    onChange: (network) => {
+      events.append('network.changed', { network });
+    },
+  });
+  const sessions = new SessionPool({
+    open: (server, signal) => openSession(server, { deadlines: DEFAULT_DEADLINES, signal }),
+    sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
+    idleMs: DEFAULT_IDLE_MS,
+  });
+  const queue = new WorkQueue(limitsOf(settings.current));
+  const relays = new RelayAccess({
+    client: new RelayClient(sessions),
+    gates,
+    queue,
+    servers,
+    network,
+    clock,
+  });
+  const services: RunServices = {
+    database,
+    clock,
+    events,
+    transfers,
+    sends,
+    receives,
+    chunks: new ChunkStore(database, clock),
+    relayTasks,
+    servers,
+    relays,
+    gates,
+    ciphers: new CipherPool(),
+    progress: new ProgressTracker(clock, (event) => {
+      events.emit(event);
+    }),
+    settings: () => settings.current,
+    wake: () => {
+      scheduler.wake();
+    },
+    wakeRelayTasks: () => {
+      relayTaskRunner.wake();
+    },
+  };
+  const redirects: RedirectServices = {
+    services,
+    snapshotPath: (id: string) => folder.snapshotPath(id),
+    finished: (id: string, until: AbortSignal) =>
+      finished(services, (each) => scheduler.isRunning(each), id, until),
+  };
+  const scheduler: Scheduler = new Scheduler({
+    services,
+    storeRedirects: (run) => storeRedirects(run.id, run.signal, redirects),
+    onFinal: (id) => {
+      steering.cleanUp(id);
+    },
+    onUnexpected: unexpected,
+  });
+  const relayTaskRunner: RelayTaskRunner = new RelayTaskRunner({
+    database,
+    clock,
+    events,
+    sends,
+    tasks: relayTasks,
+    relays,
+    onUnexpected: unexpected,
+  });
+  const intake = new Intake({
+    services,
+    snapshotPath: redirects.snapshotPath,
+    downloadsDir,
+  });
+  const steering: Steering = new Steering({
+    services,
+    scheduler,
+    storeRedirects: (id, until) => storeRedirects(id, until, redirects),
+    signal,
+    onUnexpected: unexpected,
+  });
+  const housekeeping = new Housekeeping({
+    services,
+    failOverdue: (id) => {
+      scheduler.failOverdue(id);
+    },
+    remove: (id) => {
+      steering.remove(id);
+    },
+    onUnexpected: unexpected,
+  });
+  return {
+    services,
+    settings,
+    tokens,
+    network,
+    queue,
+    sessions,
+    scheduler,
+    relayTaskRunner,
+    intake,
+    steering,
+    housekeeping,
+  };
+}
+
+/** How many jobs may run at once. */
+export function limitsOf({ chunksPerServer, chunksTotal }: Settings): WorkLimits {
+  return { perServer: chunksPerServer, total: chunksTotal };
+}
+
+/** Resolves when a transfer is over. Throws XftpError CANCELLED. */
+function finished(
+  { transfers }: RunServices,
+  isRunning: (id: string) => boolean,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearInterval(timer);
+      reject(cancelled());
+    };
+    const look = (): void => {
+      if (!isFinal(transfers.find(id)?.state ?? 'cancelled') || isRunning(id)) return;
+      clearInterval(timer);
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    };
+    const timer = setInterval(look, LOOK_MS);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    look();
+  });
+}

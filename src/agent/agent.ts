@@ -1,0 +1,364 @@
+import { setMaxListeners } from 'node:events';
+
+import { isXftpError, parseServerAddress } from '../protocol/index.js';
+import { type AgentParts, limitsOf, makeParts } from './agent-parts.js';
+import type { AgentApi, Caller } from './agent-api.js';
+import { type Clock, SYSTEM_CLOCK } from './clock.js';
+import { DataFolder } from './data-folder.js';
+import { Database } from './database.js';
+import { migrate } from './migrations.js';
+import type {
+  AgentEvent,
+  AgentInfo,
+  DescriptionsResult,
+  InspectResult,
+  NetworkInfo,
+  Page,
+  ReceiveParams,
+  SendParams,
+  ServerInfo,
+  ServerStats,
+  ServerTestResult,
+  Settings,
+  TokenInfo,
+  TransferInfo,
+  TransferState,
+} from './model.js';
+import type { RunServices } from './run.js';
+import type { ServerRow } from './server-store.js';
+import { testServer } from './server-test.js';
+
+/** How an agent is opened. */
+export interface AgentOptions {
+  /** The agent's own folder; made if needed. */
+  readonly dataDir: string;
+  /** Where received files go unless told otherwise. */
+  readonly downloadsDir: string;
+  /** Server addresses to have in the server list. */
+  readonly servers?: readonly string[];
+  /** Address of a relay that runs beside the agent. It is added to the server list. */
+  readonly embeddedRelayAddress?: string;
+  readonly version: string;
+  readonly log?: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
+  /** For tests: other clocks than the machine's. */
+  readonly clock?: Clock;
+}
+
+/** An agent at work. */
+export interface RunningAgent extends AgentApi {
+  /** Resolves when a client asks the agent to stop. */
+  readonly stopRequested: Promise<void>;
+  /** Ends all work; what was done is recorded, and the next start goes on from there. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the data folder and goes on with the transfers in it.
+ *
+ * @throws XftpError ALREADY_RUNNING, DATABASE_UNUSABLE, INVALID_ADDRESS, NO_PERMISSION and the like
+ */
+export async function openAgent(options: AgentOptions): Promise<RunningAgent> {
+  const folder = new DataFolder(options.dataDir);
+  let database: Database | undefined;
+  try {
+    database = new Database(folder.database);
+    const agent = new Agent(options, folder, database, migrate(database));
+    await agent.start();
+    return agent;
+  } catch (error) {
+    database?.close();
+    folder.unlock();
+    throw error;
+  }
+}
+
+class Agent implements RunningAgent {
+  readonly stopRequested: Promise<void>;
+  readonly #options: AgentOptions;
+  readonly #folder: DataFolder;
+  readonly #schemaVersion: number;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  readonly #abort = new AbortController();
+  readonly #parts: AgentParts;
+  readonly #services: RunServices;
+  #requestStop: () => void = () => undefined;
+
+  constructor(options: AgentOptions, folder: DataFolder, database: Database, schemaVersion: number) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#schemaVersion = schemaVersion;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#startedAt = this.#clock.now();
+    setMaxListeners(0, this.#abort.signal);
+    this.stopRequested = new Promise((resolve) => {
+      this.#requestStop = resolve;
+    });
+    this.#parts = makeParts({
+      database,
+      folder,
+      clock: this.#clock,
+      downloadsDir: options.downloadsDir,
+      signal: this.#abort.signal,
+      log: (level, message) => options.log?.(level, message),
+      unexpected: (error) => {
+        options.log?.('error', textOf(error));
+      },
+    });
+    this.#services = this.#parts.services;
+  }
+
+  async start(): Promise<void> {
+    const { servers, sends, transfers } = this.#services;
+    this.#ensureToken();
+    const { embeddedRelayAddress, servers: wanted = [] } = this.#options;
+    for (const address of [...wanted, ...(embeddedRelayAddress === undefined ? [] : [embeddedRelayAddress])])
+      servers.put(parseServerAddress(address), {});
+    await this.#folder.sweepSnapshots(new Set(sends.snapshotPaths()));
+    // A crash may have come between the end of a transfer and what follows it.
+    for (const id of transfers.uncleaned()) this.#parts.steering.cleanUp(id);
+    this.#parts.network.start();
+    this.#parts.housekeeping.start();
+    this.#parts.scheduler.start();
+    this.#parts.relayTaskRunner.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#parts.housekeeping.stop();
+    this.#parts.network.stop();
+    this.#services.gates.close();
+    const ended = Promise.all([this.#parts.scheduler.stop(), this.#parts.relayTaskRunner.stop()]);
+    this.#parts.sessions.close();
+    await ended;
+    this.#services.progress.stop();
+    await this.#services.ciphers.close();
+    this.#services.database.close();
+    this.#folder.unlock();
+  }
+
+  info(): AgentInfo {
+    const { embeddedRelayAddress, version, dataDir, downloadsDir } = this.#options;
+    const { events, relayTasks, transfers } = this.#services;
+    const counts = transfers.counts();
+    return {
+      version,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      dataDir,
+      downloadsDir,
+      schemaVersion: this.#schemaVersion,
+      network: this.#parts.network.info,
+      transfers: countsOf(counts),
+      relayTasks: relayTasks.count(),
+      ...(embeddedRelayAddress === undefined ? {} : { embeddedRelay: embeddedRelayAddress }),
+      events: events.range(),
+    };
+  }
+
+  shutdown(): void {
+    this.#requestStop();
+  }
+
+  setNetwork(network: { readonly online?: boolean | null; readonly metered?: boolean }): NetworkInfo {
+    this.#parts.network.set(network);
+    return this.#parts.network.info;
+  }
+
+  send(params: SendParams, caller: Caller): Promise<TransferInfo> {
+    return this.#parts.intake.send(params, caller);
+  }
+
+  receive(params: ReceiveParams, caller: Caller): Promise<TransferInfo> {
+    return this.#parts.intake.receive(params, caller);
+  }
+
+  inspect(source: { readonly description?: string; readonly link?: string }): InspectResult {
+    return this.#parts.intake.inspect(source);
+  }
+
+  get(id: string): TransferInfo {
+    return this.#services.transfers.info(id);
+  }
+
+  list(query: Parameters<AgentApi['list']>[0]): Page<TransferInfo> {
+    return this.#services.transfers.list(query);
+  }
+
+  pause(id: string): TransferInfo {
+    return this.#parts.steering.pause(id);
+  }
+
+  resume(id: string): TransferInfo {
+    return this.#parts.steering.resume(id);
+  }
+
+  cancel(id: string): TransferInfo {
+    return this.#parts.steering.cancel(id);
+  }
+
+  retry(id: string): TransferInfo {
+    return this.#parts.steering.retry(id);
+  }
+
+  approve(id: string): TransferInfo {
+    return this.#parts.steering.approve(id);
+  }
+
+  remove(id: string, options?: { readonly cancel?: boolean }): void {
+    this.#parts.steering.remove(id, options);
+  }
+
+  setPriority(id: string, priority: number): TransferInfo {
+    return this.#parts.steering.setPriority(id, priority);
+  }
+
+  descriptions(id: string): DescriptionsResult {
+    return this.#parts.steering.descriptions(id);
+  }
+
+  addRecipients(id: string, count: number): Promise<DescriptionsResult> {
+    return this.#parts.steering.addRecipients(id, count);
+  }
+
+  revoke(target: Parameters<AgentApi['revoke']>[0]): { readonly deletions: number } {
+    return this.#parts.steering.revoke(target);
+  }
+
+  listServers(): readonly ServerInfo[] {
+    return this.#services.servers.list().map((row) => this.#serverInfo(row));
+  }
+
+  addServer(server: Parameters<AgentApi['addServer']>[0]): ServerInfo {
+    const { operator, enabled } = server;
+    const address = parseServerAddress(server.address);
+    return this.#changeServers(() => this.#services.servers.put(address, { operator, enabled }));
+  }
+
+  updateServer(id: number, change: Parameters<AgentApi['updateServer']>[1]): ServerInfo {
+    return this.#changeServers(() => this.#services.servers.update(id, change));
+  }
+
+  removeServer(id: number): void {
+    const { database, events, servers } = this.#services;
+    database.transaction(() => {
+      servers.remove(id);
+      events.append('servers.changed', {});
+    });
+  }
+
+  testServer(address: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ServerTestResult> {
+    const server = this.#services.servers.withPassword(parseServerAddress(address));
+    const stop = AbortSignal.any([this.#abort.signal, ...(signal === undefined ? [] : [signal])]);
+    return testServer(server, { clock: this.#clock, signal: stop });
+  }
+
+  getSettings(): Settings {
+    return this.#parts.settings.current;
+  }
+
+  setSettings(change: Partial<Settings>): Settings {
+    const { database, events } = this.#services;
+    const settings = database.transaction(() => {
+      const changed = this.#parts.settings.set(change);
+      events.append('settings.changed', { settings: changed });
+      return changed;
+    });
+    this.#parts.queue.setLimits(limitsOf(settings));
+    return settings;
+  }
+
+  stats(): readonly ServerStats[] {
+    return this.#services.servers.stats();
+  }
+
+  listEvents(query: Parameters<AgentApi['listEvents']>[0]): ReturnType<AgentApi['listEvents']> {
+    const { events } = this.#services;
+    const { oldest, newest } = events.range();
+    const since = query.since ?? 0;
+    return {
+      events: events.list(query),
+      lagged: since + 1 < oldest || (oldest === 0 && since < newest),
+      oldest,
+      newest,
+    };
+  }
+
+  onEvent(listener: (event: AgentEvent) => void): () => void {
+    return this.#services.events.listen(listener);
+  }
+
+  listTokens(): readonly TokenInfo[] {
+    return this.#parts.tokens.list();
+  }
+
+  createToken(token: Parameters<AgentApi['createToken']>[0]): TokenInfo & { readonly token: string } {
+    return this.#parts.tokens.create(token);
+  }
+
+  revokeToken(id: number): void {
+    this.#parts.tokens.revoke(id);
+  }
+
+  authenticate(token: string): TokenInfo | undefined {
+    return this.#parts.tokens.authenticate(token);
+  }
+
+  /** The token for clients on this machine is in a file; if it is lost, a new one takes its place. */
+  #ensureToken(): void {
+    const token = this.#folder.readToken();
+    if (token !== undefined && this.#parts.tokens.authenticate(token) !== undefined) return;
+    const name = `local ${new Date(this.#clock.now()).toISOString()}`;
+    this.#folder.writeToken(this.#parts.tokens.create({ name, scope: 'admin' }).token);
+  }
+
+  #changeServers(change: () => ServerRow): ServerInfo {
+    const { database, events } = this.#services;
+    const row = database.transaction(() => {
+      const changed = change();
+      events.append('servers.changed', {});
+      return changed;
+    });
+    return this.#serverInfo(row);
+  }
+
+  #serverInfo({ id, address, password, enabled, operator }: ServerRow): ServerInfo {
+    const { gate, inMs } = this.#services.gates.status(address);
+    return {
+      id,
+      address,
+      hasPassword: password !== null,
+      enabled: enabled === 1,
+      ...(operator === null ? {} : { operator }),
+      gate,
+      ...(inMs === undefined ? {} : { retryAt: Math.round(this.#clock.now() + inMs) }),
+    };
+  }
+}
+
+/** With its stack if it is a mistake of ours. */
+function textOf(error: unknown): string {
+  return error instanceof Error && !isXftpError(error) ? (error.stack ?? error.message) : String(error);
+}
+
+const ALL_STATES: readonly TransferState[] = [
+  'queued',
+  'preparing',
+  'uploading',
+  'awaiting_approval',
+  'downloading',
+  'verifying',
+  'waiting',
+  'paused',
+  'failed',
+  'cancelled',
+  'completed',
+];
+
+function countsOf(counts: ReadonlyMap<TransferState, number>): Record<TransferState, number> {
+  // Every state is in the list.
+  return Object.fromEntries(ALL_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<
+    TransferState,
+    number
+  >;
+}

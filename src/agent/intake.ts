@@ -1,0 +1,234 @@
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute } from 'node:path';
+
+import {
+  fitFileName,
+  type FileDescription,
+  formatDescription,
+  isXftpError,
+  parseDescription,
+  parseLink,
+  parseServerAddress,
+  XftpError,
+} from '../protocol/index.js';
+import { checkReceivable, localFailure, snapshotSource } from '../transfer/index.js';
+import type { Caller } from './agent-api.js';
+import { unknownServers } from './approval.js';
+import type { InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
+import { recordChunks } from './receive-run.js';
+import type { RunServices } from './run.js';
+import { serverKey } from './server-store.js';
+import { newTransferId } from './transfer-id.js';
+
+const HOUR_MS = 3600_000;
+/** Keys for more recipients than this are a mistake rather than a wish. */
+export const MAX_RECIPIENTS = 10_000;
+
+/** What taking on transfers needs. */
+export interface IntakeOptions {
+  readonly services: RunServices;
+  readonly snapshotPath: (id: string) => string;
+  /** Where received files go unless told otherwise. */
+  readonly downloadsDir: string;
+}
+
+/** Takes on new transfers: checks what is asked, records it, and puts it into the queue. */
+export class Intake {
+  readonly #services: RunServices;
+  readonly #options: IntakeOptions;
+
+  constructor(options: IntakeOptions) {
+    this.#services = options.services;
+    this.#options = options;
+  }
+
+  /** See {@link AgentApi.send}. */
+  async send(params: SendParams, caller: Caller): Promise<TransferInfo> {
+    const existing = this.#existing(params.clientRef, caller);
+    if (existing !== undefined) return existing;
+    const { settings } = this.#services;
+    const path = await this.#sourcePath(params.path);
+    this.#checkServers(params.servers);
+    const handedOut = params.recipients ?? 1;
+    const id = newTransferId();
+    const snapshotPath = params.snapshot === false ? undefined : this.#options.snapshotPath(id);
+    if (snapshotPath !== undefined)
+      await snapshotSource(path, snapshotPath, { maxSize: settings().maxFileSize });
+    // Another call with the same name may have come first while this one copied.
+    const raced = this.#existing(params.clientRef, caller);
+    if (raced !== undefined) return raced;
+    this.#services.transfers.create(
+      {
+        id,
+        direction: 'send',
+        tokenId: caller.tokenId,
+        ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
+        priority: params.priority ?? 0,
+        deadline: this.#deadline(params.deadline),
+        fileName: fitFileName(params.fileName ?? basename(path)),
+        fileSize: (await stat(snapshotPath ?? path)).size,
+        path,
+      },
+      () => {
+        this.#services.sends.create(id, {
+          ...(snapshotPath === undefined ? {} : { snapshotPath }),
+          handedOut,
+          // The number of recipients stays hidden within a power of two.
+          recipients: roundUp(handedOut),
+          ...(params.servers === undefined ? {} : { servers: params.servers }),
+          redirect: params.redirect ?? 'auto',
+        });
+      },
+    );
+    this.#services.wake();
+    return this.#services.transfers.info(id);
+  }
+
+  /** See {@link AgentApi.receive}. */
+  async receive(params: ReceiveParams, caller: Caller): Promise<TransferInfo> {
+    const existing = this.#existing(params.clientRef, caller);
+    if (existing !== undefined) return existing;
+    const { database, receives, servers, settings, transfers } = this.#services;
+    const description = readSource(params);
+    checkReceivable(description);
+    const directory = await folderPath(params.directory ?? this.#options.downloadsDir);
+    const raced = this.#existing(params.clientRef, caller);
+    if (raced !== undefined) return raced;
+    const approveRelays = params.approveRelays ?? settings().approveRelays;
+    const unknown = unknownServers(description, servers);
+    if (approveRelays === 'known' && unknown.length > 0)
+      throw new XftpError(
+        'NOT_APPROVED',
+        `The file is on relays that are not in the server list: ${unknown.join(', ')}.`,
+      );
+    const id = newTransferId();
+    database.transaction(() => {
+      transfers.create(
+        {
+          id,
+          direction: 'receive',
+          tokenId: caller.tokenId,
+          ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
+          priority: params.priority ?? 0,
+          deadline: this.#deadline(params.deadline),
+          ...(params.fileName === undefined ? {} : { fileName: params.fileName }),
+        },
+        () => {
+          receives.create(id, {
+            description: formatDescription(description),
+            directory,
+            ...(params.fileName === undefined ? {} : { wantedName: params.fileName }),
+            onConflict: params.onConflict ?? 'rename',
+            acknowledge: params.acknowledge ?? false,
+            approveRelays,
+          });
+          // A redirect's file is one that is still to be found.
+          if (description.redirect === undefined) recordChunks({ id, services: this.#services }, description);
+        },
+      );
+    });
+    this.#services.wake();
+    return transfers.info(id);
+  }
+
+  /** See {@link AgentApi.inspect}. */
+  inspect(source: { readonly description?: string; readonly link?: string }): InspectResult {
+    const { servers } = this.#services;
+    const { party, size, chunks, redirect } = readSource(source);
+    const bytes = new Map<string, number>();
+    for (const chunk of chunks)
+      for (const { server } of chunk.replicas) {
+        const key = serverKey(server);
+        bytes.set(key, (bytes.get(key) ?? 0) + chunk.size);
+      }
+    return {
+      party,
+      encryptedSize: size,
+      chunks: chunks.length,
+      servers: [...bytes].map(([address, count]) => ({
+        address,
+        bytes: count,
+        known: servers.knows(parseServerAddress(address)),
+      })),
+      ...(redirect === undefined ? {} : { redirect: { encryptedSize: redirect.size } }),
+    };
+  }
+
+  #existing(clientRef: string | undefined, { tokenId }: Caller): TransferInfo | undefined {
+    if (clientRef === undefined) return undefined;
+    const { transfers } = this.#services;
+    const row = transfers.findByClientRef(tokenId, clientRef);
+    return row === undefined ? undefined : transfers.info(row.id);
+  }
+
+  async #sourcePath(path: string): Promise<string> {
+    if (!isAbsolute(path)) throw new XftpError('INVALID_ARGUMENT', `${path} is not an absolute path.`);
+    try {
+      const resolved = await realpath(path);
+      const stats = await stat(resolved);
+      if (stats.isDirectory())
+        throw new XftpError(
+          'INVALID_ARGUMENT',
+          `${path} is a folder: pack it into one file first (zip, tar) and send that.`,
+        );
+      if (!stats.isFile())
+        throw new XftpError('INVALID_ARGUMENT', `${path} is not a regular file and cannot be sent.`);
+      return resolved;
+    } catch (error) {
+      throw localFailure(error, path);
+    }
+  }
+
+  #checkServers(servers: readonly string[] | undefined): void {
+    const count = servers === undefined ? this.#services.servers.enabled().length : servers.length;
+    for (const server of servers ?? []) parseServerAddress(server);
+    if (count === 0)
+      throw new XftpError(
+        'INVALID_ARGUMENT',
+        'There is no relay to send through: add one to the server list, or name one.',
+      );
+  }
+
+  #deadline(deadline: number | undefined): number {
+    const { clock, settings } = this.#services;
+    const now = clock.now();
+    if (deadline !== undefined && deadline <= now)
+      throw new XftpError('INVALID_ARGUMENT', 'The deadline has passed already.');
+    return deadline ?? now + settings().deadlineHours * HOUR_MS;
+  }
+}
+
+/** The next power of two. */
+export function roundUp(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count));
+}
+
+function readSource({
+  description,
+  link,
+}: {
+  readonly description?: string;
+  readonly link?: string;
+}): FileDescription {
+  if (description !== undefined && link === undefined) return parseDescription(description);
+  if (link !== undefined && description === undefined) return parseLink(link);
+  throw new XftpError('INVALID_ARGUMENT', 'Give either a description or a link.');
+}
+
+async function folderPath(directory: string): Promise<string> {
+  if (!isAbsolute(directory))
+    throw new XftpError('INVALID_ARGUMENT', `${directory} is not an absolute path.`);
+  try {
+    const resolved = await realpath(directory);
+    if (!(await stat(resolved)).isDirectory())
+      throw new XftpError('INVALID_ARGUMENT', `${directory} is not a folder.`);
+    return resolved;
+  } catch (error) {
+    const failure = localFailure(error, directory);
+    throw isXftpError(failure, 'SOURCE_MISSING')
+      ? new XftpError('SOURCE_MISSING', `The folder ${directory} does not exist (${dirname(directory)}).`, {
+          cause: error,
+        })
+      : failure;
+  }
+}

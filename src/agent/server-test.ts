@@ -1,0 +1,141 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+
+import { RelayClient } from '../client/index.js';
+import { bytesEqual, CHUNK_SIZES, type ServerAddress, XftpError } from '../protocol/index.js';
+import { generateKeyPair, openTagLast, randomBytes, sha256 } from '../crypto/index.js';
+import {
+  connectFailure,
+  DEFAULT_DEADLINES,
+  DEFAULT_IDLE_MS,
+  openSession,
+  SessionPool,
+} from '../transport/index.js';
+import type { Clock } from './clock.js';
+import { toFailureInfo } from './failure-policy.js';
+import type { ServerTestResult, ServerTestStep } from './model.js';
+import { asXftpError } from './run.js';
+import { serverKey } from './server-store.js';
+
+type Step = ServerTestStep['step'];
+
+/** The steps that opening a session consists of, in order. */
+const OPENING: readonly Step[] = ['tcp', 'tls', 'identity', 'handshake'];
+
+/**
+ * Walks all the way that a file goes, with one small chunk and over a connection of its own, and tells how long each
+ * step took. Ends with the first step that fails.
+ */
+export async function testServer(
+  server: ServerAddress,
+  { clock, signal }: { readonly clock: Clock; readonly signal?: AbortSignal },
+): Promise<ServerTestResult> {
+  const test = new ServerTest(server, clock, signal);
+  const steps = await test.run();
+  return { address: serverKey(server), ok: steps.every(({ ok }) => ok), steps };
+}
+
+class ServerTest {
+  readonly #server: ServerAddress;
+  readonly #clock: Clock;
+  readonly #abort: { signal?: AbortSignal };
+  readonly #steps: ServerTestStep[] = [];
+  #since: number;
+
+  constructor(server: ServerAddress, clock: Clock, signal: AbortSignal | undefined) {
+    this.#server = server;
+    this.#clock = clock;
+    this.#abort = signal === undefined ? {} : { signal };
+    this.#since = clock.monotonic();
+  }
+
+  async run(): Promise<readonly ServerTestStep[]> {
+    let step: Step = 'name';
+    const pool = new SessionPool({
+      open: (server, dialSignal) =>
+        openSession(server, {
+          deadlines: DEFAULT_DEADLINES,
+          signal: dialSignal,
+          onStep: (done) => {
+            this.#passed(done);
+            step = OPENING[OPENING.indexOf(done) + 1] ?? 'create';
+          },
+        }),
+      sessionsPerServer: 1,
+      idleMs: DEFAULT_IDLE_MS,
+    });
+    try {
+      await this.#lookUp();
+      step = 'tcp';
+      const client = new RelayClient(pool);
+      await client.ping(this.#server, this.#abort);
+      for await (const next of this.#transfer(client)) step = next;
+    } catch (error) {
+      this.#steps.push({
+        step,
+        ok: false,
+        ms: this.#lap(),
+        failure: toFailureInfo(asXftpError(error)),
+      });
+    } finally {
+      pool.close();
+    }
+    return this.#steps;
+  }
+
+  async #lookUp(): Promise<void> {
+    const host = this.#server.hosts.find(({ kind }) => kind !== 'onion') ?? this.#server.hosts[0];
+    if (host !== undefined && isIP(host.text) === 0 && host.kind !== 'onion')
+      await lookup(host.text).catch((error: unknown) => {
+        throw connectFailure(host.text, error);
+      });
+    this.#passed('name');
+  }
+
+  /** Yields each step before it is taken. */
+  async *#transfer(client: RelayClient): AsyncGenerator<Step> {
+    const bytes = randomBytes(CHUNK_SIZES[0]);
+    yield 'create';
+    const senderKey = generateKeyPair('ed25519');
+    const recipient = generateKeyPair('ed25519');
+    const ids = await client.createChunk(
+      this.#server,
+      {
+        senderKey,
+        size: bytes.length,
+        digest: sha256(bytes),
+        recipientKeys: [recipient.publicKey],
+      },
+      this.#abort,
+    );
+    const sender = { id: ids.senderId, privateKey: senderKey.privateKey };
+    this.#passed('create');
+    yield 'upload';
+    await client.uploadChunk(this.#server, sender, { bytes, onBodyReleased: () => undefined }, this.#abort);
+    this.#passed('upload');
+    yield 'download';
+    const box = new Uint8Array(bytes.length + 16);
+    const access = { id: ids.recipientIds[0] ?? new Uint8Array(), privateKey: recipient.privateKey };
+    const { secret, nonce } = await client.downloadChunk(this.#server, access, box, this.#abort);
+    this.#passed('download');
+    yield 'compare';
+    const opened = openTagLast(secret, nonce, box);
+    if (opened === undefined || !bytesEqual(opened, bytes))
+      throw new XftpError('CHUNK_DIGEST', 'The relay did not give back the bytes that it was given.');
+    this.#passed('compare');
+    yield 'delete';
+    await client.deleteChunk(this.#server, sender, this.#abort);
+    this.#passed('delete');
+  }
+
+  #passed(step: Step): void {
+    this.#steps.push({ step, ok: true, ms: this.#lap() });
+  }
+
+  #lap(): number {
+    const now = this.#clock.monotonic();
+    const ms = now - this.#since;
+    this.#since = now;
+    return Math.round(ms * 10) / 10;
+  }
+}

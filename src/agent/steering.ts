@@ -1,0 +1,299 @@
+import { unlink } from 'node:fs/promises';
+
+import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
+import { newKeys, registerRecipients } from './chunk-upload.js';
+import { describeSend } from './describe-send.js';
+import { MAX_RECIPIENTS, roundUp } from './intake.js';
+import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
+import { partPathOf } from './part-record.js';
+import type { RunServices } from './run.js';
+import type { Scheduler } from './scheduler.js';
+import { serverKey } from './server-store.js';
+import type { TransferRow } from './transfer-store.js';
+import { isFinal } from './transfer-states.js';
+
+const HOUR_MS = 3600_000;
+
+/** What steering transfers needs. */
+export interface SteeringOptions {
+  readonly services: RunServices;
+  readonly scheduler: Scheduler;
+  /** Stores the descriptions that are too long for a link, of recipients handed out later. */
+  readonly storeRedirects: (id: string, signal: AbortSignal) => Promise<void>;
+  /** Aborts when the agent stops. */
+  readonly signal: AbortSignal;
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** What clients do with transfers that there are. */
+export class Steering {
+  readonly #services: RunServices;
+  readonly #options: SteeringOptions;
+
+  constructor(options: SteeringOptions) {
+    this.#services = options.services;
+    this.#options = options;
+  }
+
+  pause(id: string): TransferInfo {
+    this.#visible(id);
+    this.#services.transfers.transition(id, { to: 'paused' });
+    this.#halt(id);
+    return this.#services.transfers.info(id);
+  }
+
+  resume(id: string): TransferInfo {
+    const { state } = this.#visible(id);
+    if (state !== 'paused') throw new XftpError('ILLEGAL_STATE', `The transfer is ${state}, not paused.`);
+    return this.#enqueue(id);
+  }
+
+  cancel(id: string): TransferInfo {
+    this.#visible(id);
+    const { sends, transfers } = this.#services;
+    this.#services.database.transaction(() => {
+      transfers.transition(id, { to: 'cancelled' });
+      for (const { transfer_id: stored } of sends.redirects(id))
+        if (!isFinal(transfers.row(stored).state)) transfers.transition(stored, { to: 'cancelled' });
+    });
+    for (const { transfer_id: stored } of sends.redirects(id)) this.#halt(stored);
+    this.#halt(id);
+    return transfers.info(id);
+  }
+
+  retry(id: string): TransferInfo {
+    const row = this.#visible(id);
+    const { chunks, clock, database, receives, settings, transfers } = this.#services;
+    if (row.state !== 'failed' && row.state !== 'cancelled')
+      throw new XftpError(
+        'ILLEGAL_STATE',
+        `The transfer is ${row.state}: only one that ended can be retried.`,
+      );
+    database.transaction(() => {
+      transfers.update(id, { deadline: clock.now() + settings().deadlineHours * HOUR_MS });
+      if (row.direction === 'receive') {
+        chunks.forgiveReplicas(id);
+        receives.setVerified(id, false);
+      } else if (failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
+      transfers.transition(id, { to: 'queued' });
+    });
+    this.#services.wake();
+    return transfers.info(id);
+  }
+
+  approve(id: string): TransferInfo {
+    const { state } = this.#visible(id);
+    if (state !== 'awaiting_approval')
+      throw new XftpError('ILLEGAL_STATE', `The transfer is ${state}: there is nothing to approve.`);
+    this.#services.receives.approve(id);
+    return this.#enqueue(id);
+  }
+
+  remove(id: string, { cancel = false }: { readonly cancel?: boolean } = {}): void {
+    const { state } = this.#visible(id);
+    if (cancel && !isFinal(state)) this.cancel(id);
+    const { transfers } = this.#services;
+    const row = transfers.row(id);
+    if (!isFinal(row.state))
+      throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: cancel it before it is removed.`);
+    const leftovers = this.#leftovers(row);
+    if (row.state !== 'completed' && row.direction === 'send') this.#deleteUploads(id, undefined);
+    transfers.remove(id);
+    void this.#options.scheduler.ended(id).then(() => removeFiles(leftovers));
+    this.#services.wakeRelayTasks();
+  }
+
+  setPriority(id: string, priority: number): TransferInfo {
+    this.#visible(id);
+    this.#services.transfers.update(id, { priority });
+    this.#services.wake();
+    return this.#services.transfers.info(id);
+  }
+
+  descriptions(id: string): DescriptionsResult {
+    const row = this.#visible(id);
+    if (row.direction !== 'send') throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
+    if (row.state !== 'completed')
+      throw new XftpError(
+        'ILLEGAL_STATE',
+        `The transfer is ${row.state}: its descriptions come when it is completed.`,
+      );
+    if (this.#services.sends.find(id)?.revoked_at !== null)
+      throw new XftpError('ILLEGAL_STATE', 'The file was revoked: there is nothing to hand out.');
+    return describeSend(this.#services, id);
+  }
+
+  async addRecipients(id: string, count: number): Promise<DescriptionsResult> {
+    this.descriptions(id);
+    const { database, events, sends } = this.#services;
+    const send = sends.find(id);
+    if (send === undefined) throw new XftpError('NOT_FOUND', `There is no transfer ${id}.`);
+    const handedOut = send.handed_out + count;
+    if (handedOut > MAX_RECIPIENTS)
+      throw new XftpError(
+        'INVALID_ARGUMENT',
+        `A file has at most ${String(MAX_RECIPIENTS)} recipients: send it again for more.`,
+      );
+    const recipients = Math.max(send.recipients, roundUp(handedOut));
+    if (recipients > send.recipients) await this.#register(id, recipients);
+    database.transaction(() => {
+      sends.setRecipients(id, { handedOut, recipients });
+      events.append('transfer.recipients', { handedOut, spare: recipients - handedOut }, id);
+    });
+    await this.#options.storeRedirects(id, this.#options.signal);
+    return describeSend(this.#services, id);
+  }
+
+  revoke(target: { readonly id?: string; readonly senderDescription?: string }): {
+    readonly deletions: number;
+  } {
+    const { id, senderDescription } = target;
+    if (id !== undefined && senderDescription === undefined) return this.#revokeTransfer(id);
+    if (senderDescription !== undefined && id === undefined)
+      return this.#revokeDescription(senderDescription);
+    throw new XftpError('INVALID_ARGUMENT', 'Give either the id of a send or a sender description.');
+  }
+
+  /** After the end of a run: what nobody needs any more is removed, on this machine and on relays. May be repeated. */
+  cleanUp(id: string): void {
+    const row = this.#services.transfers.find(id);
+    if (row === undefined) return;
+    if (row.state === 'cancelled' && row.direction === 'send') {
+      this.#deleteUploads(id, undefined);
+      this.#services.wakeRelayTasks();
+    }
+    // A failed transfer may be retried from where it was.
+    if (row.state !== 'failed')
+      void removeFiles(this.#leftovers(row)).then(() => {
+        if (row.direction === 'send' && row.state === 'completed') this.#services.sends.clearSnapshot(id);
+      }, this.#options.onUnexpected);
+  }
+
+  #revokeTransfer(id: string): { readonly deletions: number } {
+    const row = this.#visible(id);
+    if (row.direction !== 'send')
+      throw new XftpError('ILLEGAL_STATE', 'Only a file that was sent can be revoked.');
+    if (!isFinal(row.state)) this.cancel(id);
+    const { clock, database, events, relayTasks, sends, wakeRelayTasks } = this.#services;
+    const deletions = database.transaction(() => {
+      const count = this.#deleteUploads(id, id);
+      sends.setRevoked(id, clock.now());
+      events.append('transfer.revoked', { pending: relayTasks.countOf(id, 'delete') }, id);
+      return count;
+    });
+    wakeRelayTasks();
+    return { deletions };
+  }
+
+  #revokeDescription(text: string): { readonly deletions: number } {
+    const description = parseDescription(text);
+    if (description.party !== 'sender')
+      throw new XftpError(
+        'INVALID_DESCRIPTION',
+        "This is a recipient's file description: only the sender's can delete the file.",
+      );
+    const { database, relayTasks, wakeRelayTasks } = this.#services;
+    const deletions = database.transaction(
+      () =>
+        description.chunks
+          .flatMap(({ replicas }) => replicas)
+          .filter(({ server, id: accessId, key: accessKey }) =>
+            relayTasks.add({ action: 'delete', server: serverKey(server), accessId, accessKey }),
+          ).length,
+    );
+    wakeRelayTasks();
+    return { deletions };
+  }
+
+  /** Everything of a send, and of its stored descriptions, that relays know: to be deleted there. Gives the number. */
+  #deleteUploads(id: string, creditTo: string | undefined): number {
+    const { chunks, database, relayTasks, sends } = this.#services;
+    return database.transaction(() => {
+      const ids = [id, ...sends.redirects(id).map(({ transfer_id: stored }) => stored)];
+      const replicas = ids.flatMap((each) => chunks.replicas(each));
+      for (const { id: replicaId } of replicas) chunks.setReplicaState(replicaId, 'bad');
+      // Of a send that is not completed, so that a retry uploads them again.
+      for (const each of ids)
+        if (this.#services.transfers.row(each).state !== 'completed') chunks.reopenAll(each);
+      return replicas.filter(
+        ({ server, access_id: accessId, access_key: accessKey }) =>
+          accessId !== null &&
+          relayTasks.add({
+            action: 'delete',
+            ...(creditTo === undefined ? {} : { transferId: creditTo }),
+            server,
+            accessId,
+            accessKey,
+          }),
+      ).length;
+    });
+  }
+
+  /** The source is another one now: it is prepared anew, with new keys. */
+  #forgetUploads(id: string): void {
+    this.#deleteUploads(id, undefined);
+    this.#services.transfers.forgetFile(id);
+  }
+
+  /** Makes a send's chunks known to more recipients, on all relays. May be repeated after a failure. */
+  async #register(id: string, recipients: number): Promise<void> {
+    const { chunks, database } = this.#services;
+    const replicas = chunks.replicas(id).filter(({ state }) => state === 'uploaded');
+    database.transaction(() => {
+      for (const replica of replicas) {
+        const known = chunks.recipients(replica.id).length;
+        chunks.addRecipients(replica.id, known + 1, newKeys(Math.max(0, recipients - known)));
+      }
+    });
+    const row = this.#services.transfers.row(id);
+    const run = { services: this.#services, row, onBlocked: () => () => undefined };
+    await Promise.all(
+      replicas.map((replica) => {
+        const server = this.#services.servers.withPassword(parseServerAddress(replica.server));
+        return registerRecipients(run, replica, server, this.#options.signal);
+      }),
+    );
+  }
+
+  #enqueue(id: string): TransferInfo {
+    const { transfers, wake } = this.#services;
+    transfers.transition(id, { to: 'queued' });
+    wake();
+    return transfers.info(id);
+  }
+
+  #halt(id: string): void {
+    const { scheduler, onUnexpected } = this.#options;
+    scheduler.halt(id).then(() => {
+      const row = this.#services.transfers.find(id);
+      if (row !== undefined && isFinal(row.state)) this.cleanUp(id);
+    }, onUnexpected);
+  }
+
+  /** Stored descriptions are no clients' business. */
+  #visible(id: string): TransferRow {
+    const row = this.#services.transfers.row(id);
+    if (row.hidden !== 0) throw new XftpError('NOT_FOUND', `There is no transfer ${id}.`);
+    return row;
+  }
+
+  /** Files that only this transfer needs. */
+  #leftovers(row: TransferRow): string[] {
+    const { receives, sends } = this.#services;
+    if (row.direction === 'send') {
+      const ids = [row.id, ...sends.redirects(row.id).map(({ transfer_id: stored }) => stored)];
+      return ids.flatMap((id) => sends.find(id)?.snapshot_path ?? []);
+    }
+    const receive = receives.find(row.id);
+    return receive === undefined || row.state === 'completed' ? [] : [partPathOf(receive)];
+  }
+}
+
+function failureCode(row: TransferRow): string | undefined {
+  // Written by `transition`.
+  return row.failure === null ? undefined : (JSON.parse(row.failure) as FailureInfo).code;
+}
+
+async function removeFiles(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await unlink(path).catch(() => undefined);
+}

@@ -122,10 +122,7 @@ export class CipherPool {
   }
 
   /** Makes a call that belongs to no stream; see {@link CipherCalls}. Throws XftpError. */
-  async call<N extends SingleCallName>(
-    name: N,
-    parameters: CipherParameters<N>,
-  ): Promise<CipherResult<N>> {
+  async call<N extends SingleCallName>(name: N, parameters: CipherParameters<N>): Promise<CipherResult<N>> {
     const thread = this.#leastBusy();
     thread.streams += 1;
     try {

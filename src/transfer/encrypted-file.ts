@@ -36,7 +36,6 @@ export function cipherLengthOf(chunkSizes: readonly number[]): number {
  */
 export function chunkRange(chunkSizes: readonly number[], number: number): ByteRange {
   const size = chunkSizes[number - 1];
-  if (size === undefined)
-    throw new XftpError('INVALID_ARGUMENT', `The file has no chunk ${String(number)}.`);
+  if (size === undefined) throw new XftpError('INVALID_ARGUMENT', `The file has no chunk ${String(number)}.`);
   return { offset: chunkSizes.slice(0, number - 1).reduce((sum, before) => sum + before, 0), size };
 }

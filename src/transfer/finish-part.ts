@@ -48,10 +48,7 @@ export interface FinishContext {
  * @throws XftpError FILE_EXISTS, SOURCE_MISSING when neither part nor finished file is there, or what writing a file can
  *   fail with. The part file stays, and the call may be repeated.
  */
-export async function finishPart(
-  part: PartToFinish,
-  { ciphers, onChosen }: FinishContext,
-): Promise<string> {
+export async function finishPart(part: PartToFinish, { ciphers, onChosen }: FinishContext): Promise<string> {
   const { partPath, contentLength, finalPath } = part;
   if (finalPath !== undefined && !(await exists(partPath))) return confirmPlaced(finalPath, part);
   await ciphers.call('finishPart', { path: partPath, contentLength });

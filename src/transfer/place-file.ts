@@ -98,7 +98,11 @@ async function isSameFile(part: string, path: string): Promise<boolean> {
     [part, path].map((name) => lstat(name, { bigint: true }).catch(() => undefined)),
   );
   return (
-    one !== undefined && other !== undefined && one.ino !== 0n && one.ino === other.ino && one.dev === other.dev
+    one !== undefined &&
+    other !== undefined &&
+    one.ino !== 0n &&
+    one.ino === other.ino &&
+    one.dev === other.dev
   );
 }
 

@@ -39,6 +39,7 @@ export async function snapshotSource(
     await rm(target, { force: true });
     if (!(await clone(path, target))) await copy(source, path, { target, size: before.size, signal });
     await flush(target);
+    throwIfAborted(signal);
     // A clone is made of the path, which another file may have taken meanwhile.
     const after = await stat(path);
     const same = (['dev', 'ino', 'size', 'mtimeMs'] as const).every((fact) => after[fact] === before[fact]);

@@ -35,12 +35,11 @@ export async function openFirstChunk(
   { checkContent, resume = false, ...request }: FirstChunkToOpen,
   ciphers: CipherPool,
 ): Promise<FilePrefix> {
-  const { file, downloaded } = request;
   const chunk = await openBox(request, ciphers);
-  const prefix = readFilePrefix(file, chunk);
+  const prefix = readFilePrefix(request.file, chunk);
   await checkContent?.(prefix);
   const contentOffset = prefix.prefix.length;
-  await writeChunk(request, chunk, { contentOffset, create: !resume && downloaded.index === 0 }, ciphers);
+  await writeChunk(request, chunk, { contentOffset, create: !resume }, ciphers);
   return prefix;
 }
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { throwIfAborted } from '../transport/index.js';
@@ -39,6 +39,7 @@ export async function snapshotSource(
     await rm(target, { force: true });
     if (!(await clone(path, target))) await copy(source, path, { target, size: before.size, signal });
     await flush(target);
+    throwIfAborted(signal);
     // A clone is made of the path, which another file may have taken meanwhile.
     const after = await stat(path);
     const same = (['dev', 'ino', 'size', 'mtimeMs'] as const).every((fact) => after[fact] === before[fact]);
@@ -91,12 +92,8 @@ async function copy(
 }
 
 async function flush(target: string): Promise<void> {
-  const file = await open(target, 'r');
-  try {
-    // A clone has the mode of its source. Some file systems know no modes; the copy is as good without.
-    await file.chmod(PRIVATE_FILE_MODE).catch(() => undefined);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  // A clone has the mode of its source. Some file systems know no modes; the copy is as good without.
+  await chmod(target, PRIVATE_FILE_MODE).catch(() => undefined);
+  const file = await open(target, 'r+');
+  await file.sync().finally(() => file.close());
 }

@@ -1,5 +1,4 @@
 import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 
 import { RelayClient } from '../client/index.js';
 import { bytesEqual, CHUNK_SIZES, type ServerAddress, XftpError } from '../protocol/index.js';
@@ -85,7 +84,7 @@ class ServerTest {
 
   async #lookUp(): Promise<void> {
     const host = this.#server.hosts.find(({ kind }) => kind !== 'onion') ?? this.#server.hosts[0];
-    if (host !== undefined && isIP(host.text) === 0 && host.kind !== 'onion')
+    if (host.kind === 'domain')
       await lookup(host.text).catch((error: unknown) => {
         throw connectFailure(host.text, error);
       });

@@ -5,6 +5,7 @@ import {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,
   openSession,
+  Pace,
   SessionPool,
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
@@ -131,6 +132,10 @@ export function makeParts(options: PartsOptions): AgentParts {
     progress: new ProgressTracker(clock, (event) => {
       events.emit(event);
     }),
+    pace: {
+      upload: new Pace(settings.current.uploadLimit ?? undefined),
+      download: new Pace(settings.current.downloadLimit ?? undefined),
+    },
     settings: () => settings.current,
     wake: () => {
       scheduler.wake();

@@ -265,6 +265,8 @@ class Agent implements RunningAgent {
       return changed;
     });
     this.#parts.queue.setLimits(limitsOf(settings));
+    this.#services.pace.upload.setRate(settings.uploadLimit ?? undefined);
+    this.#services.pace.download.setRate(settings.downloadLimit ?? undefined);
     return settings;
   }
 

@@ -1,0 +1,2 @@
+export { connectAgent, findAgent } from './agent-client.js';
+export type * from './client-interface.js';

@@ -1,5 +1,5 @@
 import type { Direction, TransferInfo, TransferState } from '../agent/index.js';
-import type { Agent } from './agent-session.js';
+import type { AgentClient } from '../sdk/index.js';
 
 /** Transfers asked for at once: the most that the agent gives. */
 const PAGE = 1000;
@@ -11,7 +11,10 @@ export interface TransferFilter {
 }
 
 /** All transfers, newest first, a page at a time. */
-export async function* allTransfers(agent: Agent, filter: TransferFilter = {}): AsyncGenerator<TransferInfo> {
+export async function* allTransfers(
+  agent: AgentClient,
+  filter: TransferFilter = {},
+): AsyncGenerator<TransferInfo> {
   let cursor: string | undefined;
   do {
     const page = await agent.call('transfers.list', {
@@ -26,7 +29,7 @@ export async function* allTransfers(agent: Agent, filter: TransferFilter = {}): 
 
 /** The newest transfers, and whether there are more. */
 export async function newestTransfers(
-  agent: Agent,
+  agent: AgentClient,
   filter: TransferFilter,
   limit: number,
 ): Promise<{ readonly transfers: readonly TransferInfo[]; readonly more: boolean }> {

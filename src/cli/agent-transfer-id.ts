@@ -1,7 +1,7 @@
 import type { TransferInfo } from '../agent/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
 import { allTransfers } from './agent-pages.js';
-import type { Agent } from './agent-session.js';
+import type { AgentClient } from '../sdk/index.js';
 import { safeText } from './display-text.js';
 
 /** So many candidates are named when an ID is not unique. */
@@ -12,7 +12,7 @@ const MAX_NAMED = 5;
  *
  * @throws XftpError NOT_FOUND when there is none, INVALID_ARGUMENT when there are several
  */
-export async function findTransfer(agent: Agent, idOrPrefix: string): Promise<TransferInfo> {
+export async function findTransfer(agent: AgentClient, idOrPrefix: string): Promise<TransferInfo> {
   if (idOrPrefix === '') throw new XftpError('INVALID_ARGUMENT', 'The ID is empty.');
   try {
     return await agent.call('transfers.get', { id: idOrPrefix });

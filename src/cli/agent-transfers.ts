@@ -3,8 +3,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Direction, TransferInfo, TransferState } from '../agent/index.js';
 import { isXftpError, type XftpError } from '../protocol/index.js';
 import { type CommandTools, type CommonOptions, agentCommand, withAgent } from './agent-command.js';
-import { allTransfers, newestTransfers } from './agent-pages.js';
-import { type Agent } from './agent-session.js';
+import { newestTransfers } from './agent-pages.js';
+import type { AgentClient } from '../sdk/index.js';
 import { findTransfer } from './agent-transfer-id.js';
 import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
@@ -100,12 +100,10 @@ export function priorityOf(text: string): number {
   return priority;
 }
 
-async function listTransfers(agent: Agent, output: Output, options: ListOptions): Promise<void> {
+async function listTransfers(agent: AgentClient, output: Output, options: ListOptions): Promise<void> {
   const { state, direction, limit, all = false } = options;
   const filter = { ...(state && { state }), ...(direction && { direction }) };
-  const { transfers, more } = all
-    ? { transfers: await Array.fromAsync(allTransfers(agent, filter)), more: false }
-    : await newestTransfers(agent, filter, limit);
+  const { transfers, more } = await newestTransfers(agent, filter, all ? Infinity : limit);
   const now = Date.now();
   const idLength = shownIdLength(transfers.map(({ id }) => id));
   const rows = transfers.map((transfer) => transferRow(transfer, idLength, now));
@@ -121,7 +119,7 @@ export function showTransfer(output: Output, transfer: TransferInfo): void {
 
 /** Does one thing with several transfers. What one of them refuses does not keep the others from it. */
 async function steer(
-  agent: Agent,
+  agent: AgentClient,
   output: Output,
   ids: readonly string[],
   step: (id: string) => Promise<TransferInfo | undefined>,

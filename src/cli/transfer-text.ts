@@ -1,5 +1,6 @@
 import type { FailureInfo, TransferInfo, TransferState, WaitingReason } from '../agent/index.js';
 import { humanDuration, humanSize } from '../protocol/index.js';
+import { safeText } from './display-text.js';
 import type { Column } from './table.js';
 import { fullTime, relativeTime } from './time-text.js';
 
@@ -45,10 +46,7 @@ export function isFinished(state: TransferState): boolean {
 }
 
 /** The state in words. */
-export function stateText({
-  state,
-  waitingReason,
-}: Pick<TransferInfo, 'state' | 'waitingReason'>): string {
+export function stateText({ state, waitingReason }: Pick<TransferInfo, 'state' | 'waitingReason'>): string {
   return waitingReason === undefined ? STATE_TEXTS[state] : WAITING_TEXTS[waitingReason];
 }
 
@@ -120,7 +118,8 @@ export function transferFields(
   now: number,
 ): (readonly [string, string | undefined])[] {
   const { recipients, revoked, approval, failure, encryptedSize, fileSize } = transfer;
-  const time = (at: number | undefined): string | undefined => (at === undefined ? undefined : fullTime(at, now));
+  const time = (at: number | undefined): string | undefined =>
+    at === undefined ? undefined : fullTime(at, now);
   return [
     ['ID', transfer.id],
     ['Direction', transfer.direction],
@@ -130,7 +129,10 @@ export function transferFields(
     ['Size', fileSize === undefined ? undefined : `${humanSize(fileSize)} (${String(fileSize)} bytes)`],
     ['Done', encryptedSize === undefined ? undefined : doneText(transfer, encryptedSize)],
     ['Failure', failure === undefined ? undefined : `${failureText(failure)} (${failure.code})`],
-    ['Recipients', recipients && `${String(recipients.handedOut)} handed out, ${String(recipients.spare)} spare`],
+    [
+      'Recipients',
+      recipients && `${String(recipients.handedOut)} handed out, ${String(recipients.spare)} spare`,
+    ],
     ['Approval', approval && `${approval.reason} Relays: ${approval.servers.join(', ')}`],
     ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${String(revoked.pending)} deletions to do`],
     ['Reference', transfer.clientRef],
@@ -149,4 +151,18 @@ function doneText({ bytesDone, chunksDone, chunksTotal }: TransferInfo, total: n
     `${String(percentOf(bytesDone, total))} %, ${humanSize(bytesDone)} of ${humanSize(total)} encrypted, ` +
     `${String(chunksDone)} of ${String(chunksTotal)} chunks`
   );
+}
+
+/** Columns of the bar in a line about a transfer. */
+const BAR_WIDTH = 20;
+
+/** A transfer under way in one line: bar, percent, speed, time left. */
+export function transferBarLine(transfer: TransferInfo, pace?: Pace): string {
+  const { id, direction, bytesDone, encryptedSize = 0, state } = transfer;
+  const bar = progressBar(bytesDone, encryptedSize, BAR_WIDTH);
+  const percent = `${String(percentOf(bytesDone, encryptedSize)).padStart(3)} %`;
+  const moves = pace !== undefined && (state === 'uploading' || state === 'downloading');
+  const status = moves ? paceText(pace) : stateText(transfer);
+  const start = `${id.slice(0, MIN_SHOWN_ID)} ${direction === 'send' ? '↑' : '↓'} ${bar} ${percent}`;
+  return `${start}  ${status}  ${safeText(nameOf(transfer))}`;
 }

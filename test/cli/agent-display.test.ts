@@ -29,11 +29,14 @@ describe('Tables', () => {
   });
 
   it('stay aligned with wide characters and with marks', () => {
-    const lines = formatTable([{ title: 'FILE' }, { title: 'X' }], [
-      ['写真.jpg', '|'],
-      ['e\u0301te\u0301', '|'],
-      ['🎉', '|'],
-    ]);
+    const lines = formatTable(
+      [{ title: 'FILE' }, { title: 'X' }],
+      [
+        ['写真.jpg', '|'],
+        ['e\u0301te\u0301', '|'],
+        ['🎉', '|'],
+      ],
+    );
     expect(new Set(lines.slice(1).map((line) => textWidth(line)))).toEqual(new Set([11]));
   });
 

@@ -139,21 +139,41 @@ describe('Options of the agent', () => {
   });
 
   it.each<readonly [Sample, FailureCode, RegExp]>([
-    [{ commandLine: { listen: 'here' } }, 'INVALID_ARGUMENT', /^--listen cannot be used\. "here" is not HOST:PORT/],
+    [
+      { commandLine: { listen: 'here' } },
+      'INVALID_ARGUMENT',
+      /^--listen cannot be used\. "here" is not HOST:PORT/,
+    ],
     [{ commandLine: { listen: 'host:65536' } }, 'INVALID_ARGUMENT', /is not HOST:PORT/],
     [{ commandLine: { listen: 'unix:' } }, 'INVALID_ARGUMENT', /There is no path after unix:\.$/],
-    [{ commandLine: { dataDir: '' } }, 'INVALID_ARGUMENT', /^--data-dir cannot be used\. A path cannot be empty\.$/],
+    [
+      { commandLine: { dataDir: '' } },
+      'INVALID_ARGUMENT',
+      /^--data-dir cannot be used\. A path cannot be empty\.$/,
+    ],
     [{ commandLine: { allowOrigins: ['*'] } }, 'INVALID_ARGUMENT', /"\*" is not an origin/],
     [{ commandLine: { allowOrigins: ['http://a/b'] } }, 'INVALID_ARGUMENT', /is not an origin/],
-    [{ environment: { XFTP_AGENT_LOG_LEVEL: 'all' } }, 'INVALID_ARGUMENT', /^XFTP_AGENT_LOG_LEVEL cannot be used\./],
+    [
+      { environment: { XFTP_AGENT_LOG_LEVEL: 'all' } },
+      'INVALID_ARGUMENT',
+      /^XFTP_AGENT_LOG_LEVEL cannot be used\./,
+    ],
     [{ environment: { XFTP_AGENT_EMBEDDED_RELAY: 'maybe' } }, 'INVALID_ARGUMENT', /neither true nor false/],
-    [{ environment: { XFTP_AGENT_SERVER: 'nonsense' } }, 'INVALID_ADDRESS', /^XFTP_AGENT_SERVER cannot be used\./],
+    [
+      { environment: { XFTP_AGENT_SERVER: 'nonsense' } },
+      'INVALID_ADDRESS',
+      /^XFTP_AGENT_SERVER cannot be used\./,
+    ],
     [{ environment: { XFTP_AGENT_CONFIG: '/nonexistent.toml' } }, 'INVALID_CONFIG', /does not exist\.$/],
     [{ config: 'log-level = "all"' }, 'INVALID_CONFIG', /^log-level in .*config\.toml cannot be used\./],
     [{ config: 'log-level = 3' }, 'INVALID_CONFIG', /^log-level in .* must be a text in quotes\.$/],
     [{ config: 'server = "xftp://"' }, 'INVALID_CONFIG', /^server in .* must be a list of texts\.$/],
     [{ config: 'embedded-relay = "yes"' }, 'INVALID_CONFIG', /must be true or false\.$/],
-    [{ config: 'colour = 1\nlisten = "a:1"\nfont = 2' }, 'INVALID_CONFIG', /unknown: colour, font \(known are data-dir, /],
+    [
+      { config: 'colour = 1\nlisten = "a:1"\nfont = 2' },
+      'INVALID_CONFIG',
+      /unknown: colour, font \(known are data-dir, /,
+    ],
     [{ config: 'listen = ' }, 'INVALID_CONFIG', /config\.toml, line 1 is not TOML\.$/],
   ])('are refused with their name and a reason: %j', async (sample, code, sentence) => {
     const failure = await failureOf(sample);

@@ -51,10 +51,11 @@ it goes on until Ctrl-C, which ends nothing but the watching.`,
 async function watchOne(session: AgentSession, idOrPrefix: string, live: boolean): Promise<void> {
   const { agent } = session;
   const since = await newestEvent(agent);
-  const { id, ...before } = await findTransfer(agent, idOrPrefix);
+  const before = await findTransfer(agent, idOrPrefix);
+  const { id } = before;
   const view = live ? liveView() : lineView(session);
   try {
-    view.start({ id, ...before });
+    view.start(before);
     if (!isFinished(before.state))
       for await (const event of followEvents(session, { since, transferId: id })) {
         view.event(event);

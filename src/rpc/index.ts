@@ -1,4 +1,7 @@
 export type { AgentEvent, DurableEvent, ProgressEvent } from '../agent/index.js';
+export type { Report } from './dispatcher.js';
+export { ENDPOINT_FILE } from './endpoint-file.js';
+export { RPC_LIMITS, type RpcLimits } from './limits.js';
 export type { Caller, Method } from './method.js';
 export {
   METHOD_NAMES,
@@ -7,3 +10,5 @@ export {
   type MethodResult,
   METHODS,
 } from './method-table.js';
+export { openRpcDocument } from './openrpc-document.js';
+export { type RpcServer, type RpcServerOptions, startRpcServer } from './rpc-server.js';

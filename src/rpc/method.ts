@@ -40,8 +40,10 @@ export interface Caller {
   readonly signal: AbortSignal;
   /** The contract as an OpenRPC document. */
   readonly discover: () => Readonly<Record<string, unknown>>;
-  /** Ends the connections of a token that was revoked, after the answer of the call. */
+  /** Ends the connections of a token that was revoked. */
   readonly disconnectToken: (tokenId: number) => void;
+  /** Has something done when the answer of this call is on its way. */
+  readonly afterAnswer: (work: () => void) => void;
 }
 
 /** One method of the RPC, with all that its callers, its documentation and its dispatcher need. */

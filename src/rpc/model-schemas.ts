@@ -221,11 +221,9 @@ export const serverInfo = schemaOf<ServerInfo>()(
     hasPassword: z.boolean(),
     enabled: z.boolean(),
     operator: z.string().exactOptional(),
-    gate: z
-      .enum(['open', 'closed', 'probing'])
-      .meta({
-        description: 'Whether requests go there now, wait after failures, or it is being tried again.',
-      }),
+    gate: z.enum(['open', 'closed', 'probing']).meta({
+      description: 'Whether requests go there now, wait after failures, or it is being tried again.',
+    }),
     retryAt: time.exactOptional(),
   }),
 );
@@ -374,10 +372,8 @@ export const agentInfo = schemaOf<AgentInfo>()(
       description: 'Deletions and acknowledgements that relays have not been told yet.',
     }),
     embeddedRelay: z.string().exactOptional(),
-    events: z
-      .object({ oldest: z.int().min(0), newest: z.int().min(0) })
-      .meta({
-        description: 'Sequence numbers of the oldest event kept and of the newest; 0 if there is none.',
-      }),
+    events: z.object({ oldest: z.int().min(0), newest: z.int().min(0) }).meta({
+      description: 'Sequence numbers of the oldest event kept and of the newest; 0 if there is none.',
+    }),
   }),
 );

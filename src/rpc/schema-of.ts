@@ -5,9 +5,6 @@ type Plain<T> = { -readonly [K in keyof T]: Plain<T[K]> };
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 
-/** Every schema that has a name; the names are those of the contract's components. */
-export const NAMED_SCHEMAS = z.registry<{ readonly id: string; readonly description?: string }>();
-
 /** The compiler complains about the schema when it is not exactly that of `T`. */
 type Matching<T, S extends z.ZodType> =
   Same<Plain<T>, Plain<z.output<S>>> extends true ? S : { readonly differs: [Plain<T>, z.output<S>] };
@@ -15,6 +12,7 @@ type Matching<T, S extends z.ZodType> =
 /**
  * Gives a schema the type of the model that it describes, after the compiler has found both to be the same, and a name:
  * `schemaOf<NetworkInfo>()('NetworkInfo', 'What it is.', z.object({ … }))`.
+ * The name is that of the contract's component.
  */
 export function schemaOf<T>(): <S extends z.ZodType>(
   name: string,
@@ -22,7 +20,7 @@ export function schemaOf<T>(): <S extends z.ZodType>(
   schema: S & Matching<T, S>,
 ) => z.ZodType<T> {
   return (name, description, schema) => {
-    NAMED_SCHEMAS.add(schema, { id: name, description });
+    z.globalRegistry.add(schema, { id: name, description });
     // `Matching` has proved that the types are the same but for `readonly`.
     return schema as unknown as z.ZodType<T>;
   };

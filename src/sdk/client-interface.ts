@@ -29,7 +29,7 @@ export interface CallOptions {
 
 /** Parameters of a call: left out when the method needs none. */
 export type CallArguments<N extends MethodName> =
-  Record<never, never> extends MethodParams<N>
+  Record<string, never> extends MethodParams<N>
     ? [params?: MethodParams<N>, options?: CallOptions]
     : [params: MethodParams<N>, options?: CallOptions];
 

@@ -19,8 +19,10 @@ export const AGENT_METHODS = {
     scope: 'admin',
     params: noParams,
     result: done,
-    handler: (agent) => {
-      agent.shutdown();
+    handler: (agent, _params, caller) => {
+      caller.afterAnswer(() => {
+        agent.shutdown();
+      });
       return {};
     },
   }),

@@ -23,12 +23,10 @@ export const EVENT_METHODS = {
     result: z.object({
       subscription,
       seq: sequenceNumber.meta({ description: 'Durable events with greater numbers follow.' }),
-      lagged: z
-        .boolean()
-        .meta({
-          description:
-            'Whether some of the events after `since` are not kept any more: look at everything anew.',
-        }),
+      lagged: z.boolean().meta({
+        description:
+          'Whether some of the events after `since` are not kept any more: look at everything anew.',
+      }),
       oldest: sequenceNumber.meta({ description: 'Number of the oldest event kept; 0 if there is none.' }),
     }),
     errors: ['LIMIT_EXCEEDED'],

@@ -37,7 +37,9 @@ export const TOKEN_METHODS = {
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
     handler: (agent, { id }, caller) => {
       agent.revokeToken(id);
-      caller.disconnectToken(id);
+      caller.afterAnswer(() => {
+        caller.disconnectToken(id);
+      });
       return {};
     },
   }),

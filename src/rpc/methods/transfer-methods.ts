@@ -51,12 +51,9 @@ export const TRANSFER_METHODS = {
       servers: serverAddresses
         .exactOptional()
         .meta({ description: 'Server addresses, perhaps with password; the enabled servers unless given.' }),
-      snapshot: z
-        .boolean()
-        .exactOptional()
-        .meta({
-          description: 'Copy the source first, so that it may change or go at once; true unless given.',
-        }),
+      snapshot: z.boolean().exactOptional().meta({
+        description: 'Copy the source first, so that it may change or go at once; true unless given.',
+      }),
       redirect: redirectPolicy.exactOptional(),
       priority: priority.exactOptional(),
       deadline,
@@ -82,11 +79,9 @@ export const TRANSFER_METHODS = {
       .strictObject({
         description: description.exactOptional(),
         link: link.exactOptional(),
-        directory: absolutePath
-          .exactOptional()
-          .meta({
-            description: "Absolute path of an existing folder; the agent's for downloads unless given.",
-          }),
+        directory: absolutePath.exactOptional().meta({
+          description: "Absolute path of an existing folder; the agent's for downloads unless given.",
+        }),
         fileName: fileName
           .exactOptional()
           .meta({ description: "The sender's name, made safe, unless given." }),

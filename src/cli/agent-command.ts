@@ -1,7 +1,13 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 
 import { isXftpError, XftpError } from '../protocol/index.js';
-import { type AgentClient, type AgentEndpoint, connectAgent, findAgent } from '../sdk/index.js';
+import {
+  type AgentClient,
+  type AgentEndpoint,
+  type ConnectOptions,
+  connectAgent,
+  findAgent,
+} from '../sdk/index.js';
 import { defaultFolders } from './agent-folders.js';
 import { resolveDataDir } from './agent-options.js';
 import { interruptible } from './interruption.js';
@@ -69,17 +75,23 @@ export async function withAgent(
   });
 }
 
-/** Where the agent is to be found: in its data folder, or at an address. */
+/** Where the agent is to be found: in its data folder, perhaps with another token than the one there, or at an address. */
 export type AgentPlace =
-  { readonly dataDir: string } | { readonly endpoint: AgentEndpoint; readonly address: string };
+  | { readonly dataDir: string; readonly token?: string }
+  | { readonly endpoint: AgentEndpoint; readonly address: string };
 
 /** The place that options and environment name. A data folder by option counts more than an address in the environment. */
 export function placeOf(options: CommonOptions): AgentPlace {
   const environment = process.env;
-  const address = options.url ?? (options.dataDir === undefined ? environment['XFTP_AGENT_URL'] : undefined);
-  if (address !== undefined && address !== '') {
-    const token = options.token ?? environment['XFTP_AGENT_TOKEN'];
-    if (token === undefined || token === '')
+  const given = (name: string): string | undefined =>
+    environment[name] === '' ? undefined : environment[name];
+  const fallback = (name: string): string | undefined =>
+    options.dataDir === undefined ? given(name) : undefined;
+  const address = options.url ?? fallback('XFTP_AGENT_URL');
+  const token =
+    options.token ?? (options.url === undefined ? fallback('XFTP_AGENT_TOKEN') : given('XFTP_AGENT_TOKEN'));
+  if (address !== undefined) {
+    if (token === undefined)
       throw new XftpError(
         'INVALID_ARGUMENT',
         'An agent at an address needs a token too: give it in XFTP_AGENT_TOKEN or by --token.',
@@ -89,17 +101,22 @@ export function placeOf(options: CommonOptions): AgentPlace {
   const { dataDir, config } = options;
   const commandLine = { ...(dataDir !== undefined && { dataDir }), ...(config !== undefined && { config }) };
   const sources = { commandLine, environment, folders: defaultFolders(), workingFolder: process.cwd() };
-  return { dataDir: resolveDataDir(sources) };
+  return { dataDir: resolveDataDir(sources), ...(token === undefined ? {} : { token }) };
 }
 
 /** @throws XftpError AGENT_UNREACHABLE with the way out, UNAUTHENTICATED */
 export async function connect(place: AgentPlace, signal?: AbortSignal): Promise<AgentClient> {
   try {
-    const endpoint = 'endpoint' in place ? place.endpoint : await findAgent(place.dataDir);
-    return await connectAgent({ endpoint, ...(signal === undefined ? {} : { signal }) });
+    return await connectAgent({ ...(await targetOf(place)), ...(signal === undefined ? {} : { signal }) });
   } catch (error) {
     throw unreachable(error, place);
   }
+}
+
+async function targetOf(place: AgentPlace): Promise<ConnectOptions> {
+  if ('endpoint' in place) return { endpoint: place.endpoint };
+  if (place.token === undefined) return { dataDir: place.dataDir };
+  return { endpoint: { ...(await findAgent(place.dataDir)), token: place.token } };
 }
 
 function endpointOf(address: string, token: string): AgentEndpoint {

@@ -53,7 +53,7 @@ export function addSettingsCommands(program: Command, tools: CommandTools): void
     withAgent(tools, options, async ({ agent, output }) => {
       const values = await agent.settings.get();
       const columns = [{ title: 'NAME' }, { title: 'VALUE' }, { title: 'MEANING', cut: true }];
-      const rows = NAMES.map((each) => [each, showSetting(values, each), SETTINGS[each].meaning]);
+      const rows = NAMES.map((each) => [each, showSetting(each, values[each]), SETTINGS[each].meaning]);
       output.result('settings', formatTable(columns, rows, outputWidth()).join('\n'), { ...values });
     }),
   );
@@ -63,7 +63,7 @@ export function addSettingsCommands(program: Command, tools: CommandTools): void
     .action((which: Name, options: CommonOptions) =>
       withAgent(tools, options, async ({ agent, output }) => {
         const values = await agent.settings.get();
-        output.result('setting', showSetting(values, which), { name: which, value: values[which] });
+        output.result('setting', showSetting(which, values[which]), { name: which, value: values[which] });
       }),
     );
 
@@ -77,7 +77,7 @@ export function addSettingsCommands(program: Command, tools: CommandTools): void
     .action((which: Name, text: string, options: CommonOptions) =>
       withAgent(tools, options, async ({ agent, output }) => {
         const values = await agent.settings.set(readSetting(which, text));
-        output.result('setting', `${which} is ${showSetting(values, which)}.`, {
+        output.result('setting', `${which} is ${showSetting(which, values[which])}.`, {
           name: which,
           value: values[which],
         });
@@ -102,8 +102,8 @@ export function readSetting(name: Name, text: string): Partial<Settings> {
 }
 
 /** A setting's value as `settings set` takes it. */
-export function showSetting<N extends Name>(values: Settings, name: N): string {
-  return SETTINGS[name].show(values[name]);
+export function showSetting<N extends Name>(name: N, value: Settings[N]): string {
+  return SETTINGS[name].show(value);
 }
 
 function count(meaning: string): SettingRow<number> {

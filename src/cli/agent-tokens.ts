@@ -53,7 +53,7 @@ export function addTokenCommands(program: Command, tools: CommandTools): void {
     .option(
       '--folder <DIR>',
       'folder that it may read from and save to (repeatable; default: all)',
-      (folder: string, before: readonly string[] = []) => [...before, resolve(folder)],
+      (folder: string, before: readonly string[] | undefined) => [...(before ?? []), resolve(folder)],
     )
     .action((name: string, { scope, folder, ...options }: CreateOptions) =>
       withAgent(tools, options, async ({ agent, output }) => {

@@ -144,9 +144,11 @@ function applyEvent(before: Watched | undefined, event: AgentEvent): Watched | u
       return undefined;
     case 'transfer.state': {
       if (before === undefined || event.data.to === 'cancelled') return undefined;
-      const { waitingReason: _past, ...transfer } = before.transfer;
-      const { to: state, waitingReason } = event.data;
-      return { transfer: { ...transfer, state, ...(waitingReason !== undefined && { waitingReason }) } };
+      const transfer: { -readonly [K in keyof TransferInfo]: TransferInfo[K] } = { ...before.transfer };
+      transfer.state = event.data.to;
+      delete transfer.waitingReason;
+      if (event.data.waitingReason !== undefined) transfer.waitingReason = event.data.waitingReason;
+      return { transfer };
     }
     case 'transfer.progress': {
       if (before === undefined) return undefined;

@@ -28,7 +28,10 @@ function isPrivate({ mode }: Pick<Stats, 'mode'>): boolean {
   return process.platform === 'win32' || (mode & 0o077) === 0;
 }
 
-/** The data folder holds keys, and `rpc.json` the token: nobody else may look in. */
+/** File of the data folder with the token of the user. */
+const TOKEN_FILE = 'token';
+
+/** The data folder holds keys and the token: nobody else may look in. */
 export async function checkPrivate(dataDir: string): Promise<readonly Check[]> {
   const name = 'data folder';
   let stats: Stats;
@@ -54,7 +57,7 @@ async function checkPrivateFiles(dataDir: string): Promise<readonly Check[]> {
     const path = join(dataDir, file);
     const stats = await lstat(path).catch(() => undefined);
     if (stats?.isFile() !== true) continue;
-    const name = file === 'rpc.json' ? 'token' : 'data file';
+    const name = file === TOKEN_FILE ? 'token' : 'data file';
     if (!isPrivate(stats))
       checks.push({
         name,
@@ -62,7 +65,7 @@ async function checkPrivateFiles(dataDir: string): Promise<readonly Check[]> {
         message: `others may have access to ${path}.`,
         hint: `chmod 600 ${path}`,
       });
-    else if (file === 'rpc.json') checks.push({ name, status: 'ok', message: `${path} is yours alone.` });
+    else if (file === TOKEN_FILE) checks.push({ name, status: 'ok', message: `${path} is yours alone.` });
   }
   return checks;
 }

@@ -54,7 +54,10 @@ Exit codes: 0 done, 1 wrong usage, 2-9 input, 10-18 network and agent, 20-23 ref
     output = json ? new JsonOutput() : new HumanOutput({ verbose });
   });
 
-const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+];
 
 /** Options of `start`, as commander names them. */
 interface StartArguments {

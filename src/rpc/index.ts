@@ -1,4 +1,19 @@
-export type { AgentEvent, DurableEvent, ProgressEvent } from '../agent/index.js';
+export type {
+  AgentEvent,
+  AgentInfo,
+  DescriptionsResult,
+  DurableEvent,
+  FailureInfo,
+  InspectResult,
+  ProgressEvent,
+  ServerInfo,
+  ServerStats,
+  ServerTestResult,
+  Settings,
+  TokenInfo,
+  TransferInfo,
+  TransferState,
+} from '../agent/index.js';
 export type { Report } from './dispatcher.js';
 export { ENDPOINT_FILE } from './endpoint-file.js';
 export { RPC_LIMITS, type RpcLimits } from './limits.js';

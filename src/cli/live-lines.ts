@@ -11,16 +11,19 @@ const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 const CLEAR_BELOW = '\x1b[J';
 
+/** What is used of a terminal. */
+type Terminal = Pick<NodeJS.WriteStream, 'write' | 'columns' | 'rows'>;
+
 /** Lines at the end of a terminal that change in place, while other lines scroll away above them. */
 export class LiveLines {
-  readonly #terminal: NodeJS.WriteStream;
+  readonly #terminal: Terminal;
   readonly #lines: () => readonly string[];
   #shown = 0;
   #timer: NodeJS.Timeout | undefined;
   #hidden = false;
 
   /** @param lines what to show now, asked for whenever it may have changed */
-  constructor(terminal: NodeJS.WriteStream, lines: () => readonly string[]) {
+  constructor(terminal: Terminal, lines: () => readonly string[]) {
     this.#terminal = terminal;
     this.#lines = lines;
   }

@@ -196,7 +196,7 @@ function linkOf(socket: WebSocket): AgentLink {
         failed,
       });
       socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }), (error) => {
-        if (error !== undefined)
+        if (error instanceof Error)
           failed(new XftpError('CONNECTION_LOST', 'The connection to the agent broke.', { cause: error }));
       });
     });

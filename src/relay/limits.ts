@@ -84,7 +84,7 @@ export const MIN_PIECE_COST = 512;
 /** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
 export const DOWNLOAD_PIECE = 128 * 1024;
 /**
- * Recipients of one chunk: as many as `xftp send` takes. Each costs some 600 bytes of memory, and a line in the log that
+ * Recipients of one chunk: as many as `xftp send` takes. Each costs some 1 KiB of memory, and a line in the log that
  * every start reads.
  */
 export const MAX_RECIPIENTS = 10_000;

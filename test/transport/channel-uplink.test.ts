@@ -60,6 +60,14 @@ async function blockedUploads(stallMs: number): Promise<{
   );
   for (const upload of uploads) upload.catch(() => undefined); // The test looks at them later.
   await proxy.struck();
+  // The buffers are full when nothing moves any more.
+  let written = -1;
+  const moves = (): boolean => {
+    const before = written;
+    written = socket.bytesWritten;
+    return written !== before;
+  };
+  await expect.poll(moves, { interval: 100 }).toBe(false);
   return {
     channel,
     uploads,
@@ -72,7 +80,7 @@ async function blockedUploads(stallMs: number): Promise<{
 
 describe('an upload whose other side reads no more', () => {
   it('fails with STALLED, ends the socket, and releases the body', async () => {
-    const { uploads, ended } = await blockedUploads(1000);
+    const { uploads, ended } = await blockedUploads(2000);
     await Promise.all(uploads.map((upload) => expect(upload).rejects.toThrow(failing('STALLED'))));
     await ended();
   });

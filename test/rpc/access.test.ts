@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -192,10 +193,13 @@ describe('A Unix socket', () => {
   it('is taken over from an agent that was killed, never from one that runs', async () => {
     const folder = await temporaryFolder();
     const socketPath = join(folder, 'rpc.sock');
-    const first = await testRpc({ socketPath });
+    const script = 'net.createServer().listen(process.argv[1], () => process.kill(process.pid, 9))';
+    const killed = spawn(process.execPath, ['-e', script, socketPath]);
+    await new Promise((resolve) => killed.once('close', resolve));
+    expect((await stat(socketPath)).isSocket()).toBe(true);
+    await testRpc({ socketPath });
     await expect(testRpc({ socketPath })).rejects.toThrow(failing('ADDRESS_IN_USE'));
     expect((await http({ socketPath }, '/healthz')).status).toBe(200);
-    await first.server.stop();
     await expect(testRpc({ socketPath: join(folder, 'x'.repeat(120)) })).rejects.toThrow(
       failing('INVALID_ARGUMENT'),
     );

@@ -91,11 +91,11 @@ describe('A client that does not read', () => {
   });
 
   it('is dropped when it does not answer pings any more; one that does stays', async () => {
-    const { agent, client } = await testRpc({ limits: { heartbeat: 100 } });
+    const { agent, client } = await testRpc({ limits: { heartbeat: 1000 } });
     const [dead, live] = [await client(), await client()];
     for (const caller of [dead, live]) await caller.call('events.subscribe');
     dead.socket.pause();
-    await expect.poll(agent.listeners).toBe(1);
+    await expect.poll(agent.listeners, { timeout: 20_000 }).toBe(1);
     expect((await live.call('agent.info')).result).toBeDefined();
     dead.socket.resume();
     expect(await dead.closed).toMatchObject({ code: 1006 });

@@ -80,7 +80,7 @@ export function addSubmitOptions(command: Command): Command {
   return command
     .option('--priority <N>', 'from -10 to 10; higher goes first', priorityOf)
     .option('--deadline <DURATION>', 'give up after this time, such as 90m or 2d', durationOf)
-    .option('--ref <REF>', 'your own name for it: the same one again gives the same transfer')
+    .option('--ref <REF>', 'your own name for it; there is never more than one transfer with it')
     .option('--wait', 'wait for its end and show progress; Ctrl-C only ends the waiting');
 }
 

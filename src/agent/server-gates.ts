@@ -193,6 +193,11 @@ export class ServerGates {
     if (this.#shut || gate.probing || gate.waiting.size === 0) return;
     const ms = Math.max(0, gate.opensAt - this.#clock.monotonic());
     gate.timer = setTimeout(() => {
+      // Timers come up to a millisecond early, and the gates may be shut now: nobody loses its place in the line.
+      if (this.#shut || gate.opensAt > this.#clock.monotonic()) {
+        this.#schedule(gate);
+        return;
+      }
       const [first] = gate.waiting;
       first?.();
     }, ms);

@@ -3,10 +3,15 @@ import { randomInt } from 'node:crypto';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
 
-/** First pause of a gate after a failure, in ms. It doubles from failure to failure. */
-const FIRST_PAUSE_MS = 1000;
-/** Longest pause, in ms: a relay that is back is found within so long. */
-const MAX_PAUSE_MS = 5 * 60_000;
+/** How long a gate stays closed. */
+export interface GatePauses {
+  /** After the first failure, in ms. It doubles from failure to failure. */
+  readonly firstMs: number;
+  /** Longest pause, in ms: a relay that is back is found within so long. */
+  readonly longestMs: number;
+}
+
+export const DEFAULT_GATE_PAUSES: GatePauses = { firstMs: 1000, longestMs: 5 * 60_000 };
 
 interface Gate {
   failures: number;
@@ -44,13 +49,15 @@ export interface Passage {
 export class ServerGates {
   readonly #clock: Clock;
   readonly #onChange: (server: string) => void;
+  readonly #pauses: GatePauses;
   readonly #gates = new Map<string, Gate>();
   #shut = false;
 
   /** @param onChange told when a gate opens or closes */
-  constructor(clock: Clock, onChange: (server: string) => void) {
+  constructor(clock: Clock, onChange: (server: string) => void, pauses = DEFAULT_GATE_PAUSES) {
     this.#clock = clock;
     this.#onChange = onChange;
+    this.#pauses = pauses;
   }
 
   /** Whether a job could go through at once. */
@@ -158,7 +165,8 @@ export class ServerGates {
 
   #close(server: string, gate: Gate): void {
     gate.failures += 1;
-    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (gate.failures - 1));
+    const { firstMs, longestMs } = this.#pauses;
+    const longest = Math.min(longestMs, firstMs * 2 ** (gate.failures - 1));
     gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
     this.#onChange(server);
   }

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 
+import { XftpError } from '../protocol/index.js';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
 
@@ -13,12 +14,28 @@ export interface GatePauses {
 
 export const DEFAULT_GATE_PAUSES: GatePauses = { firstMs: 1000, longestMs: 5 * 60_000 };
 
+/** Somebody before a gate. */
+interface Waiter {
+  readonly wake: () => void;
+  /** Asked after each failure. */
+  readonly givesUp: () => boolean;
+  readonly giveUp: () => void;
+}
+
+/** How somebody waits at a gate. */
+export interface WaitOptions {
+  /** Called when it has to wait. */
+  readonly onWait?: () => void;
+  /** Asked each time the server has failed while it waits: true ends the wait with CONNECT_FAILED. */
+  readonly givesUp?: () => boolean;
+}
+
 interface Gate {
   failures: number;
   /** Monotonic time from which a probe may pass. */
   opensAt: number;
   probing: boolean;
-  readonly waiting: Set<() => void>;
+  readonly waiting: Set<Waiter>;
   timer?: NodeJS.Timeout;
 }
 
@@ -84,16 +101,21 @@ export class ServerGates {
   /**
    * Waits until the server may be asked. Exactly one method of the passage must be called afterwards.
    *
-   * @param onWait called when it has to wait
-   * @throws XftpError CANCELLED
+   * @param options how it waits, or what to call when it has to
+   * @throws XftpError CANCELLED, or CONNECT_FAILED when the wait was given up
    */
-  async pass(server: string, signal: AbortSignal, onWait?: () => void): Promise<Passage> {
+  async pass(
+    server: string,
+    signal: AbortSignal,
+    options: WaitOptions | (() => void) = {},
+  ): Promise<Passage> {
+    const { onWait, givesUp = () => false } = typeof options === 'function' ? { onWait: options } : options;
     throwIfAborted(signal);
     let waited = false;
     while (!this.#mayPass(server)) {
       if (!waited) onWait?.();
       waited = true;
-      await this.#wait(server, signal);
+      await this.#wait(server, signal, givesUp);
     }
     const gate = this.#gate(server);
     const isProbe = gate.failures > 0;
@@ -169,22 +191,33 @@ export class ServerGates {
     const longest = Math.min(longestMs, firstMs * 2 ** (gate.failures - 1));
     gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
     this.#onChange(server);
+    for (const waiter of [...gate.waiting]) if (waiter.givesUp()) waiter.giveUp();
   }
 
-  async #wait(server: string, signal: AbortSignal): Promise<void> {
+  async #wait(server: string, signal: AbortSignal, givesUp: () => boolean): Promise<void> {
     const gate = this.#gate(server);
     await new Promise<void>((resolve, reject) => {
-      const wake = (): void => {
-        gate.waiting.delete(wake);
+      const leave = (): void => {
+        gate.waiting.delete(waiter);
         signal.removeEventListener('abort', onAbort);
-        resolve();
       };
       const onAbort = (): void => {
-        gate.waiting.delete(wake);
+        leave();
         reject(cancelled());
       };
+      const waiter: Waiter = {
+        wake: () => {
+          leave();
+          resolve();
+        },
+        givesUp,
+        giveUp: () => {
+          leave();
+          reject(new XftpError('CONNECT_FAILED', `${server} failed again and again.`));
+        },
+      };
       signal.addEventListener('abort', onAbort, { once: true });
-      gate.waiting.add(wake);
+      gate.waiting.add(waiter);
       this.#schedule(gate);
     });
   }
@@ -192,7 +225,7 @@ export class ServerGates {
   /** Wakes those who wait: one for a probe, all when the gate is open. The set keeps their order. */
   #wake(gate: Gate): void {
     if (this.#shut) return;
-    if (gate.failures === 0) for (const wake of [...gate.waiting]) wake();
+    if (gate.failures === 0) for (const { wake } of [...gate.waiting]) wake();
     else this.#schedule(gate);
   }
 
@@ -207,7 +240,7 @@ export class ServerGates {
         return;
       }
       const [first] = gate.waiting;
-      first?.();
+      first?.wake();
     }, ms);
   }
 

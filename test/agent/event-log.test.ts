@@ -46,7 +46,9 @@ describe('the events', () => {
     const { database, events } = await testStores();
     const told: number[] = [];
     events.listen((event) => {
-      expect(database.get('SELECT 1 FROM events WHERE seq = ?', 'seq' in event ? event.seq : 0)).toBeDefined();
+      expect(
+        database.get('SELECT 1 FROM events WHERE seq = ?', 'seq' in event ? event.seq : 0),
+      ).toBeDefined();
       told.push('seq' in event ? event.seq : 0);
     });
     attempt(() => {

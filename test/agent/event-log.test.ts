@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Database } from '#src/agent/database.js';
 import { EventLog } from '#src/agent/event-log.js';
-import { testDatabase, testStores } from './agent-samples.js';
+import { type testDatabase, testStores } from './agent-samples.js';
 
 function attempt(work: () => void): void {
   expect(work).toThrow('undone');

@@ -12,7 +12,7 @@ function jobs(queue: WorkQueue): {
   started: string[];
   end: (name: string) => Promise<void>;
 } {
-  const ends = new Map<string, Deferred>();
+  const ends = new Map<string, Deferred<void>>();
   const started: string[] = [];
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {

@@ -11,9 +11,15 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 /** Modules that start on their own: the programs, the demo, and the worker thread, which is looked for beside them. */
-const ENTRIES = ['cli/xftp.js', 'cli/xftp-server.js', 'cli/demo.js', 'transfer/cipher-thread.js'];
+const ENTRIES = [
+  'cli/xftp.js',
+  'cli/xftp-agent.js',
+  'cli/xftp-server.js',
+  'cli/demo.js',
+  'transfer/cipher-thread.js',
+];
 /** Native modules, which cannot be bundled. */
-const EXTERNAL = ['sodium-native'];
+const EXTERNAL = ['sodium-native', 'better-sqlite3'];
 /** Bundled CommonJS modules ask for Node's own modules with `require`. */
 const REQUIRE =
   "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);";

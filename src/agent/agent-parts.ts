@@ -5,6 +5,7 @@ import {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,
   openSession,
+  Pace,
   SessionPool,
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
@@ -27,7 +28,7 @@ import { RelayTaskRunner } from './relay-task-runner.js';
 import { RelayTaskStore } from './relay-task-store.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
-import { ServerGates } from './server-gates.js';
+import { type GatePauses, ServerGates } from './server-gates.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
@@ -45,6 +46,7 @@ export interface PartsOptions {
   readonly folder: DataFolder;
   readonly clock: Clock;
   readonly downloadsDir: string;
+  readonly gatePauses?: GatePauses;
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
   readonly log: (level: 'error' | 'debug', message: string) => void;
@@ -68,7 +70,7 @@ export interface AgentParts {
 
 /** Makes the parts of an agent and ties them together. Nothing runs yet. */
 export function makeParts(options: PartsOptions): AgentParts {
-  const { database, folder, clock, downloadsDir, signal, log, unexpected } = options;
+  const { database, folder, clock, downloadsDir, gatePauses, signal, log, unexpected } = options;
   const events = new EventLog(database, clock, unexpected);
   const settings = new SettingsStore(database);
   const tokens = new TokenStore(database, clock);
@@ -87,9 +89,13 @@ export function makeParts(options: PartsOptions): AgentParts {
         unapproved: (id) => unapprovedServers(id, receives, servers),
       }),
   });
-  const gates = new ServerGates(clock, (server) => {
-    log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
-  });
+  const gates: ServerGates = new ServerGates(
+    clock,
+    (server) => {
+      log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
+    },
+    gatePauses,
+  );
   const network = new NetworkMonitor({
     onForced: (online) => {
       gates.setShut(!online);
@@ -131,6 +137,10 @@ export function makeParts(options: PartsOptions): AgentParts {
     progress: new ProgressTracker(clock, (event) => {
       events.emit(event);
     }),
+    pace: {
+      upload: new Pace(settings.current.uploadLimit ?? undefined),
+      download: new Pace(settings.current.downloadLimit ?? undefined),
+    },
     settings: () => settings.current,
     wake: () => {
       scheduler.wake();

@@ -11,7 +11,6 @@ import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
 import type { Run } from './run.js';
-import { serverKey } from './server-store.js';
 
 /** How often a replica may hand out wrong bytes before it counts as bad. */
 const MAX_CORRUPT = 2;
@@ -69,7 +68,7 @@ export class ChunkDownload {
     server: ServerAddress,
     { access_id: id, access_key: privateKey }: ReplicaRow,
   ): Promise<void> {
-    const { chunks, ciphers, progress, relays } = this.#run.services;
+    const { chunks, ciphers, pace, progress, relays } = this.#run.services;
     const { digest, number, size } = this.#chunk;
     if (id === null || digest === null) throw incomplete();
     const ask = {
@@ -85,6 +84,7 @@ export class ChunkDownload {
       try {
         const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
           signal: this.#signal,
+          pace: pace.download,
           onReceived: (received) => {
             progress.moving(this.#run.id, number, Math.min(received, size));
           },
@@ -138,8 +138,7 @@ export class ChunkDownload {
       case 'retry':
         return;
       case 'distrust':
-        this.#run.warn('security', toFailureInfo(error), serverKey(parseServerAddress(replica.server)));
-        this.#drop(replica, error);
+        this.#distrust(replica, error);
         return;
       case 'other-server':
       case 'other-replica':
@@ -158,6 +157,14 @@ export class ChunkDownload {
       case 'stop':
         throw error;
     }
+  }
+
+  /** The server is not used any more for the file; its first chunk to find out tells clients. */
+  #distrust({ server, id }: ReplicaRow, reason: XftpError): void {
+    const { chunks } = this.#run.services;
+    if (chunks.replica(id)?.state !== 'bad') this.#run.warn('security', toFailureInfo(reason), server);
+    chunks.distrust(this.#run.id, server);
+    this.#lastFailure = reason;
   }
 
   #drop(replica: ReplicaRow, reason: XftpError): void {

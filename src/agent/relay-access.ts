@@ -19,6 +19,8 @@ export interface Ask {
   readonly signal: AbortSignal;
   /** Called when it has to wait at a closed gate; what it returns is called when it goes on. */
   readonly onBlocked?: () => () => void;
+  /** Asked each time the server has failed while it waits at the gate: true ends it with CONNECT_FAILED. */
+  readonly givesUp?: () => boolean;
 }
 
 /** What the relays are asked with. */
@@ -64,11 +66,14 @@ export class RelayAccess {
     }
   }
 
-  async #pass(key: string, { signal, onBlocked }: Ask): Promise<Passage> {
+  async #pass(key: string, { signal, onBlocked, givesUp }: Ask): Promise<Passage> {
     let goOn: (() => void) | undefined;
     try {
-      return await this.#options.gates.pass(key, signal, () => {
-        goOn = onBlocked?.();
+      return await this.#options.gates.pass(key, signal, {
+        onWait: () => {
+          goOn = onBlocked?.();
+        },
+        ...(givesUp === undefined ? {} : { givesUp }),
       });
     } finally {
       goOn?.();

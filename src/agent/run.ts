@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { CipherPool } from '../transfer/index.js';
 import { checkRoom } from '../transfer/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
+import type { Pace } from '../transport/index.js';
 import type { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
@@ -38,6 +39,8 @@ export interface RunServices {
   readonly gates: ServerGates;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;
+  /** What uploads and downloads are held to, each over all transfers. */
+  readonly pace: { readonly upload: Pace; readonly download: Pace };
   readonly settings: () => Settings;
   /** Starts what is in the queue, such as a transfer that was just added. */
   readonly wake: () => void;
@@ -156,6 +159,8 @@ export class Run {
     if (this.signal.aborted || this.row.state === step.to) return;
     this.services.transfers.transition(this.id, step);
     this.showProgress();
+    // Others may move meanwhile.
+    if (step.to === 'waiting') this.services.wake();
   }
 }
 

@@ -23,14 +23,19 @@ export function isLink(argument: string): boolean {
 /** The description in a file or link. */
 export async function readDescription(argument: string): Promise<FileDescription> {
   if (isLink(argument)) return parseLink(argument);
-  refuseSecrets(argument);
-  const text = await readTextFile(argument);
+  const text = await readDescriptionText(argument);
   try {
     return parseDescription(text);
   } catch (error) {
     if (!isXftpError(error)) throw error;
     throw new XftpError(error.code, `${argument} cannot be used. ${error.message}`, { cause: error });
   }
+}
+
+/** The text of a file that should be a description; what it says is not looked at. */
+export async function readDescriptionText(path: string): Promise<string> {
+  refuseSecrets(path);
+  return readTextFile(path);
 }
 
 /** Addresses and links given for a path hold secrets, which a message about a missing file would repeat. */

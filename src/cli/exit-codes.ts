@@ -1,75 +1,13 @@
-import type { FailureCode } from '../protocol/index.js';
+import { type FailureCode, failureNumber } from '../protocol/index.js';
 
 /** Everything went well. */
 export const EXIT_OK = 0;
 /** Wrong usage, and everything without a code of its own; the reference uses it for every failure. */
 export const EXIT_FAILURE = 1;
-/** Interrupted by SIGINT, as shells expect it. */
+/** Interrupted by SIGINT, as shells expect it; the number of CANCELLED too. */
 export const EXIT_INTERRUPTED = 130;
 
-/**
- * Exit code of each failure, so that scripts can tell them apart. Below 10: what the caller gave; from 10: the network;
- * from 20: the relay refused; from 30: the file on the relay; from 40: this machine; from 50: the agent refused. They never change their meaning.
- */
-const EXIT_CODE_OF: Readonly<Record<FailureCode, number>> = {
-  INVALID_ENCODING: 2,
-  INVALID_BLOCK: 2,
-  INVALID_KEY: 2,
-  INVALID_CERTIFICATE: 2,
-  INVALID_SIZE: 2,
-  INVALID_ADDRESS: 3,
-  INVALID_DESCRIPTION: 4,
-  INVALID_LINK: 5,
-  INVALID_CONFIG: 6,
-  INVALID_ARGUMENT: 7,
-  NOT_FOUND: 8,
-  ILLEGAL_STATE: 9,
-
-  CONNECT_FAILED: 10,
-  TLS_FAILED: 11,
-  CONNECTION_LOST: 12,
-  STALLED: 13,
-  RELAY_TEMPORARY: 14,
-  RELAY_PROTOCOL: 15,
-  RELAY_VERSION: 16,
-  IDENTITY_MISMATCH: 17,
-  AGENT_UNREACHABLE: 18,
-
-  RELAY_REFUSED: 20,
-  RELAY_FULL: 21,
-  RELAY_SIZE: 22,
-  RELAY_ERROR: 23,
-
-  CHUNK_GONE: 30,
-  CHUNK_MISSING: 31,
-  CHUNK_SIZE: 32,
-  CHUNK_DIGEST: 33,
-  CHUNK_TAG: 34,
-  FILE_CORRUPT: 35,
-  CHUNK_BLOCKED: 36,
-  REDIRECT_MISMATCH: 37,
-  DEADLINE_PASSED: 38,
-  NOT_APPROVED: 39,
-
-  FILE_TOO_LARGE: 40,
-  SOURCE_MISSING: 41,
-  SOURCE_CHANGED: 42,
-  FILE_EXISTS: 43,
-  DISK_FULL: 44,
-  NO_PERMISSION: 45,
-  ADDRESS_IN_USE: 46,
-  LOCAL_IO: 47,
-  ALREADY_RUNNING: 48,
-  DATABASE_UNUSABLE: 49,
-
-  UNAUTHENTICATED: 50,
-  FORBIDDEN: 51,
-  LIMIT_EXCEEDED: 52,
-
-  CANCELLED: EXIT_INTERRUPTED,
-};
-
-/** The exit code that goes with a failure. */
+/** The exit code that goes with a failure, so that scripts can tell them apart. */
 export function exitCodeOf(code: FailureCode): number {
-  return EXIT_CODE_OF[code];
+  return failureNumber(code);
 }

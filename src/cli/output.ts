@@ -11,6 +11,8 @@ export interface Output {
   readonly asks: boolean;
   /** A result: text for people, members for `--json`. */
   result(event: string, text: string, members: Readonly<Record<string, unknown>>): void;
+  /** A list of results: lines for people, one line of members for each with `--json`. */
+  results(event: string, lines: readonly string[], members: readonly object[]): void;
   /** Something to know although the work goes on. */
   warn(message: string): void;
   /** What is going on, for `--verbose`. */
@@ -36,6 +38,10 @@ export class HumanOutput implements Output {
   result(_event: string, text: string): void {
     this.endProgress();
     process.stdout.write(`${text}\n`);
+  }
+
+  results(event: string, lines: readonly string[]): void {
+    this.result(event, lines.join('\n'));
   }
 
   warn(message: string): void {
@@ -77,6 +83,10 @@ export class JsonOutput implements Output {
 
   result(event: string, _text: string, members: Readonly<Record<string, unknown>>): void {
     this.#line({ event, ...members });
+  }
+
+  results(event: string, _lines: readonly string[], members: readonly object[]): void {
+    for (const each of members) this.#line({ event, ...each });
   }
 
   warn(message: string): void {

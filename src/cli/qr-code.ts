@@ -21,6 +21,15 @@ export function renderQrCode(text: string): string[] {
   return lines;
 }
 
+/** A QR code of a link as lines for standard output, or a line that says why there is none. */
+export function qrLines(link: string, fitsQrCode: boolean): string[] {
+  if (!fitsQrCode)
+    return ['(The link is too long for a QR code that phones can read: pass the description or the link.)'];
+  const code = renderQrCode(link);
+  const fits = !process.stdout.isTTY || (code[0]?.length ?? 0) <= process.stdout.columns;
+  return fits ? code : ['(The terminal is too narrow for the QR code.)'];
+}
+
 /** Light modules are drawn, so that the code reads right on dark terminals, which are the usual ones. */
 function blockFor(upperDark: boolean, lowerDark: boolean): string {
   if (upperDark) return lowerDark ? ' ' : '▄';

@@ -15,7 +15,7 @@ import {
 import { deleteFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
 import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
-import { renderQrCode } from './qr-code.js';
+import { qrLines } from './qr-code.js';
 import { withTransferSession } from './transfer-session.js';
 
 /** Official apps refuse larger files, in bytes (protocol reference, section 12.3). */
@@ -126,7 +126,7 @@ function report(
   if (links !== undefined) {
     lines.push('', 'Web link:', links.web);
     if (links.simplex.length <= MAX_SHOWN_LINK) lines.push('', 'SimpleX link:', links.simplex);
-    if (qr) lines.push('', ...qrLines(links.simplex));
+    if (qr) lines.push('', ...qrLines(links.simplex, links.simplex.length <= QR_LINK_LIMIT));
   }
   output.result('sent', lines.join('\n'), {
     senderDescription: senderPath,
@@ -134,12 +134,4 @@ function report(
     webLink: links?.web,
     simplexLink: links?.simplex,
   });
-}
-
-function qrLines(link: string): string[] {
-  if (link.length > QR_LINK_LIMIT)
-    return ['(The link is too long for a QR code that phones can read: pass the description or the link.)'];
-  const code = renderQrCode(link);
-  const fits = !process.stdout.isTTY || (code[0]?.length ?? 0) <= process.stdout.columns;
-  return fits ? code : ['(The terminal is too narrow for the QR code.)'];
 }

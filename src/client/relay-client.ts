@@ -117,7 +117,7 @@ export class RelayClient {
     server: ServerAddress,
     sender: ReplicaAccess,
     chunk: { readonly bytes: Uint8Array; readonly onBodyReleased: () => void },
-    options: CallOptions & Pick<ExchangeOptions, 'onSent'> = {},
+    options: CallOptions & Pick<ExchangeOptions, 'onSent' | 'pace'> = {},
   ): Promise<void> {
     const request = { ...authorize(sender), command: { type: 'FPUT' }, purpose: 'upload' } as const;
     const { bytes: body, onBodyReleased } = chunk;
@@ -148,7 +148,7 @@ export class RelayClient {
     server: ServerAddress,
     recipient: ReplicaAccess,
     into: Uint8Array,
-    options: CallOptions & Pick<ExchangeOptions, 'onReceived'> = {},
+    options: CallOptions & Pick<ExchangeOptions, 'onReceived' | 'pace'> = {},
   ): Promise<DownloadBox> {
     return this.#pool.use(
       server,

@@ -6,6 +6,7 @@ export * from './chunk-sizes.js';
 export * from './commands.js';
 export * from './description-yaml.js';
 export * from './encoding.js';
+export * from './failure-numbers.js';
 export * from './failure.js';
 export * from './file-description.js';
 export * from './file-header.js';

@@ -10,6 +10,7 @@ export {
   readCredentials,
   type RelayCredentials,
   renewOnlineCertificate,
+  writeCredentials,
 } from './credentials.js';
 export { relayFiles, type RelayFolders, relayFolders } from './folders.js';
 export { deleteRelay, type InitializedRelay, type InitOptions, initRelay, requireRelay } from './init.js';

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 
 import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
 import { StallTimer } from './deadlines.js';
+import type { Pace } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
 import { countReceived } from './young-collection.js';
 
@@ -14,6 +15,9 @@ const CONNECTION_WINDOW = 64 * 1024 * 1024;
 const MAX_SESSION_MEMORY_MB = 256;
 /** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell a slow link (4 KiB/s) from a stall. */
 const WRITE_SIZE = 256 * 1024;
+
+/** Shorter waits than a timer can measure well are left for later, in ms. */
+const MIN_WAIT_MS = 5;
 
 /** One request of the protocol. */
 export interface Exchange {
@@ -34,6 +38,8 @@ export interface ExchangeOptions {
   readonly onSent?: (bytes: number) => void;
   /** Bytes received so far into `into`. */
   readonly onReceived?: (bytes: number) => void;
+  /** What the bytes of the body, or those behind the response block, are held to. */
+  readonly pace?: Pace;
 }
 
 /** What came back. */
@@ -145,20 +151,33 @@ export class Channel {
         if (flows) timer.touch();
         else giveUp(stalled(this.#place, this.#stallMs));
       });
-      const sender = new BodySender(stream, request, (sent) => {
+      const onSent = (sent: number): void => {
         timer.touch();
         options.onSent?.(sent);
-      });
+      };
+      const sender = new BodySender(stream, request, onSent, options.pace);
+      let resumeTimer: NodeJS.Timeout | undefined;
       let settled = false;
       const settle = (outcome: () => void): void => {
         if (settled) return;
         settled = true;
         timer.stop();
+        clearTimeout(resumeTimer);
         options.signal?.removeEventListener('abort', onAbort);
         receiver.discard();
         sender.stop();
+        // What still comes drains unseen, at full speed.
+        stream.resume();
         this.#finish();
         outcome();
+      };
+      const pauseFor = (ms: number): void => {
+        clearTimeout(resumeTimer);
+        stream.pause();
+        resumeTimer = setTimeout(() => {
+          timer.touch();
+          stream.resume();
+        }, ms);
       };
       const fail = (error: XftpError): void => {
         settle(() => {
@@ -176,8 +195,11 @@ export class Channel {
       stream.on('data', (data: Buffer) => {
         timer.touch();
         countReceived(data.length);
-        if (receiver.receive(data)) options.onReceived?.(receiver.received);
-        else {
+        if (receiver.receive(data)) {
+          options.onReceived?.(receiver.received);
+          const wait = settled || request.into === undefined ? 0 : (options.pace?.spend(data.length) ?? 0);
+          if (wait >= MIN_WAIT_MS) pauseFor(wait);
+        } else {
           fail(tooLong(request, this.#place));
           // Without a bound on what it sends, the relay could keep this connection busy for ever.
           this.destroy();
@@ -228,14 +250,21 @@ class BodySender {
   readonly #block: Uint8Array | undefined;
   readonly #body: Uint8Array;
   readonly #onSent: (bytes: number) => void;
+  readonly #pace: Pace | undefined;
   #sent = 0;
   #stopped = false;
 
-  constructor(stream: ClientHttp2Stream, request: Exchange, onSent: (bytes: number) => void) {
+  constructor(
+    stream: ClientHttp2Stream,
+    request: Exchange,
+    onSent: (bytes: number) => void,
+    pace: Pace | undefined,
+  ) {
     this.#stream = stream;
     this.#block = request.block;
     this.#body = request.body ?? new Uint8Array();
     this.#onSent = onSent;
+    this.#pace = pace;
   }
 
   start(): void {
@@ -257,11 +286,17 @@ class BodySender {
   #writeNext(): void {
     if (this.#stopped || this.#stream.destroyed) return;
     if (this.#sent > 0) this.#onSent(this.#sent);
-    const piece = this.#body.subarray(this.#sent, this.#sent + WRITE_SIZE);
+    const length = this.#pace?.pieceSize(WRITE_SIZE) ?? WRITE_SIZE;
+    const piece = this.#body.subarray(this.#sent, this.#sent + length);
     this.#sent += piece.length;
+    const wait = this.#pace?.spend(piece.length) ?? 0;
     if (this.#sent < this.#body.length)
       this.#stream.write(piece, () => {
-        this.#writeNext();
+        if (wait < MIN_WAIT_MS) this.#writeNext();
+        else
+          setTimeout(() => {
+            this.#writeNext();
+          }, wait);
       });
     else {
       this.#end(piece, () => {

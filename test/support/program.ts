@@ -11,7 +11,7 @@ import type { OnEnd } from './clean-up.js';
 export const PACKAGE_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The programs in `dist/bin`. */
-export type ProgramName = 'xftp' | 'xftp-server' | 'demo';
+export type ProgramName = 'xftp' | 'xftp-agent' | 'xftp-server' | 'demo';
 
 /** What a program has printed. */
 export interface ProgramOutput {

@@ -1,0 +1,136 @@
+import { type Command, Option } from 'commander';
+
+import { isXftpError, XftpError } from '../protocol/index.js';
+import {
+  type AgentClient,
+  type AgentEndpoint,
+  type ConnectOptions,
+  connectAgent,
+  findAgent,
+} from '../sdk/index.js';
+import { defaultFolders } from './agent-folders.js';
+import { resolveDataDir } from './agent-options.js';
+import { interruptible } from './interruption.js';
+import type { Output } from './output.js';
+
+/** Options that all commands have which talk to the running agent. */
+export interface CommonOptions {
+  readonly dataDir?: string;
+  readonly config?: string;
+  readonly url?: string;
+  readonly token?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** What commands need of their program. */
+export interface CommandTools {
+  /** Chosen by the options of the command, before it runs. */
+  readonly output: () => Output;
+}
+
+/** A command at work with the agent. */
+export interface AgentSession {
+  readonly agent: AgentClient;
+  readonly output: Output;
+  /** Aborts when the user has enough. */
+  readonly signal: AbortSignal;
+}
+
+/** A new command that talks to the running agent, with the options for that. */
+export function agentCommand(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--json', 'print one JSON object a line')
+    .option('-v, --verbose', 'say more')
+    .optionsGroup('Which agent:')
+    .option('--data-dir <DIR>', 'data folder of the agent (XFTP_AGENT_DATA_DIR)')
+    .option('--url <URL>', 'its address instead, ws://… or unix:PATH (XFTP_AGENT_URL)')
+    .addOption(
+      // Other users of the machine see arguments of programs, but not their environment.
+      new Option('--token <TOKEN>', 'token for --url; better in the environment (XFTP_AGENT_TOKEN)'),
+    )
+    .addOption(new Option('--config <FILE>', 'configuration file of the agent').hideHelp())
+    .optionsGroup('Options:');
+}
+
+/** Runs a command's work with a connection to the agent, which SIGINT and SIGTERM end. */
+export async function withAgent(
+  { output }: CommandTools,
+  options: CommonOptions,
+  work: (session: AgentSession) => Promise<void>,
+): Promise<void> {
+  const place = placeOf(options);
+  await interruptible(async (signal) => {
+    const agent = await connect(place, signal);
+    try {
+      await work({ agent, output: output(), signal });
+    } catch (error) {
+      throw unreachable(error, place);
+    } finally {
+      output().endProgress();
+      await agent.close();
+    }
+  });
+}
+
+/** Where the agent is to be found: in its data folder, perhaps with another token than the one there, or at an address. */
+export type AgentPlace =
+  | { readonly dataDir: string; readonly token?: string }
+  | { readonly endpoint: AgentEndpoint; readonly address: string };
+
+/** The place that options and environment name. A data folder by option counts more than an address in the environment. */
+export function placeOf(options: CommonOptions): AgentPlace {
+  const environment = process.env;
+  const given = (name: string): string | undefined =>
+    environment[name] === '' ? undefined : environment[name];
+  const fallback = (name: string): string | undefined =>
+    options.dataDir === undefined ? given(name) : undefined;
+  const address = options.url ?? fallback('XFTP_AGENT_URL');
+  const token =
+    options.token ?? (options.url === undefined ? fallback('XFTP_AGENT_TOKEN') : given('XFTP_AGENT_TOKEN'));
+  if (address !== undefined) {
+    if (token === undefined)
+      throw new XftpError(
+        'INVALID_ARGUMENT',
+        'An agent at an address needs a token too: give it in XFTP_AGENT_TOKEN or by --token.',
+      );
+    return { endpoint: endpointOf(address, token), address };
+  }
+  const { dataDir, config } = options;
+  const commandLine = { ...(dataDir !== undefined && { dataDir }), ...(config !== undefined && { config }) };
+  const sources = { commandLine, environment, folders: defaultFolders(), workingFolder: process.cwd() };
+  return { dataDir: resolveDataDir(sources), ...(token === undefined ? {} : { token }) };
+}
+
+/** @throws XftpError AGENT_UNREACHABLE with the way out, UNAUTHENTICATED */
+export async function connect(place: AgentPlace, signal?: AbortSignal): Promise<AgentClient> {
+  try {
+    return await connectAgent({ ...(await targetOf(place)), ...(signal === undefined ? {} : { signal }) });
+  } catch (error) {
+    throw unreachable(error, place);
+  }
+}
+
+async function targetOf(place: AgentPlace): Promise<ConnectOptions> {
+  if ('endpoint' in place) return { endpoint: place.endpoint };
+  if (place.token === undefined) return { dataDir: place.dataDir };
+  return { endpoint: { ...(await findAgent(place.dataDir)), token: place.token } };
+}
+
+function endpointOf(address: string, token: string): AgentEndpoint {
+  if (address.startsWith('unix:')) return { socketPath: address.slice('unix:'.length), token };
+  if (/^wss?:\/\//.test(address) && URL.canParse(address)) return { url: address, token };
+  throw new XftpError('INVALID_ARGUMENT', 'The address of an agent begins with ws://, wss:// or unix:.');
+}
+
+/** When no agent runs, the way out; other failures as they are. */
+function unreachable(error: unknown, place: AgentPlace): unknown {
+  if (!isXftpError(error, 'AGENT_UNREACHABLE')) return error;
+  const message =
+    'endpoint' in place
+      ? `No agent answers at ${place.address}: start it with \`xftp-agent start\`.`
+      : `No agent is running with the data folder ${place.dataDir}: start it with \`xftp-agent start\`.`;
+  return new XftpError('AGENT_UNREACHABLE', message, { cause: error });
+}

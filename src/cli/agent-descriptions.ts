@@ -1,0 +1,141 @@
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Command } from 'commander';
+
+import type { DescriptionsResult } from '../agent/index.js';
+import { isXftpError, XftpError } from '../protocol/index.js';
+import { localFailure } from '../transfer/index.js';
+import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
+import { findTransfer } from './agent-transfer-id.js';
+import { readDescriptionText } from './description-input.js';
+import { wholeNumber } from './number-argument.js';
+import type { Output } from './output.js';
+import { qrLines } from './qr-code.js';
+
+/** Keys for more recipients than this are a mistake rather than a wish. */
+const MAX_RECIPIENTS = 10_000;
+/** A `simplex:` link longer than this, in characters, is of no use to anyone; the description file is. */
+const MAX_SHOWN_LINK = 8192;
+/** Descriptions hold the keys to the file. */
+const DESCRIPTION_MODE = 0o600;
+
+interface OutOptions extends CommonOptions {
+  readonly out?: string;
+  readonly qr?: boolean;
+}
+
+/** Commands about what a sender hands out. */
+export function addDescriptionCommands(program: Command, tools: CommandTools): void {
+  withOutOptions(agentCommand(program, 'descriptions', 'links and descriptions of a completed send'))
+    .argument('<ID>', 'ID of the transfer, or its beginning')
+    .action((id: string, options: OutOptions) =>
+      withAgent(tools, options, async ({ agent, output }) => {
+        const transfer = await findTransfer(agent, id);
+        await handOut(output, await agent.transfers.descriptions({ id: transfer.id }), options);
+      }),
+    );
+
+  withOutOptions(
+    agentCommand(program, 'recipients', 'hand out descriptions for more recipients of a sent file'),
+  )
+    .argument('<ID>', 'ID of the transfer, or its beginning')
+    .argument('<COUNT>', 'how many more', wholeNumber(1, MAX_RECIPIENTS))
+    .action((id: string, count: number, options: OutOptions) =>
+      withAgent(tools, options, async ({ agent, output }) => {
+        const transfer = await findTransfer(agent, id);
+        await handOut(output, await agent.transfers.addRecipients({ id: transfer.id, count }), options);
+      }),
+    );
+
+  agentCommand(program, 'revoke', 'delete a sent file from its relays')
+    .argument('[ID]', 'ID of the transfer, or its beginning')
+    .option('--description <FILE>', "instead: the sender's description (snd.xftp.private)")
+    .action((id: string | undefined, options: CommonOptions & { readonly description?: string }) =>
+      withAgent(tools, options, async ({ agent, output }) => {
+        const { description } = options;
+        if ((id === undefined) === (description === undefined))
+          throw new XftpError('INVALID_ARGUMENT', 'Give either the ID of a transfer or --description FILE.');
+        const target =
+          description === undefined
+            ? { id: (await findTransfer(agent, id ?? '')).id }
+            : { senderDescription: await readDescriptionText(description) };
+        const { deletions } = await agent.transfers.revoke(target);
+        const text = `${String(deletions)} chunks will be deleted from their relays in the background.`;
+        output.result('revoked', text, { ...('id' in target ? target : {}), deletions });
+      }),
+    );
+}
+
+function withOutOptions(command: Command): Command {
+  return command
+    .option('--out <DIR>', 'write descriptions to this folder instead: rcv1.xftp, …, snd.xftp.private')
+    .option('--qr', 'show links as QR codes if they are short enough');
+}
+
+async function handOut(output: Output, result: DescriptionsResult, options: OutOptions): Promise<void> {
+  if (options.out === undefined) showDescriptions(output, result, { qr: options.qr ?? false });
+  else await writeDescriptions(output, result, options.out);
+}
+
+/** Prints the links of all recipients. */
+export function showDescriptions(
+  output: Output,
+  { recipients, spare }: DescriptionsResult,
+  { qr }: { readonly qr: boolean },
+): void {
+  const lines = recipients.flatMap(({ number, link, webLink, fitsQrCode }) => [
+    `Recipient ${String(number)}:`,
+    `  ${webLink}`,
+    ...(link.length <= MAX_SHOWN_LINK ? [`  ${link}`] : []),
+    ...(qr ? qrLines(link, fitsQrCode) : []),
+  ]);
+  if (spare > 0) lines.push(`(${String(spare)} more are ready: \`xftp-agent recipients ID COUNT\`)`);
+  output.results(
+    'recipient',
+    lines,
+    recipients.map(({ number, link, webLink, redirect }) => ({ number, link, webLink, redirect })),
+  );
+}
+
+async function writeDescriptions(output: Output, result: DescriptionsResult, folder: string): Promise<void> {
+  if (folder === '') throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw localFailure(error, folder);
+  });
+  const senderPath = join(folder, 'snd.xftp.private');
+  const recipientPaths: string[] = [];
+  await writePrivate(senderPath, result.sender);
+  for (const { number, description } of result.recipients) {
+    const path = join(folder, `rcv${String(number)}.xftp`);
+    await writePrivate(path, description);
+    recipientPaths.push(path);
+  }
+  const lines = [
+    `Sender file description: ${senderPath}`,
+    'Pass file descriptions to the recipient(s):',
+    ...recipientPaths,
+  ];
+  output.result('descriptions', lines.join('\n'), {
+    senderDescription: senderPath,
+    recipientDescriptions: recipientPaths,
+  });
+}
+
+/** Writes a new file; one that is there already is right if it says the same. */
+async function writePrivate(path: string, text: string): Promise<void> {
+  try {
+    const handle = await open(path, 'wx', DESCRIPTION_MODE);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const failure = localFailure(error, path);
+    if (isXftpError(failure, 'FILE_EXISTS') && (await readFile(path, 'utf8').catch(() => '')) === text)
+      return;
+    throw failure;
+  }
+}

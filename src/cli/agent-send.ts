@@ -1,0 +1,137 @@
+import { resolve } from 'node:path';
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+import type { RedirectPolicy, SendParams, TransferInfo } from '../agent/index.js';
+import { formatServerAddress, parseServerList, XftpError } from '../protocol/index.js';
+import {
+  agentCommand,
+  type AgentSession,
+  type CommandTools,
+  type CommonOptions,
+  withAgent,
+} from './agent-command.js';
+import { showDescriptions } from './agent-descriptions.js';
+import { requireCompleted, waitForEnd } from './agent-follow.js';
+import { priorityOf } from './agent-transfers.js';
+import { safeText } from './display-text.js';
+import { wholeNumber } from './number-argument.js';
+import type { Output } from './output.js';
+import { parseDuration } from './time-text.js';
+import { nameOf } from './transfer-text.js';
+
+/** Keys for more recipients than this are a mistake rather than a wish. */
+const MAX_RECIPIENTS = 10_000;
+
+/** Options that sending and receiving have in common. */
+export interface SubmitOptions extends CommonOptions {
+  readonly name?: string;
+  readonly priority?: number;
+  /** Milliseconds from now. */
+  readonly deadline?: number;
+  readonly ref?: string;
+  readonly wait?: boolean;
+}
+
+interface SendOptions extends SubmitOptions {
+  readonly count?: number;
+  readonly servers?: string;
+  /** False with `--no-snapshot`. */
+  readonly snapshot: boolean;
+  readonly redirect?: RedirectPolicy;
+  readonly qr?: boolean;
+}
+
+/** `xftp-agent send`. */
+export function addSendCommand(program: Command, tools: CommandTools): void {
+  const command = agentCommand(program, 'send', 'send a file in the background')
+    .argument('<FILE>', 'file to send')
+    .option('-n, --count <COUNT>', 'number of recipients', wholeNumber(1, MAX_RECIPIENTS))
+    .addOption(
+      // Not parsed here: a message about an option repeats its value, and addresses may hold a password.
+      new Option('-s, --servers <SERVERS>', 'relays, separated by ; (default: the enabled servers)'),
+    )
+    .option('--name <NAME>', 'name of the file for the recipients')
+    .option('--no-snapshot', 'read the file itself instead of a copy: it must not change until it is sent')
+    .addOption(
+      new Option('--redirect <WHEN>', 'give out a short link to the description on a relay').choices([
+        'auto',
+        'never',
+        'always',
+      ]),
+    );
+  addSubmitOptions(command)
+    .option('--qr', 'with --wait: show the link as a QR code if it is short enough')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  xftp-agent send photo.jpg --wait          wait, then print the links
+  xftp-agent send photo.jpg -n 3            for three recipients; prints the ID
+  xftp-agent descriptions ID --out .        their descriptions, when it is done`,
+    )
+    .action((file: string, options: SendOptions) =>
+      withAgent(tools, options, (session) => runSend(session, file, options)),
+    );
+}
+
+/** Options that `send` and `receive` have in common. */
+export function addSubmitOptions(command: Command): Command {
+  return command
+    .option('--priority <N>', 'from -10 to 10; higher goes first', priorityOf)
+    .option('--deadline <DURATION>', 'give up after this time, such as 90m or 2d', durationOf)
+    .option('--ref <REF>', 'your own name for it: the same one again gives the same transfer')
+    .option('--wait', 'wait for its end and show progress; Ctrl-C only ends the waiting');
+}
+
+/** Their values as the agent takes them. */
+export function submitParams(
+  options: SubmitOptions,
+): Pick<SendParams, 'fileName' | 'priority' | 'deadline' | 'clientRef'> {
+  const { name, priority, deadline, ref } = options;
+  return {
+    ...(name !== undefined && { fileName: name }),
+    ...(priority !== undefined && { priority }),
+    ...(deadline !== undefined && { deadline: Date.now() + deadline }),
+    ...(ref !== undefined && { clientRef: ref }),
+  };
+}
+
+/** Tells of a transfer that was added. */
+export function reportAdded(output: Output, transfer: TransferInfo, wait: boolean): void {
+  const what = transfer.direction === 'send' ? 'Sending' : 'Receiving';
+  const more = wait ? '' : `\n\`xftp-agent watch ${transfer.id}\` shows how it goes.`;
+  output.result('added', `${what} ${safeText(nameOf(transfer))}: ${transfer.id}${more}`, { ...transfer });
+}
+
+async function runSend(session: AgentSession, file: string, options: SendOptions): Promise<void> {
+  const { agent, output } = session;
+  const { count, servers, snapshot, redirect, wait = false, qr = false } = options;
+  if (file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
+  const transfer = await agent.transfers.send({
+    path: resolve(file),
+    snapshot,
+    ...(count !== undefined && { recipients: count }),
+    ...(servers !== undefined && { servers: serversOf(servers) }),
+    ...(redirect !== undefined && { redirect }),
+    ...submitParams(options),
+  });
+  reportAdded(output, transfer, wait);
+  if (!wait) return;
+  requireCompleted(await waitForEnd(session, transfer.id));
+  showDescriptions(output, await agent.transfers.descriptions({ id: transfer.id }), { qr });
+}
+
+function serversOf(text: string): string[] {
+  const servers = parseServerList(text);
+  if (servers.length === 0) throw new XftpError('INVALID_ADDRESS', 'Name at least one relay after -s.');
+  return servers.map((server) => formatServerAddress(server, { withPassword: true }));
+}
+
+function durationOf(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof XftpError ? error.message : '');
+  }
+}

@@ -1,0 +1,153 @@
+import { type Command, Option } from 'commander';
+
+import type { ServerInfo, ServerTestResult } from '../agent/index.js';
+import { humanDuration, parseServerAddress, XftpError } from '../protocol/index.js';
+import type { AgentClient } from '../sdk/index.js';
+import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
+import type { Output } from './output.js';
+import { formatTable, outputWidth } from './table.js';
+import { relativeTime } from './time-text.js';
+import { failureText } from './transfer-text.js';
+
+const WHICH = 'number of the server in the list, its address, or a part of the address that no other has';
+
+interface AddOptions extends CommonOptions {
+  readonly preset?: 'simplex';
+  readonly operator?: string;
+  readonly disabled?: boolean;
+}
+
+/** `xftp-agent servers …`. */
+export function addServerCommands(program: Command, tools: CommandTools): void {
+  const servers = program
+    .command('servers')
+    .description('relays to send through, and to receive from without asking')
+    .helpCommand(false);
+
+  agentCommand(servers, 'list', 'show the server list').action((options: CommonOptions) =>
+    withAgent(tools, options, async ({ agent, output }) => {
+      showServers(output, (await agent.servers.list()).servers);
+    }),
+  );
+
+  agentCommand(servers, 'add', 'add a relay, or the preset relays of SimpleX')
+    .argument('[ADDRESS]', 'xftp://FINGERPRINT[:PASSWORD]@HOST[:PORT]')
+    .addOption(new Option('--preset <NAME>', 'a set of relays instead').choices(['simplex']))
+    .option('--operator <NAME>', 'who runs it; copies of a chunk go to different operators')
+    .option('--disabled', 'do not send through it')
+    .action((address: string | undefined, options: AddOptions) =>
+      withAgent(tools, options, ({ agent, output }) => addServer(agent, output, address, options)),
+    );
+
+  for (const [name, description, enabled] of [
+    ['enable', 'send through a server again', true],
+    ['disable', 'send nothing through a server', false],
+  ] as const)
+    agentCommand(servers, name, description)
+      .argument('<SERVER>', WHICH)
+      .action((which: string, options: CommonOptions) =>
+        withAgent(tools, options, async ({ agent, output }) => {
+          const { id } = await findServer(agent, which);
+          showServers(output, [await agent.servers.update({ id, enabled })]);
+        }),
+      );
+
+  agentCommand(servers, 'remove', 'remove a server; transfers that use it go on')
+    .alias('rm')
+    .argument('<SERVER>', WHICH)
+    .action((which: string, options: CommonOptions) =>
+      withAgent(tools, options, async ({ agent, output }) => {
+        const { id, address } = await findServer(agent, which);
+        await agent.servers.remove({ id });
+        output.result('serverRemoved', `Removed ${address}`, { id, address });
+      }),
+    );
+
+  agentCommand(servers, 'test', 'connect, upload, download and delete a small chunk')
+    .argument('[SERVER]', `${WHICH}; all enabled ones if absent`)
+    .action((which: string | undefined, options: CommonOptions) =>
+      withAgent(tools, options, async ({ agent, output, signal }) => {
+        let failed = false;
+        for (const address of await addressesToTest(agent, which)) {
+          const result = await agent.servers.test({ address }, { signal });
+          showTest(output, result);
+          failed ||= !result.ok;
+        }
+        if (failed) throw new XftpError('CONNECT_FAILED', 'Not every server passed the test.');
+      }),
+    );
+}
+
+async function addServer(
+  agent: AgentClient,
+  output: Output,
+  address: string | undefined,
+  { preset, operator, disabled = false }: AddOptions,
+): Promise<void> {
+  const details = { enabled: !disabled, ...(operator !== undefined && { operator }) };
+  if ((address === undefined) === (preset === undefined))
+    throw new XftpError('INVALID_ARGUMENT', 'Give either the address of a relay or --preset simplex.');
+  const which = address === undefined ? { preset: 'simplex' as const } : { address };
+  showServers(output, (await agent.servers.add({ ...which, ...details })).servers);
+}
+
+/** The server that a person means. */
+async function findServer(agent: AgentClient, which: string): Promise<ServerInfo> {
+  const { servers } = await agent.servers.list();
+  const wanted = which.startsWith('xftp://') ? withoutPassword(which) : which;
+  const exact = servers.find(({ id, address }) => String(id) === wanted || address === wanted);
+  if (exact !== undefined) return exact;
+  const [first, ...others] = servers.filter(({ address }) => wanted !== '' && address.includes(wanted));
+  if (first === undefined)
+    throw new XftpError('NOT_FOUND', 'This server is not in the list: `xftp-agent servers list` shows it.');
+  if (others.length === 0) return first;
+  throw new XftpError('INVALID_ARGUMENT', 'Several servers in the list fit: name one by its number.');
+}
+
+async function addressesToTest(agent: AgentClient, which: string | undefined): Promise<readonly string[]> {
+  // One that is not in the list can be tested before it is added, with its password.
+  if (which?.startsWith('xftp://') === true) return [which];
+  if (which !== undefined) return [(await findServer(agent, which)).address];
+  const { servers } = await agent.servers.list();
+  return servers.filter(({ enabled }) => enabled).map(({ address }) => address);
+}
+
+function withoutPassword(address: string): string {
+  parseServerAddress(address);
+  return address.replace(/^(xftp:\/\/[^:@]*):[^@]*@/, '$1@');
+}
+
+function showServers(output: Output, servers: readonly ServerInfo[]): void {
+  const now = Date.now();
+  const columns = [
+    { title: 'NO', align: 'right' },
+    { title: 'STATE' },
+    { title: 'OPERATOR', cut: true },
+    { title: 'ADDRESS', cut: true },
+  ] as const;
+  const rows = servers.map((server) => [
+    String(server.id),
+    serverState(server, now),
+    server.operator ?? '',
+    `${server.address}${server.hasPassword ? ' (with password)' : ''}`,
+  ]);
+  const lines = rows.length === 0 ? ['No servers.'] : formatTable(columns, rows, outputWidth());
+  output.results('server', lines, servers);
+}
+
+function serverState({ enabled, gate, retryAt }: ServerInfo, now: number): string {
+  if (!enabled) return 'disabled';
+  if (gate === 'open') return 'enabled';
+  if (gate === 'probing') return 'being tried again';
+  return retryAt === undefined ? 'failing' : `failing, next try ${relativeTime(retryAt, now)}`;
+}
+
+/** Shows how a test went, step by step. */
+function showTest(output: Output, result: ServerTestResult): void {
+  const lines = result.steps.map(({ step, ok, ms, failure }) => {
+    const time = ms < 1000 ? `${String(Math.round(ms))} ms` : humanDuration(ms / 1000);
+    const reason = failure === undefined ? '' : `: ${failureText(failure)}`;
+    return `  ${ok ? 'ok  ' : 'FAIL'}  ${step} (${time})${reason}`;
+  });
+  output.result('serverTest', [`${result.address}:`, ...lines].join('\n'), { ...result });
+}

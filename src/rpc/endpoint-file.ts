@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** File in the data folder by which clients find the agent. */
+export const ENDPOINT_FILE = 'rpc.json';
+
+/** What the file says. */
+export interface EndpointDescription {
+  readonly url?: string;
+  /** Absolute path of a Unix socket. */
+  readonly socket?: string;
+  readonly pid: number;
+  readonly version: string;
+}
+
+/** Writes the file so that readers find the old one or the new one, whole, and nobody else reads it. */
+export async function writeEndpoint(dataDir: string, endpoint: EndpointDescription): Promise<void> {
+  const path = join(dataDir, ENDPOINT_FILE);
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(`${JSON.stringify(endpoint)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Removes the file if it is still the one that was written. */
+export async function removeEndpoint(dataDir: string, endpoint: EndpointDescription): Promise<void> {
+  const path = join(dataDir, ENDPOINT_FILE);
+  const text = await readFile(path, 'utf8').catch(() => '');
+  if (text === `${JSON.stringify(endpoint)}\n`) await rm(path, { force: true });
+}

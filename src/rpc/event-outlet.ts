@@ -1,0 +1,70 @@
+import type { WebSocket } from 'ws';
+
+import type { EventOutlet } from './event-subscription.js';
+import type { RpcLimits } from './limits.js';
+
+/** Close codes of WebSockets, as far as the server uses them. */
+export const CLOSE_GOING_AWAY = 1001;
+export const CLOSE_NOT_TEXT = 1003;
+export const CLOSE_REVOKED = 1008;
+export const CLOSE_ERROR = 1011;
+export const CLOSE_TRY_AGAIN = 1013;
+
+const TOO_SLOW = 'too slow: reconnect with since';
+
+/** The events of one connection, with a bound on what waits for a client that does not read. */
+export function eventOutlet(
+  socket: WebSocket,
+  limits: RpcLimits,
+  report: (error: unknown) => void,
+): EventOutlet {
+  let waiting = 0;
+  let drained: (() => void)[] = [];
+
+  const isOpen = (): boolean => socket.readyState === socket.OPEN;
+  const close = (code: number, reason: string): void => {
+    socket.close(code, reason);
+    wake();
+  };
+  const wake = (): void => {
+    const all = drained;
+    drained = [];
+    for (const resolve of all) resolve();
+  };
+  socket.once('close', wake);
+
+  function send(text: string): void {
+    const length = Buffer.byteLength(text);
+    waiting += length;
+    socket.send(text, () => {
+      waiting -= length;
+      if (waiting <= limits.progressBytes) wake();
+    });
+  }
+
+  return {
+    durable: (text) => {
+      if (!isOpen()) return;
+      if (waiting > limits.eventBytes) close(CLOSE_TRY_AGAIN, TOO_SLOW);
+      else send(text);
+    },
+    progress: (text) => {
+      if (isOpen() && socket.bufferedAmount <= limits.progressBytes) send(text);
+    },
+    drained: async () => {
+      if (!isOpen() || waiting <= limits.progressBytes) {
+        // Other clients get their turn between two pages.
+        await new Promise(setImmediate);
+        return;
+      }
+      await new Promise<void>((resolve) => drained.push(resolve));
+    },
+    overtaken: () => {
+      close(CLOSE_TRY_AGAIN, TOO_SLOW);
+    },
+    failed: (error) => {
+      report(error);
+      close(CLOSE_ERROR, 'internal error');
+    },
+  };
+}

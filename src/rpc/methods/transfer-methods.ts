@@ -1,0 +1,247 @@
+import { z } from 'zod';
+
+import { method } from '../method.js';
+import {
+  descriptionsResult,
+  direction,
+  inspectResult,
+  onConflict,
+  redirectPolicy,
+  time,
+  transferInfo,
+  transferPage,
+  transferState,
+} from '../model-schemas.js';
+import {
+  absolutePath,
+  cursor,
+  description,
+  done,
+  exactlyOne,
+  fileName,
+  limit,
+  link,
+  name,
+  priority,
+  recipients,
+  serverAddresses,
+  transferId,
+} from '../param-schemas.js';
+import { confineReceive, confineSend } from '../path-access.js';
+
+const ofTransfer = z.strictObject({ id: transferId });
+const deadline = time
+  .exactOptional()
+  .meta({ description: 'When it fails if it is not completed, in milliseconds since 1970.' });
+const clientRef = name.exactOptional().meta({ description: "The caller's own name for it." });
+
+export const TRANSFER_METHODS = {
+  'transfers.send': method({
+    summary: 'Sends a file',
+    description: 'Answers when the transfer is in the database; the rest happens in the background.',
+    scope: 'submit',
+    params: z.strictObject({
+      path: absolutePath.meta({ description: 'Absolute path of the source.' }),
+      fileName: fileName
+        .exactOptional()
+        .meta({ description: "Name for the recipients; the source's unless given." }),
+      recipients: recipients
+        .exactOptional()
+        .meta({ description: 'How many recipients to hand out descriptions for; 1 unless given.' }),
+      servers: serverAddresses
+        .exactOptional()
+        .meta({ description: 'Server addresses, perhaps with password; the enabled servers unless given.' }),
+      snapshot: z.boolean().exactOptional().meta({
+        description: 'Copy the source first, so that it may change or go at once; true unless given.',
+      }),
+      redirect: redirectPolicy.exactOptional(),
+      priority: priority.exactOptional(),
+      deadline,
+      clientRef,
+    }),
+    result: transferInfo,
+    errors: [
+      'FORBIDDEN',
+      'SOURCE_MISSING',
+      'NO_PERMISSION',
+      'FILE_TOO_LARGE',
+      'INVALID_ADDRESS',
+      'DISK_FULL',
+    ],
+    handler: async (agent, params, { token }) =>
+      await agent.send(await confineSend(params, token), { tokenId: token.id }),
+  }),
+  'transfers.receive': method({
+    summary: 'Receives a file',
+    description: 'Of a description or a link. Answers when the transfer is in the database.',
+    scope: 'submit',
+    params: z
+      .strictObject({
+        description: description.exactOptional(),
+        link: link.exactOptional(),
+        directory: absolutePath.exactOptional().meta({
+          description: "Absolute path of an existing folder; the agent's for downloads unless given.",
+        }),
+        fileName: fileName
+          .exactOptional()
+          .meta({ description: "The sender's name, made safe, unless given." }),
+        onConflict: onConflict.exactOptional(),
+        approveRelays: z.enum(['known', 'all', 'ask']).exactOptional().meta({
+          description: "Whether relays that are not in the server list may see this machine's address.",
+        }),
+        acknowledge: z.boolean().exactOptional().meta({
+          description:
+            'Tell the relays when the file is there, which ends the use of the description; false unless given.',
+        }),
+        priority: priority.exactOptional(),
+        deadline,
+        clientRef,
+      })
+      .refine(...exactlyOne('description', 'link')),
+    result: transferInfo,
+    errors: ['FORBIDDEN', 'INVALID_DESCRIPTION', 'INVALID_LINK', 'SOURCE_MISSING', 'NO_PERMISSION'],
+    handler: async (agent, params, { token }) =>
+      await agent.receive(await confineReceive(params, token), { tokenId: token.id }),
+  }),
+  'transfers.inspect': method({
+    summary: 'What a description or a link says',
+    description: 'Asks no relay.',
+    scope: 'read',
+    params: z
+      .strictObject({ description: description.exactOptional(), link: link.exactOptional() })
+      .refine(...exactlyOne('description', 'link')),
+    result: inspectResult,
+    errors: ['INVALID_DESCRIPTION', 'INVALID_LINK'],
+    handler: (agent, params) => agent.inspect(params),
+  }),
+  'transfers.get': method({
+    summary: 'One transfer',
+    description: 'As it is at this moment.',
+    scope: 'read',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND'],
+    handler: (agent, { id }) => agent.get(id),
+  }),
+  'transfers.list': method({
+    summary: 'Transfers, newest first',
+    description: 'A page at a time.',
+    scope: 'read',
+    params: z.strictObject({
+      direction: direction.exactOptional(),
+      state: transferState.exactOptional(),
+      limit,
+      cursor: cursor.exactOptional(),
+    }),
+    result: transferPage,
+    errors: ['INVALID_ARGUMENT'],
+    handler: (agent, params) => agent.list(params),
+  }),
+  'transfers.pause': method({
+    summary: 'Pauses a transfer',
+    description: 'What is done stays done.',
+    scope: 'submit',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.pause(id),
+  }),
+  'transfers.resume': method({
+    summary: 'Goes on with a paused transfer',
+    description: 'With what it has done already.',
+    scope: 'submit',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.resume(id),
+  }),
+  'transfers.cancel': method({
+    summary: 'Ends a transfer',
+    description: 'Chunks of a send are deleted from their relays in the background.',
+    scope: 'submit',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.cancel(id),
+  }),
+  'transfers.retry': method({
+    summary: 'Starts a failed or cancelled transfer anew',
+    description: 'With what it has done already, and a new deadline.',
+    scope: 'submit',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.retry(id),
+  }),
+  'transfers.approve': method({
+    summary: 'Lets a receive use unknown relays',
+    description: "Of a transfer in `awaiting_approval`: the relays will see this machine's address.",
+    scope: 'submit',
+    params: ofTransfer,
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.approve(id),
+  }),
+  'transfers.remove': method({
+    summary: 'Forgets a finished transfer',
+    description: 'The received file stays.',
+    scope: 'submit',
+    params: z.strictObject({
+      id: transferId,
+      cancel: z
+        .boolean()
+        .exactOptional()
+        .meta({ description: 'End it first if it is under way; false unless given.' }),
+    }),
+    result: done,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id, ...options }) => {
+      agent.remove(id, options);
+      return {};
+    },
+  }),
+  'transfers.setPriority': method({
+    summary: 'Changes the priority of a transfer',
+    description: 'Transfers with a higher priority go first.',
+    scope: 'submit',
+    params: z.strictObject({ id: transferId, priority }),
+    result: transferInfo,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, params) => agent.setPriority(params.id, params.priority),
+  }),
+  'transfers.descriptions': method({
+    summary: 'The descriptions of a completed send',
+    description:
+      'These are secrets: whoever has one can download the file; the sender description can delete it.',
+    scope: 'submit',
+    params: ofTransfer,
+    result: descriptionsResult,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    handler: (agent, { id }) => agent.descriptions(id),
+  }),
+  'transfers.addRecipients': method({
+    summary: 'Hands out descriptions for more recipients',
+    description: 'Spare ones first; the relays are asked for more if there are not enough.',
+    scope: 'submit',
+    params: z.strictObject({ id: transferId, count: recipients }),
+    result: descriptionsResult,
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'CONNECT_FAILED'],
+    handler: (agent, { id, count }) => agent.addRecipients(id, count),
+  }),
+  'transfers.revoke': method({
+    summary: 'Deletes a sent file from its relays',
+    description: 'In the background, and again until each relay has done it.',
+    scope: 'submit',
+    params: z
+      .strictObject({
+        id: transferId.exactOptional(),
+        senderDescription: description
+          .exactOptional()
+          .meta({ description: "A sender's description as YAML, of a file that this agent need not know." }),
+      })
+      .refine(...exactlyOne('id', 'senderDescription')),
+    result: z.object({ deletions: z.int().min(0).meta({ description: 'How many chunks will be deleted.' }) }),
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'INVALID_DESCRIPTION'],
+    handler: (agent, params) => agent.revoke(params),
+  }),
+} as const;

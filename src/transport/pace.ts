@@ -1,0 +1,42 @@
+/** Longest burst after a pause, in seconds of the rate: a short one, so that the rate holds over a second or two. */
+const BURST_SECONDS = 0.5;
+/** Smallest piece that is sent or taken at once, in bytes: below, the overhead would be most of it. */
+const MIN_PIECE = 4 * 1024;
+
+/** Holds the bytes of many requests together to a rate. */
+export class Pace {
+  readonly #now: () => number;
+  #rate: number | undefined;
+  /** Monotonic time in ms at which all bytes so far are paid for. */
+  #paidUntil = 0;
+
+  /**
+   * @param rate bytes per second; undefined for no limit
+   * @param now monotonic time in ms
+   */
+  constructor(rate?: number, now: () => number = () => performance.now()) {
+    this.#rate = rate;
+    this.#now = now;
+  }
+
+  /** Changes the rate while requests are under way. */
+  setRate(rate: number | undefined): void {
+    this.#rate = rate;
+    this.#paidUntil = Math.min(this.#paidUntil, this.#now());
+  }
+
+  /** How many bytes to move at once, at most `largest`. */
+  pieceSize(largest: number): number {
+    if (this.#rate === undefined) return largest;
+    return Math.max(MIN_PIECE, Math.min(largest, Math.floor(this.#rate * BURST_SECONDS)));
+  }
+
+  /** Counts bytes that are moved now; gives how long to wait before the next ones, in ms. */
+  spend(bytes: number): number {
+    if (this.#rate === undefined) return 0;
+    const now = this.#now();
+    const earliest = now - BURST_SECONDS * 1000;
+    this.#paidUntil = Math.max(this.#paidUntil, earliest) + (bytes * 1000) / this.#rate;
+    return Math.max(0, this.#paidUntil - now);
+  }
+}

@@ -1,0 +1,508 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import type { TransferInfo } from '#src/agent/index.js';
+import { exitCodeOf } from '#src/cli/exit-codes.js';
+import { XftpError } from '#src/protocol/index.js';
+
+import { type ServedAgent, serveFakeAgent } from '../support/agent-program.js';
+import { type ProgramResult, runProgram } from '../support/program.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { expectFailure } from '../support/transfers.js';
+
+const FINGERPRINT = `${'A'.repeat(43)}=`;
+const RELAY = `xftp://${FINGERPRINT}@relay.example`;
+
+/** The objects that `--json` printed: one a line, and nothing else. */
+function linesOf({ stdout, stderr }: ProgramResult): Record<string, unknown>[] {
+  expect(stderr).toBe('');
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>); // checked by what the tests expect of it
+}
+
+async function addTransfers({ agent }: ServedAgent, count: number): Promise<readonly TransferInfo[]> {
+  const transfers: TransferInfo[] = [];
+  for (let index = 0; index < count; index++)
+    transfers.push(await agent.send({ path: `/srv/file${String(index)}` }, { tokenId: 1 }));
+  agent.received.length = 0;
+  return transfers;
+}
+
+function succeeded(result: ProgramResult): string {
+  expect(result).toMatchObject({ exitCode: 0, stderr: '' });
+  return result.stdout;
+}
+
+describe('Without an agent', () => {
+  it('commands say how to start one', async () => {
+    const dataDir = await temporaryFolder();
+    const env = { XFTP_AGENT_DATA_DIR: dataDir, HOME: dataDir };
+    const human = await runProgram('xftp-agent', ['status'], { env });
+    expectFailure(human, 'AGENT_UNREACHABLE', /^No agent is running .*: start it with `xftp-agent start`\.$/);
+    const json = await runProgram('xftp-agent', ['list', '--json'], { env });
+    expect(json.exitCode).toBe(exitCodeOf('AGENT_UNREACHABLE'));
+    expect(linesOf(json)).toEqual([
+      { event: 'error', code: 'AGENT_UNREACHABLE', message: expect.stringContaining('xftp-agent start') },
+    ]);
+    const named = await runProgram('xftp-agent', ['status', '--url', 'ws://127.0.0.1:1/', '--token', 'x'], {
+      env,
+    });
+    expectFailure(named, 'AGENT_UNREACHABLE', /^No agent answers at ws:\/\/127\.0\.0\.1:1\//);
+  });
+
+  it('an address needs a token, and must be one', async () => {
+    const env = { HOME: '/tmp', XFTP_AGENT_URL: 'ws://127.0.0.1:1/' };
+    expectFailure(
+      await runProgram('xftp-agent', ['status'], { env }),
+      'INVALID_ARGUMENT',
+      /needs a token too/,
+    );
+    const wrong = { ...env, XFTP_AGENT_URL: 'http://127.0.0.1:1/', XFTP_AGENT_TOKEN: 'x' };
+    expectFailure(
+      await runProgram('xftp-agent', ['status'], { env: wrong }),
+      'INVALID_ARGUMENT',
+      /begins with ws:/,
+    );
+  });
+});
+
+describe('The agent is found', () => {
+  it('by option, and by address and token of the environment, as far as the token goes', async () => {
+    const { agent, url, dataDir } = await serveFakeAgent();
+    const env = { HOME: dataDir };
+    succeeded(await runProgram('xftp-agent', ['status', '--data-dir', dataDir], { env }));
+    const reading = { ...env, XFTP_AGENT_URL: url, XFTP_AGENT_TOKEN: agent.token('read') };
+    succeeded(await runProgram('xftp-agent', ['status'], { env: reading }));
+    const refused = await runProgram('xftp-agent', ['send', '/srv/file'], { env: reading });
+    expectFailure(refused, 'FORBIDDEN', /\.$/);
+    const unknown = await runProgram('xftp-agent', ['status'], {
+      env: { ...reading, XFTP_AGENT_TOKEN: 'wrong' },
+    });
+    expectFailure(unknown, 'UNAUTHENTICATED', /\.$/);
+    const option = await runProgram('xftp-agent', ['status', '--data-dir', dataDir], {
+      env: { ...reading, XFTP_AGENT_TOKEN: 'wrong' },
+    });
+    succeeded(option);
+  });
+});
+
+describe('send', () => {
+  it('gives the agent all that it was told', async () => {
+    const { agent, dataDir, run } = await serveFakeAgent();
+    const address = `xftp://${FINGERPRINT}:pass@relay.example`;
+    const options = ['-n', '3', '-s', `${RELAY};${address}`, '--name', 'cat.jpg', '--no-snapshot'];
+    const more = ['--redirect', 'always', '--priority', '-5', '--deadline', '2d', '--ref', 'mine'];
+    const before = Date.now();
+    const result = await run(['send', 'photo.jpg', ...options, ...more], { cwd: dataDir });
+    expect(succeeded(result)).toMatch(/^Sending .*: t2\n`xftp-agent watch t2` shows how it goes\.\n$/);
+    const params = agent.received[0]?.params as { path: string; deadline: number };
+    expect(params).toEqual({
+      path: join(dataDir, 'photo.jpg'),
+      recipients: 3,
+      servers: [RELAY, address],
+      fileName: 'cat.jpg',
+      snapshot: false,
+      redirect: 'always',
+      priority: -5,
+      deadline: expect.any(Number),
+      clientRef: 'mine',
+    });
+    expect(params.deadline - before - 2 * 86_400_000).toBeLessThan(60_000);
+  });
+
+  it('leaves to the agent what it was not told', async () => {
+    const { agent, run } = await serveFakeAgent();
+    expect(linesOf(await run(['send', '/srv/photo.jpg', '--json']))).toMatchObject([
+      { event: 'added', id: 't2', direction: 'send', state: 'queued' },
+    ]);
+    expect(agent.received).toEqual([{ method: 'send', params: { path: '/srv/photo.jpg', snapshot: true } }]);
+  });
+
+  it.each<readonly [readonly string[], RegExp]>([
+    [['-n', '0'], /Give a whole number from 1 to 10000\.$/],
+    [['--priority', '11'], /Give a whole number from -10 to 10\.$/],
+    [['--deadline', 'soon'], /A duration is written like 90s/],
+    [['--redirect', 'maybe'], /Allowed choices are auto, never, always\.$/],
+  ])('refuses %j with one sentence', async (options, sentence) => {
+    const result = await runProgram('xftp-agent', ['send', '/srv/file', ...options]);
+    expect(result).toMatchObject({ exitCode: 1, stdout: '' });
+    const [first, ...rest] = result.stderr.trimEnd().split('\n');
+    expect(first).toMatch(sentence);
+    expect(rest).toEqual(['(xftp-agent --help tells more)']);
+  });
+
+  it('repeats no password of a wrong address', async () => {
+    const { run } = await serveFakeAgent();
+    const result = await run(['send', '/srv/file', '-s', 'xftp://short:secret@relay.example']);
+    expectFailure(result, 'INVALID_ADDRESS', /its fingerprint/);
+    expect(result.stderr).not.toContain('secret');
+  });
+});
+
+describe('receive', () => {
+  it('takes a link, or the text of a description file', async () => {
+    const { agent, dataDir, run } = await serveFakeAgent();
+    await writeFile(join(dataDir, 'rcv1.xftp'), 'party: recipient\n');
+    const options = ['--on-conflict', 'fail', '--approve', 'ask', '--ack', '--name', 'a.txt'];
+    succeeded(await run(['receive', 'rcv1.xftp', '.', ...options], { cwd: dataDir }));
+    succeeded(await run(['receive', 'https://relay.example/file#abc']));
+    expect(agent.received.map(({ params }) => params)).toEqual([
+      {
+        description: 'party: recipient\n',
+        directory: dataDir,
+        onConflict: 'fail',
+        approveRelays: 'ask',
+        acknowledge: true,
+        fileName: 'a.txt',
+      },
+      { link: 'https://relay.example/file#abc', acknowledge: false },
+    ]);
+  });
+
+  it('fails for a file that is not there before it asks the agent', async () => {
+    const { agent, run } = await serveFakeAgent();
+    expectFailure(await run(['receive', '/nonexistent.xftp']), 'SOURCE_MISSING', /does not exist\.$/);
+    expect(agent.received).toEqual([]);
+  });
+});
+
+describe('list and show', () => {
+  it('show transfers as a table and as JSON, newest first', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 2);
+    const lines = succeeded(await served.run(['list']))
+      .trimEnd()
+      .split('\n');
+    expect(lines[0]).toMatch(/^ID +STATE +DONE +SIZE +FILE +CHANGED$/);
+    expect(lines.slice(1).map((line) => line.split(/ +/).slice(0, 3))).toEqual([
+      ['t3', '↑', 'queued'],
+      ['t2', '↑', 'queued'],
+    ]);
+    expect(linesOf(await served.run(['list', '--json']))).toMatchObject([
+      { event: 'transfer', id: 't3' },
+      { event: 'transfer', id: 't2' },
+    ]);
+    expect(succeeded(await served.run(['list', '--limit', '1']))).toContain('There are more');
+    expect(succeeded(await served.run(['show', 't3']))).toMatch(
+      /^ID: +t3\nDirection: +send\nState: +queued\n/,
+    );
+  });
+
+  it('go through all pages', async () => {
+    const served = await serveFakeAgent();
+    const [transfer] = await addTransfers(served, 1);
+    served.agent.list = ({ cursor = '0', state, direction }) => {
+      expect({ state, direction }).toEqual({ state: 'queued', direction: 'send' });
+      const items = [{ ...transfer!, id: `page${cursor}` }];
+      return cursor === '3' ? { items } : { items, nextCursor: String(Number(cursor) + 1) };
+    };
+    const filter = ['--state', 'queued', '--direction', 'send', '--json'];
+    const ids = linesOf(await served.run(['list', '--all', ...filter])).map(({ id }) => id);
+    expect(ids).toEqual(['page0', 'page1', 'page2', 'page3']);
+    expect(linesOf(await served.run(['list', '--limit', '2', ...filter]))).toHaveLength(2);
+  });
+
+  it('take the beginning of an ID that no other transfer has', async () => {
+    const served = await serveFakeAgent();
+    const [transfer] = await addTransfers(served, 1);
+    const transfers = ['abc1', 'abc2', 'def3'].map((id) => ({ ...transfer!, id }));
+    served.agent.list = () => ({ items: transfers });
+    served.agent.onGet = (id) => {
+      const found = transfers.find((each) => each.id === id);
+      if (found === undefined) throw new XftpError('NOT_FOUND', 'There is no such transfer.');
+      return found;
+    };
+    expect(linesOf(await served.run(['show', 'd', '--json']))).toMatchObject([{ id: 'def3' }]);
+    expect(linesOf(await served.run(['show', 'abc2', '--json']))).toMatchObject([{ id: 'abc2' }]);
+    expectFailure(
+      await served.run(['show', 'ab']),
+      'INVALID_ARGUMENT',
+      /^The IDs of 2 transfers begin with "ab": write more of it \(abc1, abc2\)\.$/,
+    );
+    expectFailure(
+      await served.run(['show', 'x']),
+      'NOT_FOUND',
+      /begins with "x": `xftp-agent list` shows them\.$/,
+    );
+  });
+
+  it('show no control characters of names', async () => {
+    const served = await serveFakeAgent();
+    const [transfer] = await addTransfers(served, 1);
+    served.agent.list = () => ({ items: [{ ...transfer!, fileName: 'a\u001b[2Jb' }] });
+    expect(succeeded(await served.run(['list']))).not.toContain('\u001b');
+  });
+});
+
+describe('Steering', () => {
+  it('does one thing with each of several transfers', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 2);
+    expect(linesOf(await served.run(['pause', 't2', 't3', '--json']))).toMatchObject([
+      { event: 'transfer', id: 't2', state: 'paused' },
+      { event: 'transfer', id: 't3', state: 'paused' },
+    ]);
+    succeeded(await served.run(['resume', 't2']));
+    succeeded(await served.run(['cancel', 't3']));
+    expect(succeeded(await served.run(['retry', 't3']))).toMatch(/^t3 {2}queued/);
+    expect(linesOf(await served.run(['priority', 't2', '-5', '--json']))).toMatchObject([{ priority: -5 }]);
+    succeeded(await served.run(['approve', 't2']));
+    expect(linesOf(await served.run(['remove', 't2', 't3', '--json']))).toEqual([
+      { event: 'removed', id: 't2' },
+      { event: 'removed', id: 't3' },
+    ]);
+  });
+
+  it('goes on after one that is refused, and ends with its code', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 2);
+    const pause = served.agent.pause.bind(served.agent);
+    served.agent.pause = (id) => {
+      if (id === 't2') throw new XftpError('ILLEGAL_STATE', 'It is paused already.');
+      return pause(id);
+    };
+    const result = await served.run(['pause', 't2', 't3']);
+    expect(result).toMatchObject({
+      exitCode: exitCodeOf('ILLEGAL_STATE'),
+      stdout: expect.stringMatching(/^t3 {2}paused/),
+      stderr: 'It is paused already.\n',
+    });
+  });
+
+  it('does nothing when one of the IDs is wrong', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 1);
+    expectFailure(await served.run(['pause', 't2', 'wrong']), 'NOT_FOUND', /begins with "wrong"/);
+    expect(served.agent.get('t2').state).toBe('queued');
+  });
+});
+
+describe('descriptions, recipients and revoke', () => {
+  async function serveSent(): Promise<ServedAgent> {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 1);
+    const recipient = (number: number) => ({
+      number,
+      description: `recipient ${String(number)}\n`,
+      link: `simplex:/file#/?desc=${String(number)}`,
+      webLink: `https://relay.example/file#${String(number)}`,
+      redirect: false,
+      fitsQrCode: number === 1,
+    });
+    served.agent.descriptions = () => ({ sender: 'sender\n', recipients: [1, 2].map(recipient), spare: 1 });
+    return served;
+  }
+
+  it('print links, and QR codes of those that are short enough', async () => {
+    const { run } = await serveSent();
+    const stdout = succeeded(await run(['descriptions', 't2', '--qr']));
+    expect(stdout).toContain('Recipient 1:\n  https://relay.example/file#1\n  simplex:/file#/?desc=1\n');
+    expect(stdout).toContain('█');
+    expect(stdout).toContain('(The link is too long for a QR code');
+    expect(stdout).toContain('(1 more are ready: `xftp-agent recipients ID COUNT`)');
+    expect(linesOf(await run(['recipients', 't2', '1', '--json']))).toMatchObject([
+      { event: 'recipient', number: 1, webLink: 'https://relay.example/file#1' },
+      { event: 'recipient', number: 2 },
+    ]);
+  });
+
+  it('write files that are readable by their owner alone, again without harm, and over nothing', async () => {
+    const { dataDir, run } = await serveSent();
+    const out = join(dataDir, 'new/out');
+    for (let times = 0; times < 2; times++)
+      expect(linesOf(await run(['descriptions', 't2', '--out', out, '--json']))).toEqual([
+        {
+          event: 'descriptions',
+          senderDescription: join(out, 'snd.xftp.private'),
+          recipientDescriptions: [join(out, 'rcv1.xftp'), join(out, 'rcv2.xftp')],
+        },
+      ]);
+    expect(await readFile(join(out, 'rcv2.xftp'), 'utf8')).toBe('recipient 2\n');
+    for (const name of ['snd.xftp.private', 'rcv1.xftp', 'rcv2.xftp'])
+      expect((await stat(join(out, name))).mode & 0o777).toBe(0o600);
+    await writeFile(join(out, 'rcv1.xftp'), 'another');
+    expectFailure(
+      await run(['descriptions', 't2', '--out', out]),
+      'FILE_EXISTS',
+      /rcv1\.xftp exists already/,
+    );
+    expect(await readFile(join(out, 'rcv1.xftp'), 'utf8')).toBe('another');
+  });
+
+  it('revoke takes a transfer or a description, and not both', async () => {
+    const { agent, dataDir, run } = await serveSent();
+    const targets: unknown[] = [];
+    agent.revoke = (target) => {
+      targets.push(target);
+      return { deletions: 2 };
+    };
+    const path = join(dataDir, 'snd.xftp.private');
+    await writeFile(path, 'sender\n');
+    expect(succeeded(await run(['revoke', 't2']))).toMatch(/^2 chunks will be deleted/);
+    expect(linesOf(await run(['revoke', '--description', path, '--json']))).toEqual([
+      { event: 'revoked', deletions: 2 },
+    ]);
+    expect(targets).toEqual([{ id: 't2' }, { senderDescription: 'sender\n' }]);
+    for (const args of [['revoke'], ['revoke', 't2', '--description', path]])
+      expectFailure(await run(args), 'INVALID_ARGUMENT', /either the ID of a transfer or --description/);
+  });
+});
+
+describe('servers, settings and tokens', () => {
+  it('servers are added, named by number, address or a part of it, tested and removed', async () => {
+    const { agent, run } = await serveFakeAgent();
+    const other = `xftp://${FINGERPRINT}@other.example`;
+    succeeded(await run(['servers', 'add', RELAY, '--operator', 'me']));
+    succeeded(await run(['servers', 'add', other, '--disabled']));
+    const [first, second] = agent.listServers();
+    expect(first).toMatchObject({ address: RELAY, operator: 'me', enabled: true });
+    expect(succeeded(await run(['servers', 'list']))).toMatch(
+      /^NO +STATE +OPERATOR +ADDRESS\n.*enabled +me +xftp:/,
+    );
+    succeeded(await run(['servers', 'enable', 'other']));
+    succeeded(await run(['servers', 'disable', String(first?.id)]));
+    expect(agent.listServers().map(({ enabled }) => enabled)).toEqual([false, true]);
+    expectFailure(await run(['servers', 'enable', 'example']), 'INVALID_ARGUMENT', /Several servers/);
+    expectFailure(await run(['servers', 'enable', 'nowhere']), 'NOT_FOUND', /not in the list/);
+    expect(linesOf(await run(['servers', 'test', '--json']))).toMatchObject([
+      { event: 'serverTest', address: other, ok: true },
+    ]);
+    succeeded(await run(['servers', 'remove', `xftp://${FINGERPRINT}:secret@other.example`]));
+    expect(agent.listServers().map(({ id }) => id)).not.toContain(second?.id);
+    expect(linesOf(await run(['servers', 'add', '--preset', 'simplex', '--json']))).toHaveLength(6);
+    expectFailure(
+      await run(['servers', 'add']),
+      'INVALID_ARGUMENT',
+      /either the address of a relay or --preset/,
+    );
+  });
+
+  it('a server test that fails tells the step and fails', async () => {
+    const { agent, run } = await serveFakeAgent();
+    const failure = {
+      code: 'CONNECT_FAILED',
+      kind: 'temporary',
+      temporary: true,
+      message: 'Nobody answers.',
+    } as const;
+    agent.testServer = (address) => {
+      const steps = [
+        { step: 'name', ok: true, ms: 3 },
+        { step: 'tcp', ok: false, ms: 1500, failure: { ...failure, hint: 'Check the port.' } },
+      ] as const;
+      return Promise.resolve({ address, ok: false, steps });
+    };
+    const result = await run(['servers', 'test', RELAY]);
+    expect(result.exitCode).toBe(exitCodeOf('CONNECT_FAILED'));
+    expect(result.stdout).toContain(
+      '  ok    name (3 ms)\n  FAIL  tcp (2 s): Nobody answers. Check the port.\n',
+    );
+  });
+
+  it('settings are listed, read and changed', async () => {
+    const { agent, run } = await serveFakeAgent();
+    expect(succeeded(await run(['settings', 'list']))).toMatch(/\nuploadLimit +none +bytes per second/);
+    expect(succeeded(await run(['settings', 'set', 'uploadLimit', '2MB']))).toBe('uploadLimit is 2mb.\n');
+    succeeded(await run(['settings', 'set', 'approveRelays', 'known']));
+    succeeded(await run(['settings', 'set', 'transferDays', '7']));
+    expect(agent.getSettings()).toMatchObject({
+      uploadLimit: 2 ** 21,
+      approveRelays: 'known',
+      transferDays: 7,
+    });
+    expect(linesOf(await run(['settings', 'get', 'transferDays', '--json']))).toEqual([
+      { event: 'setting', name: 'transferDays', value: 7 },
+    ]);
+    succeeded(await run(['settings', 'set', 'transferDays', 'none']));
+    expect(succeeded(await run(['settings', 'get', 'transferDays']))).toBe('none\n');
+    for (const [name, value] of [
+      ['chunksTotal', 'many'],
+      ['approveRelays', 'some'],
+      ['maxFileSize', 'none'],
+    ] as const)
+      expectFailure(
+        await run(['settings', 'set', name, value]),
+        'INVALID_ARGUMENT',
+        new RegExp(`^${name} cannot be set`),
+      );
+  });
+
+  it('tokens are made, listed without their secrets, and revoked', async () => {
+    const { agent, dataDir, run } = await serveFakeAgent();
+    await mkdir(join(dataDir, 'in'));
+    const create = ['token', 'create', 'backup', '--scope', 'submit', '--folder', 'in', '--folder', '/srv'];
+    const secret = succeeded(await run(create, { cwd: dataDir })).trim();
+    const token = agent.authenticate(secret);
+    expect(token).toMatchObject({ name: 'backup', scope: 'submit', folders: [join(dataDir, 'in'), '/srv'] });
+    const listed = succeeded(await run(['token', 'list']));
+    expect(listed).toMatch(/backup +submit +\/.*\/in, \/srv/);
+    expect(listed).not.toContain(secret);
+    succeeded(await run(['token', 'revoke', String(token?.id)]));
+    expect(agent.authenticate(secret)).toBeUndefined();
+  });
+});
+
+describe('The agent as a whole', () => {
+  it('is shown by status and stats', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 2);
+    const stdout = succeeded(await served.run(['status']));
+    expect(stdout).toMatch(/^Version: +0\.0\.0\n/);
+    expect(stdout).toMatch(/\nTransfers: +2 queued\n/);
+    expect(linesOf(await served.run(['status', '--json']))).toMatchObject([
+      { event: 'status', dataDir: '/data' },
+    ]);
+    expect(succeeded(await served.run(['stats']))).toMatch(/upload +3 +2 +128\.0 KiB +10 ms\n/);
+  });
+
+  it('is told to stop', async () => {
+    const { agent, url, run } = await serveFakeAgent();
+    let stopped = false;
+    agent.onShutdown = () => {
+      stopped = true;
+    };
+    const env = { XFTP_AGENT_URL: url, XFTP_AGENT_TOKEN: agent.token('admin'), XFTP_AGENT_DATA_DIR: '' };
+    expect(succeeded(await run(['stop'], { env }))).toBe('The agent has stopped.\n');
+    expect(stopped).toBe(true);
+  });
+
+  it('is examined by the doctor', async () => {
+    const { agent, dataDir, run } = await serveFakeAgent();
+    agent.addServer({ address: RELAY });
+    const healthy = await run(['doctor']);
+    expect(healthy).toMatchObject({ exitCode: 0, stderr: '' });
+    for (const line of [
+      /^ok {4}data folder: .* is yours alone\.$/m,
+      /^ok {4}token: /m,
+      /^ok {4}agent: version 0\.0\.0 is running/m,
+      /^ok {4}database: /m,
+      /^warn {2}downloads: \/downloads does not exist\.\n {6}→ mkdir -p \/downloads$/m,
+      /^ok {4}clock: /m,
+      /^ok {4}server xftp:.*@relay\.example: it takes and gives chunks/m,
+    ])
+      expect(healthy.stdout).toMatch(line);
+
+    await writeFile(join(dataDir, 'agent.db'), '', { mode: 0o644 });
+    const failure = { code: 'TLS_FAILED', kind: 'temporary', temporary: true, message: 'No TLS.' } as const;
+    agent.testServer = (address) =>
+      Promise.resolve({ address, ok: false, steps: [{ step: 'tls', ok: false, ms: 1, failure }] });
+    const ill = await run(['doctor', '--json']);
+    expect(ill.exitCode).toBe(1);
+    expect(linesOf(ill).filter(({ status }) => status === 'fail')).toMatchObject([
+      { event: 'check', name: 'data file', hint: `chmod 600 ${join(dataDir, 'agent.db')}` },
+      { event: 'check', name: `server ${RELAY}`, message: 'step tls failed: No TLS.' },
+    ]);
+  });
+
+  it('is missed by the doctor when it does not run', async () => {
+    const { stop, run } = await serveFakeAgent();
+    await stop();
+    const result = await run(['doctor']);
+    expect(result.exitCode).toBe(1);
+    expect(result.stdout).toMatch(/^fail {2}agent: .*start it with `xftp-agent start`\.$/m);
+  });
+});

@@ -74,7 +74,10 @@ export async function testStores(): Promise<TestStores> {
     describe: (row) => describeTransfer(row, { sends, relayTasks, unapproved: () => [] }),
   });
   const add: TestStores['add'] = (id, direction = 'send') => {
-    transfers.create({ id, direction, tokenId: 1, priority: 0, deadline: clock.now() + 1000 }, () => undefined);
+    transfers.create(
+      { id, direction, tokenId: 1, priority: 0, deadline: clock.now() + 1000 },
+      () => undefined,
+    );
   };
   return { database, clock, events, transfers, sends, receives, relayTasks, listenerErrors, add };
 }

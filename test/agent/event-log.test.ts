@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Database } from '#src/agent/database.js';
 import { EventLog } from '#src/agent/event-log.js';
-import { testDatabase, testStores } from './agent-samples.js';
+import { type testDatabase, testStores } from './agent-samples.js';
 
 function attempt(work: () => void): void {
   expect(work).toThrow('undone');
@@ -46,7 +46,9 @@ describe('the events', () => {
     const { database, events } = await testStores();
     const told: number[] = [];
     events.listen((event) => {
-      expect(database.get('SELECT 1 FROM events WHERE seq = ?', 'seq' in event ? event.seq : 0)).toBeDefined();
+      expect(
+        database.get('SELECT 1 FROM events WHERE seq = ?', 'seq' in event ? event.seq : 0),
+      ).toBeDefined();
       told.push('seq' in event ? event.seq : 0);
     });
     attempt(() => {

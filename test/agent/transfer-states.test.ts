@@ -28,8 +28,8 @@ const TABLE: Record<TransferState, string> = {
   uploading: '        . . . . . . b b b b b',
   awaiting_approval: 'b . . . . . . b b b .',
   downloading: '      . . . r . r b b b b .',
-  verifying: '        . . . . r . b b b b b',
-  waiting: '          . s s . r r . b b b .',
+  verifying: '        . . . r r . b b b b b',
+  waiting: '          . s s r r r . b b b .',
   paused: '           b . . . . . . . b b .',
   failed: '           b . . . . . . . . . .',
   cancelled: '        b . . . . . . . . . .',
@@ -62,16 +62,19 @@ describe.each(['send', 'receive'] as const)('of a %s', (direction) => {
     expect(may).toEqual(STATES.filter((to) => allowed(direction, from, to)));
   });
 
-  it.each(STATES)('every step from %s that is not in the table is refused and changes nothing', async (from) => {
-    const stores = await testStores();
-    const id = put(stores, direction, from);
-    const before = [stores.transfers.row(id), stores.events.range()];
-    stores.clock.advance(1);
-    const illegal = STATES.filter((to) => !allowed(direction, from, to));
-    for (const to of illegal)
-      expect(() => stores.transfers.transition(id, stepTo(to))).toThrow(failing('ILLEGAL_STATE'));
-    expect([stores.transfers.row(id), stores.events.range()]).toEqual(before);
-  });
+  it.each(STATES)(
+    'every step from %s that is not in the table is refused and changes nothing',
+    async (from) => {
+      const stores = await testStores();
+      const id = put(stores, direction, from);
+      const before = [stores.transfers.row(id), stores.events.range()];
+      stores.clock.advance(1);
+      const illegal = STATES.filter((to) => !allowed(direction, from, to));
+      for (const to of illegal)
+        expect(() => stores.transfers.transition(id, stepTo(to))).toThrow(failing('ILLEGAL_STATE'));
+      expect([stores.transfers.row(id), stores.events.range()]).toEqual(before);
+    },
+  );
 
   it.each(STATES)('every step from %s that is in the table is written with its events', async (from) => {
     for (const to of STATES.filter((state) => allowed(direction, from, state))) {
@@ -115,7 +118,13 @@ describe('a transfer', () => {
 
   it('is not there when its details could not be written', async () => {
     const { transfers, events, clock } = await testStores();
-    const transfer = { id: 'one', direction: 'send', tokenId: 1, priority: 0, deadline: clock.now() } as const;
+    const transfer = {
+      id: 'one',
+      direction: 'send',
+      tokenId: 1,
+      priority: 0,
+      deadline: clock.now(),
+    } as const;
     expect(() => {
       transfers.create(transfer, () => {
         throw new Error('crash');

@@ -13,7 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { connectAgent } from 'xftp-agent/sdk';
 
-/** All that the bot has to remember: the number of the last event that it has dealt with. */
+/** Holds all that the bot has to remember: the number of the last event that it has dealt with. */
 const STATE_FILE = process.env.ECHO_BOT_STATE ?? 'echo-bot-state.json';
 
 // Finds the agent of this user by its data folder. The connection is made anew whenever it breaks.
@@ -27,7 +27,7 @@ const answering = answerEvents(seq);
 const links = process.argv.length > 2 ? process.argv.slice(2) : createInterface({ input: process.stdin });
 for await (const link of links) if (link.trim() !== '') await receive(link.trim());
 moreLinks = false;
-closeIfDone();
+if (open.size === 0) await client.close();
 await answering;
 
 async function receive(link) {
@@ -63,15 +63,12 @@ async function answerEvents(since) {
 
 /** The agent keeps events for a week. After a longer absence the transfers themselves tell what there is to do. */
 async function lookAtEverything() {
-  let cursor;
-  do {
-    const { items, nextCursor } = await client.transfers.list({
-      state: 'completed',
-      ...(cursor && { cursor }),
-    });
-    for (const transfer of items) await completed(transfer);
-    cursor = nextCursor;
-  } while (cursor !== undefined);
+  let page = await client.transfers.list({ state: 'completed' });
+  for (;;) {
+    for (const transfer of page.items) await completed(transfer);
+    if (page.nextCursor === undefined) return;
+    page = await client.transfers.list({ state: 'completed', cursor: page.nextCursor });
+  }
 }
 
 async function completed({ id, path, clientRef = '' }) {
@@ -106,10 +103,6 @@ async function patiently(call) {
 
 function answered(receiveId) {
   open.delete(receiveId);
-  closeIfDone();
-}
-
-function closeIfDone() {
   if (!moreLinks && open.size === 0) void client.close(); // Which ends its events, too.
 }
 

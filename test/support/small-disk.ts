@@ -2,7 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { commandOf, type ProgramOptions, type RunningProgram, startCommand } from './program.js';
+import {
+  commandOf,
+  type ProgramName,
+  type ProgramOptions,
+  type RunningProgram,
+  startCommand,
+} from './program.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 /** A program that runs where one folder is a small disk. */
@@ -38,22 +44,35 @@ const NAMESPACES = [
   ['unshare', '--user', '--map-root-user', '--mount'],
 ] as const;
 
-/**
- * Starts `xftp` where `disk`, a path that `args` gets, is a disk of `bytes` bytes, which may be full from the start.
- */
-export async function xftpOnSmallDisk(
-  size: { readonly bytes: number; readonly full?: boolean },
+/** How large the disk is, and whether it is full from the start. */
+export interface SmallDisk {
+  readonly bytes: number;
+  readonly full?: boolean;
+}
+
+/** Starts `xftp` where `disk`, a path that `args` gets, is a small disk. */
+export function xftpOnSmallDisk(
+  size: SmallDisk,
   args: (disk: string) => readonly string[],
-  options: ProgramOptions = {},
+): Promise<ProgramOnSmallDisk> {
+  return programOnSmallDisk('xftp', size, (disk) => ({ args: args(disk) }));
+}
+
+/** Starts a program where `disk` is a small disk; `run` says how. */
+export async function programOnSmallDisk(
+  name: ProgramName,
+  size: SmallDisk,
+  run: (disk: string) => { readonly args: readonly string[]; readonly options?: ProgramOptions },
 ): Promise<ProgramOnSmallDisk> {
   const disk = join(await temporaryFolder(), 'disk');
   await mkdir(disk);
+  const { args, options = {} } = run(disk);
   const { bytes, full = false } = size;
   const namespace = NAMESPACES.find(
     ([command, ...words]) =>
       spawnSync(command, [...words, 'mount', '-t', 'tmpfs', 'none', disk]).status === 0,
   );
-  const words = commandOf('xftp', args(disk), options);
+  const words = commandOf(name, args, options);
   const when = full ? 'full' : 'later';
   if (namespace === undefined) {
     const limit = String(full ? 0 : Math.floor(bytes / 1024));

@@ -11,9 +11,9 @@ import { PACKAGE_FOLDER, startCommand } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { makeFile } from '../support/transfers.js';
 
-/** The samples of the page, with the heading that each is under. */
-async function readSamples(): Promise<{ title: string; code: string }[]> {
-  const page = await readFile(join(PACKAGE_FOLDER, 'docs/integrating.md'), 'utf8');
+/** The samples of a page, with the heading that each is under. */
+async function readSamples(file: string): Promise<{ title: string; code: string }[]> {
+  const page = await readFile(join(PACKAGE_FOLDER, file), 'utf8');
   const samples: { title: string; code: string }[] = [];
   let heading = '';
   for (const [, title, code] of page.matchAll(/^#+ (.+)$|^```js\n([^]*?)^```$/gm))
@@ -45,8 +45,8 @@ async function sendFrom({ client }: TestAgent, path: string): Promise<{ id: stri
   return { id, link: recipients[0]?.link ?? '' };
 }
 
-describe('docs/integrating.md', async () => {
-  const samples = await readSamples();
+describe('Code in the documentation', async () => {
+  const samples = [...(await readSamples('README.md')), ...(await readSamples('docs/integrating.md'))];
   let agent: TestAgent;
   let sender: TestAgent;
 
@@ -78,6 +78,7 @@ describe('docs/integrating.md', async () => {
       `import './surroundings.mjs';\n${code}\nawait client.close();\nawait globalThis.client.close();\n`,
     );
     const { exitCode, stdout, stderr } = await startCommand([process.execPath, join(project, 'sample.mjs')], {
+      cwd: project,
       env: { XFTP_AGENT_DATA_DIR: dataDir },
     }).ended;
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });

@@ -28,7 +28,7 @@ import { RelayTaskRunner } from './relay-task-runner.js';
 import { RelayTaskStore } from './relay-task-store.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
-import { ServerGates } from './server-gates.js';
+import { type GatePauses, ServerGates } from './server-gates.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
@@ -46,6 +46,7 @@ export interface PartsOptions {
   readonly folder: DataFolder;
   readonly clock: Clock;
   readonly downloadsDir: string;
+  readonly gatePauses?: GatePauses;
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
   readonly log: (level: 'error' | 'debug', message: string) => void;
@@ -69,7 +70,7 @@ export interface AgentParts {
 
 /** Makes the parts of an agent and ties them together. Nothing runs yet. */
 export function makeParts(options: PartsOptions): AgentParts {
-  const { database, folder, clock, downloadsDir, signal, log, unexpected } = options;
+  const { database, folder, clock, downloadsDir, gatePauses, signal, log, unexpected } = options;
   const events = new EventLog(database, clock, unexpected);
   const settings = new SettingsStore(database);
   const tokens = new TokenStore(database, clock);
@@ -88,9 +89,13 @@ export function makeParts(options: PartsOptions): AgentParts {
         unapproved: (id) => unapprovedServers(id, receives, servers),
       }),
   });
-  const gates = new ServerGates(clock, (server) => {
-    log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
-  });
+  const gates: ServerGates = new ServerGates(
+    clock,
+    (server) => {
+      log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
+    },
+    gatePauses,
+  );
   const network = new NetworkMonitor({
     onForced: (online) => {
       gates.setShut(!online);

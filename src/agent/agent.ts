@@ -25,6 +25,7 @@ import type {
   TransferState,
 } from './model.js';
 import type { RunServices } from './run.js';
+import type { GatePauses } from './server-gates.js';
 import type { ServerRow } from './server-store.js';
 import { testServer } from './server-test.js';
 
@@ -42,6 +43,8 @@ export interface AgentOptions {
   readonly log?: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
   /** For tests: other clocks than the machine's. */
   readonly clock?: Clock;
+  /** For tests: shorter pauses before a relay that failed is asked again. */
+  readonly gatePauses?: GatePauses;
 }
 
 /** An agent at work. */
@@ -99,6 +102,7 @@ class Agent implements RunningAgent {
       folder,
       clock: this.#clock,
       downloadsDir: options.downloadsDir,
+      ...(options.gatePauses === undefined ? {} : { gatePauses: options.gatePauses }),
       signal: this.#abort.signal,
       log: (level, message) => options.log?.(level, message),
       unexpected: (error) => {

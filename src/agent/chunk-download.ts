@@ -11,7 +11,6 @@ import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
 import type { Run } from './run.js';
-import { serverKey } from './server-store.js';
 
 /** How often a replica may hand out wrong bytes before it counts as bad. */
 const MAX_CORRUPT = 2;
@@ -139,8 +138,7 @@ export class ChunkDownload {
       case 'retry':
         return;
       case 'distrust':
-        this.#run.warn('security', toFailureInfo(error), serverKey(parseServerAddress(replica.server)));
-        this.#drop(replica, error);
+        this.#distrust(replica, error);
         return;
       case 'other-server':
       case 'other-replica':
@@ -159,6 +157,14 @@ export class ChunkDownload {
       case 'stop':
         throw error;
     }
+  }
+
+  /** The server is not used any more for the file; its first chunk to find out tells clients. */
+  #distrust({ server, id }: ReplicaRow, reason: XftpError): void {
+    const { chunks } = this.#run.services;
+    if (chunks.replica(id)?.state !== 'bad') this.#run.warn('security', toFailureInfo(reason), server);
+    chunks.distrust(this.#run.id, server);
+    this.#lastFailure = reason;
   }
 
   #drop(replica: ReplicaRow, reason: XftpError): void {

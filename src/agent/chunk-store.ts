@@ -189,6 +189,15 @@ export class ChunkStore {
     );
   }
 
+  /** Nothing of a transfer is downloaded from this server any more. */
+  distrust(transferId: string, server: string): void {
+    this.#database.run(
+      "UPDATE replicas SET state = 'bad' WHERE transfer_id = ? AND server = ?",
+      transferId,
+      server,
+    );
+  }
+
   /** Makes all replicas usable again, for another try of a receive. */
   forgiveReplicas(transferId: string): void {
     this.#database.run(

@@ -13,8 +13,10 @@ import type { ServerPick } from './server-pick.js';
 export const RECIPIENTS_PER_REQUEST = 200;
 /** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
 const MAX_CORRUPT = 3;
-/** A registered chunk moves to another server when its own has failed so often. */
+/** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
 const PATIENCE = 3;
+/** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
+const MAX_LOST = 3;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 const CHUNK_LIFE_MS = 48 * 3600_000;
 
@@ -29,6 +31,7 @@ export class ChunkUpload {
   readonly #pick: ServerPick;
   readonly #signal: AbortSignal;
   #corrupt = 0;
+  #lost = 0;
 
   constructor(run: Run, send: SendRow, chunk: ChunkRow, pick: ServerPick, signal: AbortSignal) {
     this.#run = run;
@@ -58,14 +61,21 @@ export class ChunkUpload {
 
   /** What an earlier try has got as far as a relay. */
   #registered(): ReplicaRow | undefined {
-    const { chunks, gates } = this.#run.services;
-    const [replica] = chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number);
-    if (replica === undefined) return undefined;
-    const server = this.#serverOf(replica);
-    const { failures } = gates.status(serverKey(server));
-    if (failures < PATIENCE || !this.#pick.hasOpenOther(server)) return replica;
+    const replica = this.#replica;
+    if (replica === undefined || !this.#givesUp(this.#serverOf(replica))) return replica;
     this.#giveUp(replica);
     return undefined;
+  }
+
+  get #replica(): ReplicaRow | undefined {
+    return this.#run.services.chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number)[0];
+  }
+
+  /** Whether the server has failed too often, while another one could be asked. */
+  #givesUp(server: ServerAddress): boolean {
+    const { failures } = this.#run.services.gates.status(serverKey(server));
+    if (failures === 0 || !this.#pick.hasOpenOther(server)) return false;
+    return failures >= PATIENCE || this.#replica?.state === 'registering';
   }
 
   #serverOf({ server }: ReplicaRow): ServerAddress {
@@ -183,6 +193,7 @@ export class ChunkUpload {
         priority: this.#run.row.priority,
         signal: this.#signal,
         onBlocked: this.#run.onBlocked,
+        givesUp: () => this.#givesUp(server),
       },
       request,
     );
@@ -191,25 +202,24 @@ export class ChunkUpload {
   /** Returns when the chunk is to be tried again, here or elsewhere. */
   #follow(server: ServerAddress, error: unknown): void {
     if (!isXftpError(error)) throw error;
-    const [replica] = this.#run.services.chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number);
     switch (consequenceOf(error)) {
       case 'retry':
         return;
       case 'distrust':
-        this.#run.warn('security', toFailureInfo(error), serverKey(server));
-        this.#leave(server, replica, error);
+        this.#leave(server, error, 'security');
         return;
       case 'other-server':
-        this.#run.warn('relay', toFailureInfo(error), serverKey(server));
-        this.#leave(server, replica, error);
+        this.#leave(server, error);
         return;
       case 'other-replica':
         // The relay has forgotten the chunk: it is registered anew, there or elsewhere.
-        this.#giveUp(replica);
+        this.#lost += 1;
+        if (this.#lost >= MAX_LOST) this.#leave(server, error);
+        else this.#giveUp(this.#replica);
         return;
       case 'again':
         this.#corrupt += 1;
-        if (this.#corrupt >= MAX_CORRUPT) this.#leave(server, replica, error);
+        if (this.#corrupt >= MAX_CORRUPT) this.#leave(server, error);
         return;
       case 'wait-for-disk':
       case 'fail':
@@ -218,9 +228,10 @@ export class ChunkUpload {
     }
   }
 
-  #leave(server: ServerAddress, replica: ReplicaRow | undefined, reason: XftpError): void {
-    this.#giveUp(replica);
-    this.#pick.exclude(server, reason);
+  /** The server is not used any more for the file; its first chunk to find out tells clients. */
+  #leave(server: ServerAddress, reason: XftpError, warning: 'security' | 'relay' = 'relay'): void {
+    this.#giveUp(this.#replica);
+    if (this.#pick.exclude(server, reason)) this.#run.warn(warning, toFailureInfo(reason), serverKey(server));
   }
 
   /** The replica is not used; what the relay has of it is deleted when it can be. */

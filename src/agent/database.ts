@@ -17,6 +17,7 @@ export class Database {
   readonly #sqlite: Sqlite.Database;
   readonly #statements = new Map<string, Sqlite.Statement<SqlValue[]>>();
   readonly #afterCommit: (() => void)[] = [];
+  #telling = false;
 
   /**
    * Opens or creates the file with mode 0600.
@@ -67,25 +68,38 @@ export class Database {
   /** Does `work` in one transaction, or as part of the one that is open. */
   transaction<T>(work: () => T): T {
     if (this.#sqlite.inTransaction) return work();
+    // What an earlier commit has still to tell stays, whatever becomes of this one.
+    const untold = this.#afterCommit.length;
     let result: T;
     try {
       result = this.#sqlite.transaction(work).immediate();
     } catch (error) {
-      this.#afterCommit.length = 0;
+      this.#afterCommit.length = untold;
       throw error;
     }
-    for (const action of this.#afterCommit.splice(0)) action();
+    this.#tell();
     return result;
   }
 
   /** Calls `action` when the open transaction is committed, at once if there is none. */
   afterCommit(action: () => void): void {
-    if (this.#sqlite.inTransaction) this.#afterCommit.push(action);
-    else action();
+    this.#afterCommit.push(action);
+    if (!this.#sqlite.inTransaction) this.#tell();
   }
 
   close(): void {
     this.#sqlite.close();
+  }
+
+  /** In the order of the commits, even when an action makes another commit. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    try {
+      for (let next = this.#afterCommit.shift(); next !== undefined; next = this.#afterCommit.shift()) next();
+    } finally {
+      this.#telling = false;
+    }
   }
 
   #prepare(sql: string): Sqlite.Statement<SqlValue[]> {

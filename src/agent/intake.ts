@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpath, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, isAbsolute } from 'node:path';
 
 import {
@@ -49,14 +49,19 @@ export class Intake {
     const { settings } = this.#services;
     const path = await this.#sourcePath(params.path);
     this.#checkServers(params.servers);
+    const deadline = this.#deadline(params.deadline);
     const handedOut = params.recipients ?? 1;
     const id = newTransferId();
     const snapshotPath = params.snapshot === false ? undefined : this.#options.snapshotPath(id);
     if (snapshotPath !== undefined)
       await snapshotSource(path, snapshotPath, { maxSize: settings().maxFileSize });
-    // Another call with the same name may have come first while this one copied.
+    const { size: fileSize } = await stat(snapshotPath ?? path);
+    // Another call with the same name may have come first while this one copied. From here on none can.
     const raced = this.#existing('send', params.clientRef, caller);
-    if (raced !== undefined) return raced;
+    if (raced !== undefined) {
+      if (snapshotPath !== undefined) await unlink(snapshotPath).catch(() => undefined);
+      return raced;
+    }
     this.#services.transfers.create(
       {
         id,
@@ -64,9 +69,9 @@ export class Intake {
         tokenId: caller.tokenId,
         ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
         priority: params.priority ?? 0,
-        deadline: this.#deadline(params.deadline),
+        deadline,
         fileName: fitFileName(params.fileName ?? basename(path)),
-        fileSize: (await stat(snapshotPath ?? path)).size,
+        fileSize,
         path,
       },
       () => {

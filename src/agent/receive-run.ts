@@ -1,4 +1,10 @@
-import { type FileDescription, formatDescription, parseDescription, XftpError } from '../protocol/index.js';
+import {
+  type FileDescription,
+  formatDescription,
+  parseDescription,
+  type Replica,
+  XftpError,
+} from '../protocol/index.js';
 import {
   type EncryptedFile,
   finishPart,
@@ -170,8 +176,22 @@ async function deliver(run: Run): Promise<void> {
     for (const { server, access_id: accessId, access_key: accessKey } of chunks.replicas(run.id))
       if (accessId !== null)
         relayTasks.add({ action: 'acknowledge', transferId: run.id, server, accessId, accessKey });
+    if (receive.redirected === null) return;
+    // The stored description was downloaded too.
+    for (const { server, id: accessId, key: accessKey } of replicasOf(receive.description))
+      relayTasks.add({
+        action: 'acknowledge',
+        transferId: run.id,
+        server: serverKey(server),
+        accessId,
+        accessKey,
+      });
   });
   if (receive.acknowledge !== 0) wakeRelayTasks();
+}
+
+function replicasOf(description: string): readonly Replica[] {
+  return parseDescription(description).chunks.flatMap(({ replicas }) => replicas);
 }
 
 function encryptedFile(run: Run, all: readonly ChunkRow[]): EncryptedFile {

@@ -159,6 +159,8 @@ export class Run {
     if (this.signal.aborted || this.row.state === step.to) return;
     this.services.transfers.transition(this.id, step);
     this.showProgress();
+    // Others may move meanwhile.
+    if (step.to === 'waiting') this.services.wake();
   }
 }
 

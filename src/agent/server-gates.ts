@@ -1,19 +1,41 @@
 import { randomInt } from 'node:crypto';
 
+import { XftpError } from '../protocol/index.js';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
 
-/** First pause of a gate after a failure, in ms. It doubles from failure to failure. */
-const FIRST_PAUSE_MS = 1000;
-/** Longest pause, in ms: a relay that is back is found within so long. */
-const MAX_PAUSE_MS = 5 * 60_000;
+/** How long a gate stays closed. */
+export interface GatePauses {
+  /** After the first failure, in ms. It doubles from failure to failure. */
+  readonly firstMs: number;
+  /** Longest pause, in ms: a relay that is back is found within so long. */
+  readonly longestMs: number;
+}
+
+export const DEFAULT_GATE_PAUSES: GatePauses = { firstMs: 1000, longestMs: 5 * 60_000 };
+
+/** Somebody before a gate. */
+interface Waiter {
+  readonly wake: () => void;
+  /** Asked after each failure. */
+  readonly givesUp: () => boolean;
+  readonly giveUp: () => void;
+}
+
+/** How somebody waits at a gate. */
+export interface WaitOptions {
+  /** Called when it has to wait. */
+  readonly onWait?: () => void;
+  /** Asked each time the server has failed while it waits: true ends the wait with CONNECT_FAILED. */
+  readonly givesUp?: () => boolean;
+}
 
 interface Gate {
   failures: number;
   /** Monotonic time from which a probe may pass. */
   opensAt: number;
   probing: boolean;
-  readonly waiting: Set<() => void>;
+  readonly waiting: Set<Waiter>;
   timer?: NodeJS.Timeout;
 }
 
@@ -27,6 +49,8 @@ export interface GateStatus {
 
 /** What the one who passed a gate tells it afterwards. */
 export interface Passage {
+  /** Whether the server has failed before: whoever passes now finds out how it is. */
+  readonly isProbe: boolean;
   /** Whether it still holds: the gate has not closed for those who are not its probe. */
   readonly holds: () => boolean;
   /** The server did its part: the gate opens for all. */
@@ -44,13 +68,15 @@ export interface Passage {
 export class ServerGates {
   readonly #clock: Clock;
   readonly #onChange: (server: string) => void;
+  readonly #pauses: GatePauses;
   readonly #gates = new Map<string, Gate>();
   #shut = false;
 
   /** @param onChange told when a gate opens or closes */
-  constructor(clock: Clock, onChange: (server: string) => void) {
+  constructor(clock: Clock, onChange: (server: string) => void, pauses = DEFAULT_GATE_PAUSES) {
     this.#clock = clock;
     this.#onChange = onChange;
+    this.#pauses = pauses;
   }
 
   /** Whether a job could go through at once. */
@@ -77,16 +103,21 @@ export class ServerGates {
   /**
    * Waits until the server may be asked. Exactly one method of the passage must be called afterwards.
    *
-   * @param onWait called when it has to wait
-   * @throws XftpError CANCELLED
+   * @param options how it waits, or what to call when it has to
+   * @throws XftpError CANCELLED, or CONNECT_FAILED when the wait was given up
    */
-  async pass(server: string, signal: AbortSignal, onWait?: () => void): Promise<Passage> {
+  async pass(
+    server: string,
+    signal: AbortSignal,
+    options: WaitOptions | (() => void) = {},
+  ): Promise<Passage> {
+    const { onWait, givesUp = () => false } = typeof options === 'function' ? { onWait: options } : options;
     throwIfAborted(signal);
     let waited = false;
     while (!this.#mayPass(server)) {
       if (!waited) onWait?.();
       waited = true;
-      await this.#wait(server, signal);
+      await this.#wait(server, signal, givesUp);
     }
     const gate = this.#gate(server);
     const isProbe = gate.failures > 0;
@@ -136,6 +167,7 @@ export class ServerGates {
       this.#wake(gate);
     };
     return {
+      isProbe,
       holds: () => isProbe || (gate.failures === 0 && !this.#shut),
       succeeded: () => {
         tell(() => {
@@ -158,25 +190,37 @@ export class ServerGates {
 
   #close(server: string, gate: Gate): void {
     gate.failures += 1;
-    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (gate.failures - 1));
+    const { firstMs, longestMs } = this.#pauses;
+    const longest = Math.min(longestMs, firstMs * 2 ** (gate.failures - 1));
     gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
     this.#onChange(server);
+    for (const waiter of [...gate.waiting]) if (waiter.givesUp()) waiter.giveUp();
   }
 
-  async #wait(server: string, signal: AbortSignal): Promise<void> {
+  async #wait(server: string, signal: AbortSignal, givesUp: () => boolean): Promise<void> {
     const gate = this.#gate(server);
     await new Promise<void>((resolve, reject) => {
-      const wake = (): void => {
-        gate.waiting.delete(wake);
+      const leave = (): void => {
+        gate.waiting.delete(waiter);
         signal.removeEventListener('abort', onAbort);
-        resolve();
       };
       const onAbort = (): void => {
-        gate.waiting.delete(wake);
+        leave();
         reject(cancelled());
       };
+      const waiter: Waiter = {
+        wake: () => {
+          leave();
+          resolve();
+        },
+        givesUp,
+        giveUp: () => {
+          leave();
+          reject(new XftpError('CONNECT_FAILED', `${server} failed again and again.`));
+        },
+      };
       signal.addEventListener('abort', onAbort, { once: true });
-      gate.waiting.add(wake);
+      gate.waiting.add(waiter);
       this.#schedule(gate);
     });
   }
@@ -184,7 +228,7 @@ export class ServerGates {
   /** Wakes those who wait: one for a probe, all when the gate is open. The set keeps their order. */
   #wake(gate: Gate): void {
     if (this.#shut) return;
-    if (gate.failures === 0) for (const wake of [...gate.waiting]) wake();
+    if (gate.failures === 0) for (const { wake } of [...gate.waiting]) wake();
     else this.#schedule(gate);
   }
 
@@ -193,8 +237,13 @@ export class ServerGates {
     if (this.#shut || gate.probing || gate.waiting.size === 0) return;
     const ms = Math.max(0, gate.opensAt - this.#clock.monotonic());
     gate.timer = setTimeout(() => {
+      // Timers come up to a millisecond early, and the gates may be shut now: nobody loses its place in the line.
+      if (this.#shut || gate.opensAt > this.#clock.monotonic()) {
+        this.#schedule(gate);
+        return;
+      }
       const [first] = gate.waiting;
-      first?.();
+      first?.wake();
     }, ms);
   }
 

@@ -49,10 +49,12 @@ export class ServerPick {
     return server === undefined ? undefined : this.#store.withPassword(server);
   }
 
-  /** The server is not asked again for this file. */
-  exclude(server: ServerAddress, reason: XftpError): void {
+  /** The server is not asked again for this file; false if that was known already. */
+  exclude(server: ServerAddress, reason: XftpError): boolean {
     const key = serverKey(server);
+    const before = this.#servers.length;
     this.#servers = this.#servers.filter((other) => serverKey(other) !== key);
     this.#lastRefusal = reason;
+    return this.#servers.length < before;
   }
 }

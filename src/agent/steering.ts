@@ -78,6 +78,7 @@ export class Steering {
       transfers.transition(id, { to: 'queued' });
     });
     this.#services.wake();
+    this.#services.wakeRelayTasks();
     return transfers.info(id);
   }
 

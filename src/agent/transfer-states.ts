@@ -25,8 +25,9 @@ const NEXT: Readonly<Record<TransferState, readonly TransferState[]>> = {
   awaiting_approval: ['queued', 'paused', 'failed', 'cancelled'],
   // The description behind a redirect may name relays that are not known.
   downloading: ['verifying', 'awaiting_approval', ...STOPS],
-  verifying: ['downloading', 'completed', ...STOPS],
-  waiting: [...WORKING, 'paused', 'failed', 'cancelled'],
+  // A restart asks anew: a relay that was known may be so no longer.
+  verifying: ['downloading', 'awaiting_approval', 'completed', ...STOPS],
+  waiting: [...WORKING, 'awaiting_approval', 'paused', 'failed', 'cancelled'],
   paused: ['queued', 'failed', 'cancelled'],
   failed: ['queued'],
   cancelled: ['queued'],

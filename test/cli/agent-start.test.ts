@@ -63,7 +63,7 @@ describe.skipIf(!('openAgent' in agentFolder))('A started agent', () => {
     expect(status.stdout).toMatch(/\nEmbedded relay: +xftp:.*@127\.0\.0\.1:\d+\n/);
     const second = await runProgram('xftp-agent', ['start', '--embedded-relay'], options);
     expect(second.exitCode).toBe(48);
-    expect(second.stderr.trimEnd().split('\n').at(-1)).toMatch(/already/);
+    expect(second.stderr.trimEnd().split('\n').at(-1)).toMatch(/process \d+/);
     const stopping = await runProgram('xftp-agent', ['stop'], options);
     expect(stopping).toMatchObject({ exitCode: 0, stdout: 'The agent has stopped.\n' });
     expect(await program.ended).toMatchObject({ exitCode: 0 });

@@ -1,0 +1,142 @@
+import { openSync, readFileSync, statSync, writeFileSync, writeSync, closeSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { Database } from '#src/agent/database.js';
+import { openAgent } from '#src/agent/index.js';
+import { migrate } from '#src/agent/migrations.js';
+import { failing } from '../crypto/expected-failure.js';
+import { PACKAGE_FOLDER, startCommand } from '../support/program.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { testAgent, testDatabase } from './agent-samples.js';
+
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
+
+describe('the database of an agent', () => {
+  it('is for its owner only, with all that is beside it', async () => {
+    const { dataDir } = await testAgent();
+    expect(modeOf(dataDir)).toBe(0o700);
+    for (const name of ['agent.sqlite', 'agent.sqlite-wal', 'agent.sqlite-shm', 'token', 'agent.pid', 'lock'])
+      expect([name, modeOf(join(dataDir, name)).toString(8)]).toEqual([name, '600']);
+    expect(modeOf(join(dataDir, 'snapshots'))).toBe(0o700);
+  });
+
+  it('has STRICT tables only', async () => {
+    const database = await testDatabase();
+    const tables = database.all<{ name: string; strict: number }>(
+      "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%'",
+    );
+    expect(tables.length).toBeGreaterThan(8);
+    expect(tables.filter(({ strict }) => strict === 0)).toEqual([]);
+  });
+
+  it('keeps foreign keys, and flushes each commit of its write-ahead log', async () => {
+    const database = await testDatabase();
+    const orphan = "INSERT INTO chunks (transfer_id, number, size, state) VALUES ('none', 1, 1, 'pending')";
+    expect(() => database.run(orphan)).toThrow('FOREIGN KEY');
+    expect(database.get('PRAGMA journal_mode')).toEqual({ journal_mode: 'wal' });
+    expect(database.get('PRAGMA synchronous')).toEqual({ synchronous: 2 });
+  });
+
+  it('undoes all of a transaction, with those that are nested in it', async () => {
+    const database = await testDatabase();
+    const put = (name: string): unknown =>
+      database.run('INSERT INTO settings (name, value) VALUES (?, 1)', name);
+    const told: string[] = [];
+    const work = (): void => {
+      database.transaction(() => {
+        put('outer');
+        database.transaction(() => {
+          put('inner');
+          database.afterCommit(() => told.push('inner'));
+        });
+        expect(told).toEqual([]);
+        throw new Error('undone');
+      });
+    };
+    expect(work).toThrow('undone');
+    expect(database.all('SELECT name FROM settings')).toEqual([]);
+    database.transaction(() => put('next'));
+    expect(told).toEqual([]);
+  });
+});
+
+describe('the migrations', () => {
+  it('give the schema that is checked in (else run npm run schema:dump)', async () => {
+    const { ended } = startCommand([
+      process.execPath,
+      join(PACKAGE_FOLDER, 'scripts/schema-dump.js'),
+      '--print',
+    ]);
+    const { stdout, stderr } = await ended;
+    expect(stderr).toBe('');
+    expect(stdout).toBe(readFileSync(join(PACKAGE_FOLDER, 'migrations/schema.sql'), 'utf8'));
+  });
+
+  it('are applied once', async () => {
+    const database = await testDatabase();
+    database.run("INSERT INTO settings (name, value) VALUES ('kept', 1)");
+    const version = migrate(database);
+    expect(database.get('PRAGMA user_version')).toEqual({ user_version: version });
+    expect(database.all('SELECT name FROM settings')).toEqual([{ name: 'kept' }]);
+  });
+
+  it('refuse a database of a newer version with a sentence that says so, and leave it alone', async () => {
+    const database = await testDatabase();
+    database.execute('PRAGMA user_version = 4711');
+    expect(() => migrate(database)).toThrow(failing('DATABASE_UNUSABLE'));
+    expect(() => migrate(database)).toThrow(/made by a newer xftp-agent.*4711.*update xftp-agent.*\.$/);
+    expect(database.get('PRAGMA user_version')).toEqual({ user_version: 4711 });
+  });
+});
+
+describe('opening an agent', () => {
+  const open = (dataDir: string): Promise<unknown> =>
+    openAgent({ dataDir, downloadsDir: dataDir, version: '0.0.0-test' });
+
+  it('on a newer database is refused, and lets go of the folder', async () => {
+    const agent = await testAgent();
+    await agent.stop();
+    const path = join(agent.dataDir, 'agent.sqlite');
+    const setVersion = (version: number): void => {
+      const database = new Database(path);
+      database.execute(`PRAGMA user_version = ${String(version)}`);
+      database.close();
+    };
+    setVersion(4711);
+    for (let go = 0; go < 2; go++) await expect(open(agent.dataDir)).rejects.toThrow('newer xftp-agent');
+    setVersion(1);
+    await agent.reopen();
+  });
+
+  it.each<[string, (path: string) => void]>([
+    [
+      'other bytes',
+      (path) => {
+        writeFileSync(path, 'This is no database, but it is long enough to look like one.'.repeat(100));
+      },
+    ],
+    [
+      'damaged tables',
+      (path) => {
+        const file = openSync(path, 'r+');
+        writeSync(file, Buffer.alloc(3000, 0xff), 0, 3000, 100);
+        closeSync(file);
+      },
+    ],
+  ])('on a file with %s is refused with a sentence', async (_, damage) => {
+    const agent = await testAgent();
+    await agent.stop();
+    damage(join(agent.dataDir, 'agent.sqlite'));
+    const outcome = open(agent.dataDir);
+    await expect(outcome).rejects.toThrow(failing('DATABASE_UNUSABLE'));
+    await expect(outcome).rejects.toThrow(/agent\.sqlite.*\.$/);
+  });
+
+  it('on a folder in place of the file is refused with a sentence', async () => {
+    const folder = await temporaryFolder();
+    mkdirSync(join(folder, 'agent.sqlite'));
+    await expect(open(folder)).rejects.toThrow(failing('DATABASE_UNUSABLE'));
+  });
+});

@@ -1,0 +1,204 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { consequenceOf } from '#src/agent/failure-policy.js';
+import { NetworkMonitor } from '#src/agent/network-monitor.js';
+import { type Ask, RelayAccess } from '#src/agent/relay-access.js';
+import { ServerGates } from '#src/agent/server-gates.js';
+import { serverKey, ServerStore } from '#src/agent/server-store.js';
+import { WorkQueue } from '#src/agent/work-queue.js';
+import { RelayClient } from '#src/client/index.js';
+import { FAILURE_CODES, failureKind, parseServerAddress, XftpError } from '#src/protocol/index.js';
+import { SessionPool } from '#src/transport/index.js';
+import { failing } from '../crypto/expected-failure.js';
+import { deferred } from '../transport/channel-samples.js';
+import { type FakeClock, fakeClock, testDatabase } from './agent-samples.js';
+
+const server = parseServerAddress('xftp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@one.example');
+const key = serverKey(server);
+const never = new AbortController().signal;
+
+let clock: FakeClock;
+let gates: ServerGates;
+let servers: ServerStore;
+let queue: WorkQueue;
+let network: NetworkMonitor;
+let relays: RelayAccess;
+
+beforeEach(async () => {
+  clock = fakeClock();
+  gates = new ServerGates(clock, () => undefined);
+  servers = new ServerStore(await testDatabase(), clock);
+  queue = new WorkQueue({ perServer: 1, total: 1 });
+  network = new NetworkMonitor({
+    onForced: () => undefined,
+    onAddresses: () => undefined,
+    onChange: () => undefined,
+  });
+  const sessions = new SessionPool({
+    open: () => Promise.reject(new Error('Nothing is dialled here.')),
+    sessionsPerServer: 1,
+    idleMs: 1,
+  });
+  relays = new RelayAccess({ client: new RelayClient(sessions), gates, queue, servers, network, clock });
+  return () => {
+    gates.close();
+    sessions.close();
+  };
+});
+
+function ask<T>(request: () => Promise<T>, more: Partial<Ask> = {}): Promise<T> {
+  return relays.ask({ server, action: 'upload', bytes: 100, priority: 0, signal: never, ...more }, request);
+}
+
+/** What a failure of each consequence does: to the gate, and to the counts. */
+const TABLE = {
+  retry: { closes: true, counted: true },
+  'other-server': { closes: false, counted: true },
+  distrust: { closes: false, counted: true },
+  'other-replica': { closes: false, counted: true },
+  again: { closes: false, counted: true },
+  'wait-for-disk': { closes: false, counted: false },
+  fail: { closes: false, counted: false },
+  stop: { closes: false, counted: false },
+} as const;
+
+describe('asking a relay', () => {
+  it.each(FAILURE_CODES)(
+    'that ends in %s does to gate and counts what its consequence says',
+    async (code) => {
+      const failure = new XftpError(code, 'It failed.');
+      await expect(ask(() => Promise.reject(failure))).rejects.toBe(failure);
+      const { closes, counted } = TABLE[consequenceOf(failure)];
+      expect(gates.isOpen(key)).toBe(!closes);
+      expect(servers.stats()).toEqual(
+        counted
+          ? [
+              {
+                address: key,
+                actions: [{ action: 'upload', attempts: 1, successes: 0, bytes: 0, meanMs: 0 }],
+                failures: [{ kind: failureKind(code), count: 1, lastAt: clock.now() }],
+              },
+            ]
+          : [],
+      );
+    },
+  );
+
+  it.each(FAILURE_CODES)('opens a closed gate after %s only if the relay answered', async (code) => {
+    (await gates.pass(key, never)).failed();
+    clock.advance(1000);
+    const failure = new XftpError(code, 'It failed.');
+    await expect(ask(() => Promise.reject(failure))).rejects.toBe(failure);
+    const answered = ['other-server', 'other-replica', 'again'].includes(consequenceOf(failure));
+    expect(gates.isOpen(key)).toBe(answered);
+    // However it ended, the next one is not kept waiting by it.
+    expect(gates.status(key).gate).not.toBe('probing');
+  });
+
+  it('counts a success with its bytes and its time, and opens the gate', async () => {
+    (await gates.pass(key, never)).failed();
+    clock.advance(1000);
+    const request = (): Promise<string> => {
+      clock.advance(25);
+      return Promise.resolve('done');
+    };
+    expect(await ask(request)).toBe('done');
+    expect(await ask(() => Promise.resolve('again'))).toBe('again');
+    expect(gates.isOpen(key)).toBe(true);
+    expect(servers.stats()).toEqual([
+      {
+        address: key,
+        actions: [{ action: 'upload', attempts: 2, successes: 2, bytes: 200, meanMs: 12.5 }],
+        failures: [],
+      },
+    ]);
+  });
+
+  it('does not blame the relay for an error of ours, nor for a caller who stopped', async () => {
+    const bug = new TypeError('bug');
+    await expect(ask(() => Promise.reject(bug))).rejects.toBe(bug);
+    const controller = new AbortController();
+    const stopped = ask(
+      () => {
+        controller.abort();
+        return Promise.reject(new XftpError('CONNECTION_LOST', 'The connection is lost.'));
+      },
+      { signal: controller.signal },
+    );
+    await expect(stopped).rejects.toThrow(failing('CANCELLED'));
+    expect([gates.isOpen(key), servers.stats()]).toEqual([true, []]);
+  });
+
+  it('tells that there is no network from what the system says, and that there is one from an answer', async () => {
+    const noRoute = Object.assign(new Error('no route'), { code: 'ENETUNREACH' });
+    const lost = new XftpError('CONNECT_FAILED', 'Cannot connect.', { cause: noRoute });
+    await expect(ask(() => Promise.reject(lost))).rejects.toBe(lost);
+    expect(network.info.online).toBe(false);
+    clock.advance(1000);
+    const full = new XftpError('RELAY_FULL', 'The relay is full.');
+    await expect(ask(() => Promise.reject(full))).rejects.toBe(full);
+    expect(network.info.online).toBe(true);
+  });
+});
+
+describe('a job that waits', () => {
+  it('for its turn does not run when the gate closes meanwhile, but after it opens again', async () => {
+    const first = deferred<never>();
+    const failed = expect(ask(() => first.promise)).rejects.toThrow(failing('STALLED'));
+    const request = vi.fn(() => Promise.resolve('done'));
+    const onBlocked = vi.fn(() => () => undefined);
+    const second = ask(request, { onBlocked });
+    await vi.waitFor(() => {
+      expect(queue.size).toBe(2);
+    });
+    first.reject(new XftpError('STALLED', 'Nothing moves.'));
+    await failed;
+    await vi.waitFor(() => {
+      expect(onBlocked).toHaveBeenCalledTimes(1);
+    });
+    expect(request).not.toHaveBeenCalled();
+    expect(queue.size).toBe(0);
+    gates.retryAll();
+    expect(await second).toBe('done');
+    expect(request).toHaveBeenCalledTimes(1);
+  });
+
+  it('at a gate tells that it waits and that it goes on, each once', async () => {
+    (await gates.pass(key, never)).failed();
+    const goOn = vi.fn();
+    const onBlocked = vi.fn(() => goOn);
+    const done = ask(() => Promise.resolve('done'), { onBlocked });
+    await vi.waitFor(() => {
+      expect(onBlocked).toHaveBeenCalledTimes(1);
+    });
+    expect(goOn).not.toHaveBeenCalled();
+    gates.retryAll();
+    await done;
+    expect([onBlocked.mock.calls.length, goOn.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  it('and is stopped ends without asking, at the gate or in the queue, and leaves the gate to others', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const request = vi.fn(() => Promise.resolve());
+    const first = deferred();
+    const running = ask(() => first.promise);
+    const queued = expect(ask(request, { signal })).rejects.toThrow(failing('CANCELLED'));
+    await vi.waitFor(() => {
+      expect(queue.size).toBe(2);
+    });
+    controller.abort();
+    first.resolve();
+    await running;
+    await queued;
+
+    (await gates.pass(key, never)).failed();
+    const other = new AbortController();
+    const waiting = expect(ask(request, { signal: other.signal })).rejects.toThrow(failing('CANCELLED'));
+    other.abort();
+    await waiting;
+    expect(request).not.toHaveBeenCalled();
+    gates.retryAll();
+    await ask(request);
+  });
+});

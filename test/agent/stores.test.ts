@@ -1,0 +1,206 @@
+import { describe, expect, it } from 'vitest';
+
+import { RelayTaskStore } from '#src/agent/relay-task-store.js';
+import { ServerStore } from '#src/agent/server-store.js';
+import { DEFAULT_SETTINGS, SettingsStore } from '#src/agent/settings-store.js';
+import { TokenStore } from '#src/agent/token-store.js';
+import { parseServerAddress } from '#src/protocol/index.js';
+import { failing } from '../crypto/expected-failure.js';
+import { fakeClock, testDatabase } from './agent-samples.js';
+
+const FINGERPRINT = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
+const ONE = `xftp://${FINGERPRINT}@one.example`;
+const TWO = `xftp://${FINGERPRINT}@two.example:5443`;
+
+describe('access tokens', () => {
+  it('are known by their secret, of which only the digest is kept', async () => {
+    const database = await testDatabase();
+    const clock = fakeClock();
+    const tokens = new TokenStore(database, clock);
+    const { token, ...info } = tokens.create({ name: 'bot', scope: 'submit', folders: ['/srv', '/tmp'] });
+    expect(info).toEqual({
+      id: info.id,
+      name: 'bot',
+      scope: 'submit',
+      folders: ['/srv', '/tmp'],
+      createdAt: clock.now(),
+    });
+    expect(token).toMatch(/^[\w-]{43}$/);
+    expect(tokens.authenticate(token)).toEqual(info);
+    expect(tokens.list()).toEqual([info]);
+    for (const wrong of ['', 'x', token.slice(1), `${token} `, token.toLowerCase()])
+      expect(tokens.authenticate(wrong)).toBeUndefined();
+    expect(JSON.stringify(database.all('SELECT * FROM tokens'))).not.toContain(token);
+    expect(tokens.create({ name: 'other', scope: 'read' }).token).not.toBe(token);
+  });
+
+  it('have names of their own', async () => {
+    const tokens = new TokenStore(await testDatabase(), fakeClock());
+    tokens.create({ name: 'bot', scope: 'read' });
+    expect(() => tokens.create({ name: 'bot', scope: 'admin' })).toThrow(failing('INVALID_ARGUMENT'));
+    expect(tokens.list()).toHaveLength(1);
+  });
+
+  it('are no longer known when they are revoked, and their number is not used again', async () => {
+    const tokens = new TokenStore(await testDatabase(), fakeClock());
+    tokens.create({ name: 'admin', scope: 'admin' });
+    const { id, token } = tokens.create({ name: 'bot', scope: 'read' });
+    tokens.revoke(id);
+    expect(tokens.authenticate(token)).toBeUndefined();
+    expect(tokens.create({ name: 'bot', scope: 'read' }).id).toBeGreaterThan(id);
+    expect(() => {
+      tokens.revoke(id);
+    }).toThrow(failing('NOT_FOUND'));
+  });
+
+  it('always include one that may do everything', async () => {
+    const tokens = new TokenStore(await testDatabase(), fakeClock());
+    const first = tokens.create({ name: 'first', scope: 'admin' });
+    const second = tokens.create({ name: 'second', scope: 'admin' });
+    tokens.revoke(first.id);
+    expect(() => {
+      tokens.revoke(second.id);
+    }).toThrow(failing('ILLEGAL_STATE'));
+    expect(tokens.authenticate(second.token)).toBeDefined();
+  });
+});
+
+describe('settings', () => {
+  it('are the defaults until they are set, and survive', async () => {
+    const database = await testDatabase();
+    const settings = new SettingsStore(database);
+    expect(settings.current).toEqual(DEFAULT_SETTINGS);
+    const changed = { ...DEFAULT_SETTINGS, chunksTotal: 3, transferDays: 30 };
+    expect(settings.set({ chunksTotal: 3, transferDays: 30 })).toEqual(changed);
+    expect(settings.current).toEqual(changed);
+    expect(new SettingsStore(database).current).toEqual(changed);
+    settings.set({ transferDays: null });
+    expect(new SettingsStore(database).current).toEqual({ ...changed, transferDays: null });
+  });
+
+  it('of a later version are ignored', async () => {
+    const database = await testDatabase();
+    database.run("INSERT INTO settings (name, value) VALUES ('unheardOf', '1')");
+    expect(new SettingsStore(database).current).toEqual(DEFAULT_SETTINGS);
+  });
+});
+
+describe('the server list', () => {
+  it('knows a server by its address without password, and keeps the password', async () => {
+    const servers = new ServerStore(await testDatabase(), fakeClock());
+    const withPassword = parseServerAddress(`xftp://${FINGERPRINT}:secret@one.example`);
+    const row = servers.put(withPassword, { operator: 'Me' });
+    expect(row).toMatchObject({ address: ONE, password: 'secret', enabled: 1, operator: 'Me' });
+    expect([servers.knows(parseServerAddress(ONE)), servers.knows(parseServerAddress(TWO))]).toEqual([
+      true,
+      false,
+    ]);
+    expect(servers.put(parseServerAddress(ONE), {})).toEqual(row);
+    expect(servers.list()).toHaveLength(1);
+    expect(servers.withPassword(parseServerAddress(ONE)).password).toBe('secret');
+    const own = parseServerAddress(`xftp://${FINGERPRINT}:other@one.example`);
+    expect(servers.withPassword(own).password).toBe('other');
+    expect(servers.withPassword(parseServerAddress(TWO)).password).toBeUndefined();
+  });
+
+  it('changes what it is told and leaves the rest', async () => {
+    const servers = new ServerStore(await testDatabase(), fakeClock());
+    const { id } = servers.put(parseServerAddress(`xftp://${FINGERPRINT}:secret@one.example`), {
+      operator: 'Me',
+    });
+    servers.put(parseServerAddress(TWO), {});
+    expect(servers.update(id, { enabled: false })).toMatchObject({
+      enabled: 0,
+      password: 'secret',
+      operator: 'Me',
+    });
+    expect(servers.enabled().map(({ hosts }) => hosts[0].text)).toEqual(['two.example']);
+    expect(servers.update(id, { enabled: true, password: null })).toMatchObject({
+      enabled: 1,
+      password: null,
+    });
+    expect(servers.update(id, { operator: null, password: 'new' })).toMatchObject({
+      password: 'new',
+      operator: null,
+    });
+    expect(servers.enabled().map(({ password }) => password)).toEqual(['new', undefined]);
+    servers.remove(id);
+    expect(servers.list().map(({ address }) => address)).toEqual([TWO]);
+    for (const act of [
+      () => servers.row(id),
+      () => servers.update(id, {}),
+      () => {
+        servers.remove(id);
+      },
+    ])
+      expect(act).toThrow(failing('NOT_FOUND'));
+    expect(() => servers.parseList([ONE, 'nonsense'])).toThrow(failing('INVALID_ADDRESS'));
+  });
+
+  it('counts what was asked of servers, those that are not in it too', async () => {
+    const clock = fakeClock();
+    const servers = new ServerStore(await testDatabase(), clock);
+    expect(servers.stats()).toEqual([]);
+    servers.recordSuccess(ONE, 'upload', { bytes: 1000, ms: 10.4 });
+    servers.recordSuccess(ONE, 'upload', { bytes: 500, ms: 20 });
+    servers.recordFailure(ONE, 'upload', 'temporary');
+    clock.advance(5);
+    servers.recordFailure(ONE, 'create', 'temporary');
+    servers.recordFailure(TWO, 'download', 'gone');
+    expect(servers.stats()).toEqual([
+      {
+        address: ONE,
+        actions: [
+          { action: 'create', attempts: 1, successes: 0, bytes: 0, meanMs: 0 },
+          { action: 'upload', attempts: 3, successes: 2, bytes: 1500, meanMs: 15 },
+        ],
+        failures: [{ kind: 'temporary', count: 2, lastAt: clock.now() }],
+      },
+      {
+        address: TWO,
+        actions: [{ action: 'download', attempts: 1, successes: 0, bytes: 0, meanMs: 0 }],
+        failures: [{ kind: 'gone', count: 1, lastAt: clock.now() }],
+      },
+    ]);
+  });
+});
+
+describe('what relays have to be told', () => {
+  const task = (id: number, more: { transferId?: string; server?: string; action?: 'acknowledge' } = {}) =>
+    ({
+      action: 'delete',
+      server: ONE,
+      accessId: Uint8Array.of(id),
+      accessKey: Uint8Array.of(0),
+      ...more,
+    }) as const;
+
+  it('is kept once, by server, oldest first, for the life of a chunk', async () => {
+    const clock = fakeClock();
+    const tasks = new RelayTaskStore(await testDatabase(), clock);
+    expect(tasks.add(task(1))).toBe(true);
+    expect(tasks.add(task(1))).toBe(false);
+    expect(tasks.add(task(1, { action: 'acknowledge' }))).toBe(true);
+    for (const id of [2, 3]) tasks.add(task(id));
+    tasks.add(task(4, { server: TWO }));
+    expect(tasks.servers().sort()).toEqual([ONE, TWO]);
+    const [first, second, ...others] = tasks.next(ONE, 3);
+    expect(first).toMatchObject({ action: 'delete', tries: 0, deadline: clock.now() + 48 * 3600_000 });
+    expect(second?.action).toBe('acknowledge');
+    expect(others.map(({ access_id: id }) => [...id])).toEqual([[2]]);
+    tasks.addTry(first!.id);
+    expect(tasks.next(ONE, 1)[0]?.tries).toBe(1);
+    tasks.remove(first!.id);
+    expect(tasks.count()).toBe(4);
+    expect(tasks.add(task(1))).toBe(true);
+  });
+
+  it('is counted for each transfer', async () => {
+    const tasks = new RelayTaskStore(await testDatabase(), fakeClock());
+    for (const id of [1, 2]) tasks.add(task(id, { transferId: 'one' }));
+    tasks.add(task(3, { transferId: 'one', action: 'acknowledge' }));
+    tasks.add(task(4));
+    expect([tasks.countOf('one', 'delete'), tasks.countOf('one', 'acknowledge')]).toEqual([2, 1]);
+    expect([tasks.countOf('two', 'delete'), tasks.count()]).toEqual([0, 4]);
+  });
+});

@@ -1,0 +1,115 @@
+import { describe, expect, it, vi } from 'vitest';
+
+import { pause, WorkQueue } from '#src/agent/work-queue.js';
+import { failing } from '../crypto/expected-failure.js';
+import { type Deferred, deferred } from '../transport/channel-samples.js';
+
+const never = new AbortController().signal;
+
+/** Jobs that end when the test says so, and what has started, by name. */
+function jobs(queue: WorkQueue): {
+  add: (name: string, server: string, priority?: number, signal?: AbortSignal) => Promise<void>;
+  started: string[];
+  end: (name: string) => Promise<void>;
+} {
+  const ends = new Map<string, Deferred<void>>();
+  const started: string[] = [];
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  return {
+    started,
+    add: async (name, server, priority = 0, signal = never) => {
+      ends.set(name, deferred());
+      void queue
+        .run(server, priority, signal, async () => {
+          started.push(name);
+          await ends.get(name)!.promise;
+        })
+        .catch(() => started.push(`${name} stopped`));
+      await settle();
+    },
+    end: async (name) => {
+      ends.get(name)!.resolve();
+      await settle();
+    },
+  };
+}
+
+describe('the queue of jobs', () => {
+  it('runs so many at once on each server, and so many in all', async () => {
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 2, total: 3 }));
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'b2']) await add(name, name.charAt(0));
+    expect(started).toEqual(['a1', 'a2', 'b1']);
+    await end('b1');
+    expect(started.slice(3)).toEqual(['b2']);
+    await end('a1');
+    expect(started.slice(4)).toEqual(['a3']);
+    for (const name of ['a2', 'a3', 'b2']) await end(name);
+  });
+
+  it('runs higher priorities first, and equal ones in their order', async () => {
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }));
+    await add('first', 'a');
+    for (const [name, priority] of [
+      ['low', -5],
+      ['middle 1', 0],
+      ['high', 10],
+      ['middle 2', 0],
+    ] as const)
+      await add(name, 'a', priority);
+    for (const name of ['first', 'high', 'middle 1', 'middle 2', 'low']) await end(name);
+    expect(started).toEqual(['first', 'high', 'middle 1', 'middle 2', 'low']);
+  });
+
+  it('does not run what was stopped while it waited, and goes on with the others', async () => {
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }));
+    const controller = new AbortController();
+    await add('first', 'a');
+    await add('stopped', 'a', 0, controller.signal);
+    await add('next', 'a');
+    controller.abort();
+    await end('first');
+    expect(started.sort()).toEqual(['first', 'next', 'stopped stopped']);
+    await end('next');
+  });
+
+  it('takes new limits for servers that it knows and for others', async () => {
+    const queue = new WorkQueue({ perServer: 1, total: 1 });
+    const { add, started, end } = jobs(queue);
+    for (const name of ['a1', 'a2', 'b1']) await add(name, name.charAt(0));
+    expect(started).toEqual(['a1']);
+    queue.setLimits({ perServer: 2, total: 4 });
+    await add('c1', 'c');
+    await add('c2', 'c');
+    expect(new Set(started)).toEqual(new Set(['a1', 'a2', 'b1', 'c1']));
+    expect(queue.size).toBe(5);
+    for (const name of ['a1', 'a2', 'b1', 'c1', 'c2']) await end(name);
+    expect(queue.size).toBe(0);
+  });
+
+  it('gives what a job gives, and throws what it throws', async () => {
+    const queue = new WorkQueue({ perServer: 1, total: 1 });
+    expect(await queue.run('a', 0, never, () => Promise.resolve(42))).toBe(42);
+    const failure = new Error('failure');
+    await expect(queue.run('a', 0, never, () => Promise.reject(failure))).rejects.toBe(failure);
+    expect(await queue.run('a', 0, never, () => Promise.resolve(43))).toBe(43);
+  });
+});
+
+describe('a pause', () => {
+  it('lasts so long, or until it is stopped, and leaves no timer', async () => {
+    vi.useFakeTimers();
+    try {
+      const done = pause(1000, never);
+      vi.advanceTimersByTime(1000);
+      await done;
+      const controller = new AbortController();
+      const stopped = expect(pause(1000, controller.signal)).rejects.toThrow(failing('CANCELLED'));
+      controller.abort();
+      await stopped;
+      await expect(pause(1000, controller.signal)).rejects.toThrow(failing('CANCELLED'));
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});

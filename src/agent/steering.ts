@@ -74,7 +74,7 @@ export class Steering {
       if (row.direction === 'receive') {
         chunks.forgiveReplicas(id);
         receives.setVerified(id, false);
-      } else if (failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
+      } else if (row.state === 'cancelled' || failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
     this.#services.wake();

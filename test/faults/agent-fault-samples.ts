@@ -35,6 +35,15 @@ export async function loopbackRelay(
 export async function copyOfRelay(relay: { readonly folder: string }): Promise<TestRelay> {
   const folder = await temporaryFolder();
   await cp(relay.folder, folder, { recursive: true });
+  // The log names the bodies by their paths, in base64.
+  const log = join(folder, 'file-server-store.log');
+  const lines = (await readFile(log, 'utf8')).split('\n').map((line) => {
+    const [command = '', id = '', path = ''] = line.split(' ');
+    if (command !== 'FPUT') return line;
+    const moved = Buffer.from(path, 'base64').toString().replace(relay.folder, folder);
+    return `FPUT ${id} ${Buffer.from(moved).toString('base64')}`;
+  });
+  await writeFile(log, lines.join('\n'));
   return loopbackRelay({}, folder);
 }
 
@@ -96,10 +105,12 @@ export function waitsFor(agent: TestAgent, id: string, reason: string): Promise<
 type EventOf<T extends DurableEvent['type']> = Extract<DurableEvent, { type: T }>;
 
 /** Events of one type about a transfer. */
-export function eventsOf<T extends DurableEvent['type']>(agent: TestAgent, id: string, type: T): EventOf<T>[] {
-  return agent.events.filter(
-    (event): event is EventOf<T> => event.type === type && event.transferId === id,
-  );
+export function eventsOf<T extends DurableEvent['type']>(
+  agent: TestAgent,
+  id: string,
+  type: T,
+): EventOf<T>[] {
+  return agent.events.filter((event): event is EventOf<T> => event.type === type && event.transferId === id);
 }
 
 /** How often relays did what they were asked, over all servers. */

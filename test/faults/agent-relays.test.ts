@@ -175,7 +175,6 @@ describe('A relay that has lost a chunk', () => {
     const agent = await eagerAgent({ servers: [relay.address] });
     const { id: sent, description } = await sendWhole(agent, FIVE_CHUNKS);
     const copy = await copyOfRelay(relay);
-    console.log(copy.problems, await readdir(copy.filesPath), copy.address);
     for (const name of await readdir(relay.filesPath)) await harm(chunkPath(relay, name));
     const { id } = await startReceive(agent, onServers(description, relay.address, copy.address));
     await expectSame(agent, sent, id);
@@ -186,19 +185,22 @@ describe('A relay that hands out wrong bytes', () => {
   it.each([
     ['of another size', bodyLie((body) => longer(body, 1)), 'CHUNK_SIZE'],
     ['under a wrong tag', bodyLie((body) => randomBytes(body.length)), 'CHUNK_TAG'],
-  ] as readonly [string, Lie, string][])('%s is asked twice, then the receive fails', async (_, lie, code) => {
-    const relay = await startLyingRelay();
-    const agent = await eagerAgent({ servers: [relay.address] });
-    const { description } = await sendWhole(agent);
-    let downloads = 0;
-    relay.lie((request, honest) => {
-      if (request.command.type === 'FGET') downloads += 1;
-      return lie(request, honest);
-    });
-    const { id } = await startReceive(agent, description);
-    expect(await failureOf(agent, id)).toMatchObject({ code, kind: 'corrupt' });
-    expect(downloads).toBe(2);
-  });
+  ] as readonly [string, Lie, string][])(
+    '%s is asked twice, then the receive fails',
+    async (_, lie, code) => {
+      const relay = await startLyingRelay();
+      const agent = await eagerAgent({ servers: [relay.address] });
+      const { description } = await sendWhole(agent);
+      let downloads = 0;
+      relay.lie((request, honest) => {
+        if (request.command.type === 'FGET') downloads += 1;
+        return lie(request, honest);
+      });
+      const { id } = await startReceive(agent, description);
+      expect(await failureOf(agent, id)).toMatchObject({ code, kind: 'corrupt' });
+      expect(downloads).toBe(2);
+    },
+  );
 
   it('once is forgiven', async () => {
     const relay = await startLyingRelay();

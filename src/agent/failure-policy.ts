@@ -57,10 +57,15 @@ const HINTS: Partial<Readonly<Record<FailureCode, string>>> = {
   DEADLINE_PASSED: 'Retry the transfer to give it more time.',
 };
 
+/** What a person can do about a failure, if there is more to say than its message does. */
+export function failureHint(code: FailureCode): string | undefined {
+  return HINTS[code];
+}
+
 /** A failure as clients see it. */
 export function toFailureInfo(error: XftpError): FailureInfo {
   const { code, kind, temporary, message, wire } = error;
-  const hint = HINTS[code];
+  const hint = failureHint(code);
   return {
     code,
     kind,

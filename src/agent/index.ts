@@ -1,6 +1,7 @@
 export { type AgentOptions, openAgent, type RunningAgent } from './agent.js';
 export type * from './agent-api.js';
 export { type Clock, SYSTEM_CLOCK } from './clock.js';
+export { failureHint } from './failure-policy.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';

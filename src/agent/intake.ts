@@ -14,7 +14,7 @@ import {
 import { checkReceivable, localFailure, snapshotSource } from '../transfer/index.js';
 import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
-import type { InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
+import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
 import { recordChunks } from './receive-run.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
@@ -44,7 +44,7 @@ export class Intake {
 
   /** See {@link AgentApi.send}. */
   async send(params: SendParams, caller: Caller): Promise<TransferInfo> {
-    const existing = this.#existing(params.clientRef, caller);
+    const existing = this.#existing('send', params.clientRef, caller);
     if (existing !== undefined) return existing;
     const { settings } = this.#services;
     const path = await this.#sourcePath(params.path);
@@ -57,7 +57,7 @@ export class Intake {
       await snapshotSource(path, snapshotPath, { maxSize: settings().maxFileSize });
     const { size: fileSize } = await stat(snapshotPath ?? path);
     // Another call with the same name may have come first while this one copied. From here on none can.
-    const raced = this.#existing(params.clientRef, caller);
+    const raced = this.#existing('send', params.clientRef, caller);
     if (raced !== undefined) {
       if (snapshotPath !== undefined) await unlink(snapshotPath).catch(() => undefined);
       return raced;
@@ -91,13 +91,13 @@ export class Intake {
 
   /** See {@link AgentApi.receive}. */
   async receive(params: ReceiveParams, caller: Caller): Promise<TransferInfo> {
-    const existing = this.#existing(params.clientRef, caller);
+    const existing = this.#existing('receive', params.clientRef, caller);
     if (existing !== undefined) return existing;
     const { database, receives, servers, settings, transfers } = this.#services;
     const description = readSource(params);
     checkReceivable(description);
     const directory = await folderPath(params.directory ?? this.#options.downloadsDir);
-    const raced = this.#existing(params.clientRef, caller);
+    const raced = this.#existing('receive', params.clientRef, caller);
     if (raced !== undefined) return raced;
     const approveRelays = params.approveRelays ?? settings().approveRelays;
     const unknown = unknownServers(description, servers);
@@ -159,10 +159,20 @@ export class Intake {
     };
   }
 
-  #existing(clientRef: string | undefined, { tokenId }: Caller): TransferInfo | undefined {
+  /** The transfer that the caller has given this name to. */
+  #existing(
+    direction: Direction,
+    clientRef: string | undefined,
+    { tokenId }: Caller,
+  ): TransferInfo | undefined {
     if (clientRef === undefined) return undefined;
     const { transfers } = this.#services;
     const row = transfers.findByClientRef(tokenId, clientRef);
+    if (row !== undefined && row.direction !== direction)
+      throw new XftpError(
+        'INVALID_ARGUMENT',
+        `The clientRef ${clientRef} names a transfer of the other direction (${row.direction}): choose another one.`,
+      );
     return row === undefined ? undefined : transfers.info(row.id);
   }
 

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Command } from 'commander';
@@ -11,14 +11,13 @@ import { findTransfer } from './agent-transfer-id.js';
 import { readDescriptionText } from './description-input.js';
 import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
+import { writePrivateFile } from './private-file.js';
 import { qrLines } from './qr-code.js';
 
 /** Keys for more recipients than this are a mistake rather than a wish. */
-const MAX_RECIPIENTS = 10_000;
+export const MAX_RECIPIENTS = 10_000;
 /** A `simplex:` link longer than this, in characters, is of no use to anyone; the description file is. */
 const MAX_SHOWN_LINK = 8192;
-/** Descriptions hold the keys to the file. */
-const DESCRIPTION_MODE = 0o600;
 
 interface OutOptions extends CommonOptions {
   readonly out?: string;
@@ -105,10 +104,10 @@ async function writeDescriptions(output: Output, result: DescriptionsResult, fol
   });
   const senderPath = join(folder, 'snd.xftp.private');
   const recipientPaths: string[] = [];
-  await writePrivate(senderPath, result.sender);
+  await writeOnce(senderPath, result.sender);
   for (const { number, description } of result.recipients) {
     const path = join(folder, `rcv${String(number)}.xftp`);
-    await writePrivate(path, description);
+    await writeOnce(path, description);
     recipientPaths.push(path);
   }
   const lines = [
@@ -123,19 +122,11 @@ async function writeDescriptions(output: Output, result: DescriptionsResult, fol
 }
 
 /** Writes a new file; one that is there already is right if it says the same. */
-async function writePrivate(path: string, text: string): Promise<void> {
+async function writeOnce(path: string, text: string): Promise<void> {
   try {
-    const handle = await open(path, 'wx', DESCRIPTION_MODE);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writePrivateFile(path, text);
   } catch (error) {
-    const failure = localFailure(error, path);
-    if (isXftpError(failure, 'FILE_EXISTS') && (await readFile(path, 'utf8').catch(() => '')) === text)
-      return;
-    throw failure;
+    if (!isXftpError(error, 'FILE_EXISTS')) throw error;
+    if ((await readFile(path, 'utf8').catch(() => '')) !== text) throw error;
   }
 }

@@ -1,9 +1,10 @@
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import envPaths from 'env-paths';
 
-import { XftpError } from '../protocol/index.js';
+import { homeFolder } from './home-folder.js';
+
+const WAY_OUT = 'name the folders by options';
 
 /** Where the agent keeps its things unless told otherwise, as the platform has it. All absolute. */
 export interface AgentFolders {
@@ -20,7 +21,7 @@ export function defaultFolders(): AgentFolders {
   const { data, config } = envPaths('xftp-agent', { suffix: '' });
   return {
     data: resolve(data),
-    downloads: join(homeFolder(), 'Downloads'),
+    downloads: join(homeFolder(WAY_OUT), 'Downloads'),
     config: join(resolve(config), 'config.toml'),
   };
 }
@@ -31,15 +32,5 @@ export function defaultFolders(): AgentFolders {
  * @param base what a relative path begins at
  */
 export function pathFrom(text: string, base: string): string {
-  return /^~[/\\]/.test(text) ? join(homeFolder(), text.slice(2)) : resolve(base, text);
-}
-
-function homeFolder(): string {
-  try {
-    const folder = homedir();
-    if (isAbsolute(folder)) return folder;
-  } catch {
-    // Falls through to the error below.
-  }
-  throw new XftpError('INVALID_ARGUMENT', 'Your home folder is not known: name the folders by options.');
+  return /^~[/\\]/.test(text) ? join(homeFolder(WAY_OUT), text.slice(2)) : resolve(base, text);
 }

@@ -11,7 +11,7 @@ import {
   type CommonOptions,
   withAgent,
 } from './agent-command.js';
-import { showDescriptions } from './agent-descriptions.js';
+import { MAX_RECIPIENTS, showDescriptions } from './agent-descriptions.js';
 import { requireCompleted, waitForEnd } from './agent-follow.js';
 import { priorityOf } from './agent-transfers.js';
 import { safeText } from './display-text.js';
@@ -19,9 +19,6 @@ import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
 import { parseDuration } from './time-text.js';
 import { nameOf } from './transfer-text.js';
-
-/** Keys for more recipients than this are a mistake rather than a wish. */
-const MAX_RECIPIENTS = 10_000;
 
 /** Options that sending and receiving have in common. */
 export interface SubmitOptions extends CommonOptions {
@@ -80,7 +77,7 @@ export function addSubmitOptions(command: Command): Command {
   return command
     .option('--priority <N>', 'from -10 to 10; higher goes first', priorityOf)
     .option('--deadline <DURATION>', 'give up after this time, such as 90m or 2d', durationOf)
-    .option('--ref <REF>', 'your own name for it: the same one again gives the same transfer')
+    .option('--ref <REF>', 'your own name for it; there is never more than one transfer with it')
     .option('--wait', 'wait for its end and show progress; Ctrl-C only ends the waiting');
 }
 

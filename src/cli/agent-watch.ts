@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 
 import type { AgentEvent, TransferInfo } from '../agent/index.js';
+import { isXftpError } from '../protocol/index.js';
 import {
   agentCommand,
   type AgentSession,
@@ -73,7 +74,10 @@ async function watchAll(session: AgentSession, live: boolean): Promise<void> {
   try {
     for await (const transfer of allTransfers(session.agent))
       if (!isFinished(transfer.state)) view.start(transfer);
-    for await (const event of followEvents(session, { since })) view.event(event);
+    for await (const event of followEvents(session, { since })) {
+      if (live && isRestart(event)) await startAgain(session, view, event.transferId);
+      view.event(event);
+    }
   } finally {
     view.end();
   }
@@ -83,6 +87,20 @@ async function watchAll(session: AgentSession, live: boolean): Promise<void> {
 function isEnd(event: AgentEvent): boolean {
   if (event.type === 'transfer.completed' || event.type === 'transfer.failed') return true;
   return event.type === 'transfer.state' && event.data.to === 'cancelled';
+}
+
+async function startAgain({ agent }: AgentSession, view: View, id: string): Promise<void> {
+  try {
+    view.start(await agent.transfers.get({ id }));
+  } catch (error) {
+    // It may have been removed since.
+    if (!isXftpError(error, 'NOT_FOUND')) throw error;
+  }
+}
+
+/** Whether a transfer that had ended, and was not shown any more, is under way again. */
+function isRestart(event: AgentEvent): event is AgentEvent & { readonly transferId: string } {
+  return event.type === 'transfer.state' && event.transferId !== undefined && isFinished(event.data.from);
 }
 
 /** A line for each event. */

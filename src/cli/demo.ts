@@ -1,70 +1,179 @@
-// `npm run demo`: one file through a relay and back, with the parts that the programs are made of.
+// `npm run demo`: a file goes through the agent and a relay and comes back, although the agent is killed twice.
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { Command } from 'commander';
 
 import { randomBytes } from '../crypto/index.js';
-import { fitFileName, humanSize, parseServerAddress, webLinkOf } from '../protocol/index.js';
-import { startRelay } from '../relay/index.js';
-import { deleteFile, receiveFile, sendFile } from '../transfer/index.js';
+import { humanSize } from '../protocol/index.js';
+import { type AgentClient, type AgentEvent, connectAgent, type DurableEvent } from '../sdk/index.js';
+import { localFailure } from '../transfer/index.js';
 import { HumanOutput } from './output.js';
 import { runProgram } from './program.js';
-import { withTransferSession } from './transfer-session.js';
 
-/** Size of the file that the demo makes, in bytes: large enough to see it work, small enough not to wait. */
-const DEMO_FILE_SIZE = 64 * 1024 * 1024;
+/** Size of the file that the demo makes, in bytes: large enough to be killed in the middle, small enough not to wait. */
+const DEMO_FILE_SIZE = 48 * 1024 * 1024;
+/** Bytes per second, so that there is a middle to be killed in on any machine. */
+const DEMO_LIMIT = 40 * 1024 * 1024;
+/** The agent is killed when so much of the file has moved. */
+const KILL_AT = 0.4;
 
-const output = new HumanOutput({ verbose: false });
+const AGENT_PROGRAM = fileURLToPath(new URL('./xftp-agent.js', import.meta.url));
 
 async function runDemo(file: string | undefined): Promise<void> {
+  if (file !== undefined)
+    await stat(file).catch((error: unknown) => {
+      throw localFailure(error, file);
+    });
   const folder = await mkdtemp(join(tmpdir(), 'xftp-demo-'));
+  const agent = new DemoAgent(folder);
   try {
-    say('An embedded relay starts, then a file goes through it and comes back.\n');
+    say(
+      'An agent with an embedded relay sends a file and receives it again, and is killed twice meanwhile.\n',
+    );
     const source = file === undefined ? await makeSource(folder) : resolve(file);
     const before = await digestOf(source);
     say(`1. File      ${basename(source)}, SHA-256 ${before.slice(0, 16)}…`);
-    await transfer(source, folder, before);
+    await transfer(agent, source, before);
   } finally {
+    await agent.end();
     await rm(folder, { recursive: true, force: true });
+  }
+  say('\nDone. `node dist/bin/xftp-agent.js --help` tells more; so do xftp.js and xftp-server.js beside it.');
+}
+
+async function transfer(agent: DemoAgent, source: string, before: string): Promise<void> {
+  await agent.start();
+  const client = await agent.connect();
+  try {
+    const { version, embeddedRelay } = await client.agent.info();
+    say(`2. Agent     xftp-agent ${version}, process ${String(agent.pid)}`);
+    say(`             embedded relay ${embeddedRelay ?? ''}`);
+    await client.settings.set({ uploadLimit: DEMO_LIMIT, downloadLimit: DEMO_LIMIT });
+
+    const sending = await client.transfers.send({ path: source, clientRef: 'demo-send' });
+    await throughAKill(agent, client, sending.id, '3. Sending  ');
+    const { recipients } = await client.transfers.descriptions({ id: sending.id });
+    const [recipient] = recipients;
+    if (recipient === undefined) throw new Error('A completed send has no description.');
+    say(`             link: ${recipient.link.slice(0, 56)}… (${String(recipient.link.length)} characters)`);
+
+    const receiving = await client.transfers.receive({ link: recipient.link, clientRef: 'demo-receive' });
+    const received = await throughAKill(agent, client, receiving.id, '4. Receiving');
+    if ((await digestOf(received)) !== before) throw new Error('The received file differs.');
+    say('5. Compared  identical, byte for byte');
+    await tellEvents(client);
+  } finally {
+    await client.close();
   }
 }
 
-async function transfer(source: string, folder: string, before: string): Promise<void> {
-  const chunks = join(folder, 'relay');
-  const relay = await startRelay({ filesPath: chunks, host: '127.0.0.1', listenHost: '127.0.0.1' });
-  try {
-    say(`2. Relay     ${relay.address}`);
-    await withTransferSession({ attempts: 3, output }, async ({ context }) => {
-      const servers = [parseServerAddress(relay.address)];
-      const name = fitFileName(basename(source));
-      const send = { source, name, servers, recipients: 1, maxSize: Number.MAX_SAFE_INTEGER };
-      const sent = await timed(() => sendFile(send, context('Uploading')));
-      const [description] = sent.value.recipients;
-      if (description === undefined) throw new Error('A sent file has no description.');
-      output.endProgress();
-      say(`3. Sent      ${describe(sent.value.sender.size, sent.seconds)}, encrypted, over TLS`);
-      say(
-        `             the relay stores ${String((await readdir(chunks)).length)} chunks, of nobody knows what`,
-      );
-      const link = webLinkOf(description);
-      say(`             link: ${link.slice(0, 60)}… (${String(link.length)} characters)`);
-      const destination = { folder };
-      const received = await timed(() => receiveFile({ description, destination }, context('Downloading')));
-      output.endProgress();
-      say(`4. Received  ${describe(sent.value.sender.size, received.seconds)}, verified and decrypted`);
-      if ((await digestOf(received.value.path)) !== before) throw new Error('The received file differs.');
-      say('5. Compared  identical, byte for byte');
-      await deleteFile(sent.value.sender, context('Deleting'));
-      say(`6. Deleted   the relay stores ${String((await readdir(chunks)).length)} chunks`);
-    });
-  } finally {
-    await relay.stop();
+/** Follows a transfer to its end and kills the agent in the middle. Gives the path of the file. */
+async function throughAKill(
+  agent: DemoAgent,
+  client: AgentClient,
+  id: string,
+  label: string,
+): Promise<string> {
+  let killed = false;
+  for await (const event of client.events({ transferId: id, since: 0 })) {
+    const share = shareOf(event);
+    if (share !== undefined && share >= KILL_AT && !killed) {
+      killed = true;
+      await agent.kill();
+      say(`${label} ${String(Math.floor(share * 100))} % done: the agent is killed with -9`);
+      await agent.start();
+      say(`             a new agent goes on, process ${String(agent.pid)}`);
+    }
+    if (event.type === 'transfer.failed') throw new Error(event.data.failure.message);
+    if (event.type !== 'transfer.completed') continue;
+    const { encryptedSize = 0, path = '' } = event.data.transfer;
+    say(`${label} completed: ${humanSize(encryptedSize)} on the relay, encrypted`);
+    return path;
   }
-  say('\nDone. `node dist/bin/xftp.js --help` and `node dist/bin/xftp-server.js --help` tell more.');
+  throw new Error('The events ended before the transfer.');
+}
+
+function shareOf(event: AgentEvent): number | undefined {
+  if (event.type !== 'transfer.progress') return undefined;
+  const { bytesDone, bytesTotal } = event.data;
+  return bytesTotal === 0 ? 0 : bytesDone / bytesTotal;
+}
+
+/** All durable events, in order: none is missing and none is there twice. */
+async function tellEvents(client: AgentClient): Promise<void> {
+  const { events } = await client.call('events.list', { since: 0, limit: 1000 });
+  say(`6. Events    ${String(events.length)}, numbered without a gap:`);
+  for (const [index, event] of events.entries()) {
+    if (event.seq !== index + 1) throw new Error(`Event ${String(index + 1)} is missing.`);
+    say(`             ${String(event.seq).padStart(3)}  ${describe(event)}`);
+  }
+}
+
+function describe(event: DurableEvent): string {
+  if (event.type !== 'transfer.state') return event.type;
+  return `${event.type}  ${event.data.from} → ${event.data.to}`;
+}
+
+/** The agent's program, as a process that can be killed and started again. */
+class DemoAgent {
+  readonly #dataDir: string;
+  readonly #downloads: string;
+  #process: ChildProcess | undefined;
+
+  constructor(folder: string) {
+    this.#dataDir = join(folder, 'agent');
+    this.#downloads = join(folder, 'downloads');
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#downloads, { recursive: true });
+    const options = ['--data-dir', this.#dataDir, '--downloads', this.#downloads, '--embedded-relay'];
+    const child = spawn(process.execPath, [AGENT_PROGRAM, 'start', ...options], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#process = child;
+    let log = '';
+    child.stderr.setEncoding('utf8');
+    await new Promise<void>((ready, failed) => {
+      child.stderr.on('data', (text: string) => {
+        log += text;
+        if (log.includes('Listening on')) ready();
+      });
+      child.once('exit', () => {
+        failed(new Error(`The agent did not start:\n${log}`));
+      });
+    });
+  }
+
+  connect(): Promise<AgentClient> {
+    return connectAgent({ dataDir: this.#dataDir });
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async end(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  }
 }
 
 async function makeSource(folder: string): Promise<string> {
@@ -73,20 +182,10 @@ async function makeSource(folder: string): Promise<string> {
   return path;
 }
 
-async function timed<T>(work: () => Promise<T>): Promise<{ value: T; seconds: number }> {
-  const start = performance.now();
-  const value = await work();
-  return { value, seconds: (performance.now() - start) / 1000 };
-}
-
 async function digestOf(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
   return hash.digest('hex');
-}
-
-function describe(bytes: number, seconds: number): string {
-  return `${humanSize(bytes)} in ${seconds.toFixed(2)} s (${humanSize(bytes / seconds)}/s)`;
 }
 
 function say(line: string): void {
@@ -94,9 +193,9 @@ function say(line: string): void {
 }
 
 const program = new Command('demo')
-  .description('Sends a file through an embedded relay and back.')
+  .description('Sends a file through an agent with an embedded relay and back, and kills the agent twice.')
   .argument('[FILE]', 'a file of yours; a random one if absent')
   .exitOverride()
   .action(runDemo);
 
-await runProgram(program, () => output);
+await runProgram(program, () => new HumanOutput({ verbose: false }));

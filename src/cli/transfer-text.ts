@@ -1,3 +1,5 @@
+import { basename } from 'node:path';
+
 import type { FailureInfo, TransferInfo, TransferState, WaitingReason } from '../agent/index.js';
 import { humanDuration, humanSize } from '../protocol/index.js';
 import { safeText } from './display-text.js';
@@ -73,8 +75,8 @@ export function paceText({ bytesPerSecond, secondsLeft }: Pace): string {
 }
 
 /** The file's name, or what is known instead. */
-export function nameOf({ fileName, direction }: Pick<TransferInfo, 'fileName' | 'direction'>): string {
-  return fileName ?? (direction === 'receive' ? '(name not known yet)' : '(no name)');
+export function nameOf({ fileName, path }: Pick<TransferInfo, 'fileName' | 'path'>): string {
+  return fileName ?? (path === undefined ? '(name not known yet)' : basename(path));
 }
 
 /** The length at which beginnings of all these IDs differ. */

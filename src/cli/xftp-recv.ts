@@ -1,6 +1,5 @@
 import { stat, unlink } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { type FileDescription, XftpError } from '../protocol/index.js';
 import {
@@ -11,6 +10,7 @@ import {
   receiveFile,
 } from '../transfer/index.js';
 import { describeParts, isLink, readDescription } from './description-input.js';
+import { homeFolder } from './home-folder.js';
 import type { Output } from './output.js';
 import { confirm } from './question.js';
 import { withTransferSession } from './transfer-session.js';
@@ -57,7 +57,7 @@ export async function offerDeletion(path: string, yes: boolean, output: Output):
 
 async function chooseDestination(to: string | undefined): Promise<Destination> {
   if (to === undefined) {
-    const folder = join(homeFolder(), 'Downloads');
+    const folder = join(homeFolder('name a folder to download into'), 'Downloads');
     await ensureFolder(folder);
     return { folder };
   }
@@ -68,14 +68,4 @@ async function chooseDestination(to: string | undefined): Promise<Destination> {
   if (/[/\\]$/.test(to))
     throw new XftpError('SOURCE_MISSING', `The folder ${to} does not exist: make it first.`);
   return { path };
-}
-
-function homeFolder(): string {
-  try {
-    const folder = homedir();
-    if (isAbsolute(folder)) return folder;
-  } catch {
-    // Falls through to the error below.
-  }
-  throw new XftpError('INVALID_ARGUMENT', 'Your home folder is not known: name a folder to download into.');
 }

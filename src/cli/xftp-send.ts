@@ -1,4 +1,4 @@
-import { open, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
@@ -15,6 +15,7 @@ import {
 import { deleteFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
 import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
+import { writePrivateFile } from './private-file.js';
 import { qrLines } from './qr-code.js';
 import { withTransferSession } from './transfer-session.js';
 
@@ -22,8 +23,6 @@ import { withTransferSession } from './transfer-session.js';
 const OFFICIAL_SIZE_LIMIT = 1024 ** 3;
 /** A `simplex:` link longer than this, in characters, is of no use to anyone; the description file is. */
 const MAX_SHOWN_LINK = 8192;
-/** Descriptions hold the keys to the file. */
-const DESCRIPTION_MODE = 0o600;
 
 /** Options of `xftp send`. */
 export interface SendOptions {
@@ -81,9 +80,9 @@ function upload(
 async function writeDescriptions(folder: string, sent: SentFile): Promise<DescribedFile> {
   const senderPath = join(folder, 'snd.xftp.private');
   const recipientPaths = sent.recipients.map((_, index) => join(folder, `rcv${String(index + 1)}.xftp`));
-  await writeDescription(senderPath, sent.sender);
+  await writePrivateFile(senderPath, formatDescription(sent.sender));
   for (const [index, description] of sent.recipients.entries())
-    await writeDescription(recipientPaths[index] ?? '', description);
+    await writePrivateFile(recipientPaths[index] ?? '', formatDescription(description));
   return { senderPath, recipientPaths, first: sent.recipients[0] };
 }
 
@@ -93,20 +92,6 @@ async function warnAboutSize(path: string, output: Output): Promise<void> {
   });
   if (size > OFFICIAL_SIZE_LIMIT)
     output.warn(`The file has ${humanSize(size)}; official SimpleX apps refuse to receive more than 1 GiB.`);
-}
-
-async function writeDescription(path: string, description: FileDescription): Promise<void> {
-  try {
-    const handle = await open(path, 'wx', DESCRIPTION_MODE);
-    try {
-      await handle.writeFile(formatDescription(description));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw localFailure(error, path);
-  }
 }
 
 function report(

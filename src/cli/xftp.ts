@@ -11,6 +11,7 @@ import {
 import { HumanOutput, JsonOutput, type Output } from './output.js';
 import { packageVersion } from './package-version.js';
 import { runProgram } from './program.js';
+import { surviveClosedOutput } from './standard-streams.js';
 import { runDelete, runInfo, runRandom } from './xftp-manage.js';
 import { runReceive } from './xftp-recv.js';
 import { runSend } from './xftp-send.js';
@@ -122,8 +123,10 @@ program
     await runRandom(path, size, output);
   });
 
-if (process.argv.length <= 2) program.outputHelp();
-else await runProgram(program, () => output);
+if (process.argv.length <= 2) {
+  surviveClosedOutput();
+  program.outputHelp();
+} else await runProgram(program, () => output);
 
 interface SendArguments {
   readonly count: number;

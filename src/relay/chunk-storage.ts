@@ -10,6 +10,10 @@ import { GroupCommit } from './group-commit.js';
 
 /** Bodies that are being received. The dot keeps them apart from chunk names, which have none. */
 const INCOMING_PREFIX = '.incoming-';
+/** Random bytes of their names. */
+const INCOMING_LENGTH = 18;
+/** Their whole names, so that no other file is taken for one. */
+const INCOMING_NAME = /^\.incoming-[\w-]{24}$/;
 /** Bodies are ciphertext, but nobody else on the machine needs them. */
 const BODY_MODE = 0o600;
 
@@ -22,6 +26,7 @@ export interface IncomingFile {
 /** The folder of chunk bodies: one file a chunk, named by the base64url of its sender ID (section 5.3). */
 export class ChunkStorage {
   readonly #folder: string;
+  #unfinished = 0;
   /** A rename is durable only when the folder is flushed; uploads that end together share it. */
   readonly #flushFolder: GroupCommit;
 
@@ -40,8 +45,11 @@ export class ChunkStorage {
     const storage = new ChunkStorage(folder);
     try {
       await mkdir(folder, { recursive: true });
-      for (const name of await readdir(folder))
-        if (name.startsWith(INCOMING_PREFIX)) await rm(join(folder, name), { force: true });
+      for (const name of await storage.fileNames()) {
+        if (!INCOMING_NAME.test(name)) continue;
+        await storage.removeFile(name);
+        storage.#unfinished += 1;
+      }
       const { path, file } = await storage.createIncoming();
       await file.close();
       await rm(path);
@@ -51,9 +59,25 @@ export class ChunkStorage {
     return storage;
   }
 
+  /** Unfinished uploads that were found and removed when the folder was opened. */
+  get unfinished(): number {
+    return this.#unfinished;
+  }
+
+  /** Names of the files in the folder; links and folders are none. */
+  async fileNames(): Promise<readonly string[]> {
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  }
+
+  /** Removes a file of the folder, if it is there. */
+  async removeFile(name: string): Promise<void> {
+    await this.remove(join(this.#folder, name));
+  }
+
   /** A new empty file for a body, under a name that nobody else uses. */
   async createIncoming(): Promise<IncomingFile> {
-    const path = join(this.#folder, INCOMING_PREFIX + encodeBase64Url(randomBytes(18)));
+    const path = join(this.#folder, INCOMING_PREFIX + encodeBase64Url(randomBytes(INCOMING_LENGTH)));
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
     return { path, file: await open(path, flags, BODY_MODE) };
   }

@@ -10,7 +10,7 @@ import { authorizationScheme, verifyAuthorization, verifyDummyAuthorization } fr
 import { addRecipients, createChunk } from './commands/create-chunk.js';
 import { acknowledgeChunk, deleteChunk } from './commands/delete-chunk.js';
 import { downloadChunk } from './commands/download-chunk.js';
-import { errorReply, type Reply } from './commands/reply.js';
+import { errorReply, type PendingDownload, type Reply } from './commands/reply.js';
 import { uploadChunk } from './commands/upload-chunk.js';
 import type { ChunkRecord } from './record.js';
 import type { RequestBody } from './request-body.js';
@@ -21,6 +21,13 @@ export interface Answer extends Reply {
   readonly correlationId: Uint8Array;
   readonly entityId: Uint8Array;
 }
+
+/** A download that has to wait for its turn. `begin` never rejects; whoever calls it has the download. */
+export interface PendingAnswer {
+  readonly begin: () => Promise<Answer>;
+}
+
+type Echoed = Pick<Answer, 'correlationId' | 'entityId'>;
 
 const EMPTY = new Uint8Array();
 
@@ -33,7 +40,7 @@ export async function processCommand(
   body: RequestBody,
   session: CommandSession,
   services: RelayServices,
-): Promise<Answer> {
+): Promise<Answer | PendingAnswer> {
   let transmission: ReceivedTransmission;
   try {
     transmission = decodeTransmission(block);
@@ -48,6 +55,7 @@ export async function processCommand(
     return { ...errorReply('BLOCK'), correlationId, entityId: EMPTY };
   try {
     const reply = await carryOut(transmission, body, session, services);
+    if ('begin' in reply) return pendingAnswer(reply, transmission, services);
     return { ...reply, correlationId, entityId };
   } catch (error) {
     services.failed(error);
@@ -55,12 +63,34 @@ export async function processCommand(
   }
 }
 
+/** What is echoed is copied: who waits must not keep the block alive. */
+function pendingAnswer(
+  { begin }: PendingDownload,
+  { correlationId, entityId }: Echoed,
+  services: RelayServices,
+): PendingAnswer {
+  const echoed = {
+    correlationId: Uint8Array.from(correlationId),
+    entityId: Uint8Array.from(entityId),
+  };
+  return {
+    begin: async () => {
+      try {
+        return { ...(await begin()), ...echoed };
+      } catch (error) {
+        services.failed(error);
+        return { ...errorReply('INTERNAL'), ...echoed };
+      }
+    },
+  };
+}
+
 function carryOut(
   transmission: ReceivedTransmission,
   body: RequestBody,
   session: CommandSession,
   services: RelayServices,
-): Promise<Reply> | Reply {
+): Promise<Reply | PendingDownload> | Reply {
   const command = decodeCommand(transmission.command);
   if (command.type === 'INVALID') return commandError(command.reason);
   const { authorization, entityId } = transmission;
@@ -111,13 +141,13 @@ async function asRecipient(
   transmission: ReceivedTransmission,
   session: CommandSession,
   services: RelayServices,
-): Promise<Reply> {
+): Promise<Reply | PendingDownload> {
   const entry = await services.store.byRecipient(transmission.entityId);
   const refused = refuse(entry?.record, entry?.recipient.key, transmission, session);
   if (entry === undefined || refused !== undefined) return refused ?? errorReply('AUTH');
   switch (command.type) {
     case 'FGET':
-      return await downloadChunk(entry.record, command.key, services);
+      return downloadChunk(entry.record, command.key, services);
     case 'FACK':
       return await acknowledgeChunk(entry.recipient.id, services);
   }

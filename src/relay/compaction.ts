@@ -23,6 +23,14 @@ const DAY_MS = 24 * 3600 * 1000;
 const KEPT_OLD_BACKUPS = 3;
 const BACKUP_LIFE_MS = 21 * DAY_MS;
 
+/** A store log at work, and the records that it held. */
+export interface OpenedStoreLog {
+  readonly table: RecordTable;
+  readonly log: StoreLog;
+  /** Whether every line was read: whatever is not in the table was never acknowledged, or is deleted. */
+  readonly complete: boolean;
+}
+
 /** What starting a store log needs. */
 export interface StoreLogOptions {
   /** Current time in ms. */
@@ -38,15 +46,16 @@ export interface StoreLogOptions {
  *
  * @throws XftpError NO_PERMISSION, DISK_FULL or LOCAL_IO
  */
-export async function openStoreLog(
-  path: string,
-  options: StoreLogOptions,
-): Promise<{ table: RecordTable; log: StoreLog }> {
+export async function openStoreLog(path: string, options: StoreLogOptions): Promise<OpenedStoreLog> {
   const starting = `${path}.start`;
   try {
     if (await exists(starting)) await rename(starting, path);
-    const table = await readStoreLog(path, options.report);
     const hadLog = await exists(path);
+    let complete = hadLog;
+    const table = await readStoreLog(path, (problem) => {
+      complete = false;
+      options.report(problem);
+    });
     if (hadLog) await rename(path, starting);
     await writeCompacted(path, table);
     // Before a command is answered, the file that its line goes to must be there after a crash.
@@ -55,7 +64,7 @@ export async function openStoreLog(
       await rename(starting, await backupPath(path, options.now()));
       await removeOldBackups(path, options.now());
     }
-    return { table, log: await StoreLog.open(path) };
+    return { table, log: await StoreLog.open(path), complete };
   } catch (error) {
     throw describeFileError(error, `The store log ${path} cannot be opened`);
   }

@@ -15,7 +15,7 @@ import {
   HEADER_WEB_HELLO,
   type PlainErrorType,
 } from '../protocol/index.js';
-import { type Answer, processCommand } from './command-processor.js';
+import { type Answer, type PendingAnswer, processCommand } from './command-processor.js';
 import {
   ACCEPTED_WITHOUT_HANDSHAKE,
   acceptHandshake,
@@ -34,8 +34,14 @@ import {
   TCP_KEEP_ALIVE_MS,
 } from './limits.js';
 import { RequestBody } from './request-body.js';
-import { sendBlock, sendDownload, type SendResult } from './response-writer.js';
+import { drainRequest, sendBlock, sendDownload, type SendResult } from './response-writer.js';
 import type { RelayServices } from './services.js';
+
+/** What a request leads to: a block or nothing to send, a download when its turn comes, or an end without an answer. */
+type Outcome =
+  | { readonly type: 'block'; readonly block: Uint8Array | undefined }
+  | { readonly type: 'download'; readonly pending: PendingAnswer }
+  | { readonly type: 'none'; readonly result: Exclude<SendResult, 'sent'> };
 
 const EMPTY = new Uint8Array();
 
@@ -121,13 +127,9 @@ export class RelayConnection {
     this.#lastRequestAt = this.#services.now();
     try {
       const body = new RequestBody(stream);
-      const block = await body.readBlock(this.#services.limits.blockMs);
-      const result =
-        block === undefined
-          ? body.lost
-            ? 'gone'
-            : 'stuck'
-          : await this.#answer(stream, headers, block, body);
+      // The block is out of memory before anything is sent or waited for.
+      const outcome = await this.#receive(headers, body);
+      const result = await this.#send(stream, body, outcome);
       if (result === 'stuck') this.destroy();
     } catch (error) {
       this.#services.failed(error);
@@ -135,14 +137,10 @@ export class RelayConnection {
     }
   }
 
-  async #answer(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    block: Uint8Array,
-    body: RequestBody,
-  ): Promise<SendResult> {
-    const { limits } = this.#services;
-    if (this.#deaf) return await sendBlock(stream, body, undefined, limits);
+  async #receive(headers: IncomingHttpHeaders, body: RequestBody): Promise<Outcome> {
+    const block = await body.readBlock(this.#services.limits.blockMs);
+    if (block === undefined) return { type: 'none', result: body.lost ? 'gone' : 'stuck' };
+    if (this.#deaf) return { type: 'block', block: undefined };
     const step = handshakeStep(this.#state.stage, {
       sniUsed: this.#sniUsed,
       webHello: HEADER_WEB_HELLO in headers,
@@ -150,13 +148,24 @@ export class RelayConnection {
     });
     switch (step) {
       case 'hello':
-        return await sendBlock(stream, body, this.#hello(block), limits);
+        return { type: 'block', block: this.#hello(block) };
       case 'handshake':
-        return await sendBlock(stream, body, this.#handshake(block), limits);
+        return { type: 'block', block: this.#handshake(block) };
       case 'refused':
-        return await sendBlock(stream, body, bareError('SESSION'), limits);
+        return { type: 'block', block: bareError('SESSION') };
       case 'command':
-        return await this.#command(stream, block, body);
+        return await this.#command(block, body);
+    }
+  }
+
+  #send(stream: ServerHttp2Stream, body: RequestBody, outcome: Outcome): Promise<SendResult> | SendResult {
+    switch (outcome.type) {
+      case 'block':
+        return sendBlock(stream, body, outcome.block, this.#services.limits);
+      case 'download':
+        return this.#download(stream, body, outcome.pending);
+      case 'none':
+        return outcome.result;
     }
   }
 
@@ -176,16 +185,47 @@ export class RelayConnection {
     return undefined;
   }
 
-  async #command(stream: ServerHttp2Stream, block: Uint8Array, body: RequestBody): Promise<SendResult> {
-    if (this.#state.stage !== 'accepted') return 'gone';
+  async #command(block: Uint8Array, body: RequestBody): Promise<Outcome> {
+    if (this.#state.stage !== 'accepted') return { type: 'none', result: 'gone' };
     clearTimeout(this.#handshakeTimer);
     const { version, key } = this.#state;
     const session = { id: this.#sessionId, version, privateKey: key?.privateKey, connection: this };
     const answer = await processCommand(block, body, session, this.#services);
-    const reply = this.#encode(answer);
-    return answer.download === undefined
-      ? await sendBlock(stream, body, reply, this.#services.limits)
-      : await sendDownload(stream, body, reply, answer.download, this.#services.limits);
+    return 'begin' in answer
+      ? { type: 'download', pending: answer }
+      : { type: 'block', block: this.#encode(answer) };
+  }
+
+  /** Waits for the turn of a download, and sends it. */
+  async #download(
+    stream: ServerHttp2Stream,
+    body: RequestBody,
+    { begin }: PendingAnswer,
+  ): Promise<SendResult> {
+    const { downloads, limits } = this.#services;
+    const leaving = new AbortController();
+    const leave = (): void => {
+      leaving.abort();
+    };
+    stream.once('close', leave);
+    if (stream.destroyed) leave();
+    // What comes behind the block must not wait in memory, and who sends too much need not wait.
+    const drained = drainRequest(body, limits);
+    void drained.then((end) => {
+      if (end === 'stuck') leave();
+    });
+    const free = await downloads.take(this, { signal: leaving.signal });
+    if (free === undefined) return (await drained) === 'stuck' ? 'stuck' : 'gone';
+    try {
+      const { download, ...answer } = await begin();
+      const block = this.#encode(answer);
+      const turn = { free, isWanted: () => downloads.crowded };
+      if (download !== undefined) return await sendDownload(stream, body, block, download, limits, turn);
+      free();
+      return await sendBlock(stream, body, block, limits);
+    } finally {
+      free();
+    }
   }
 
   #encode({ correlationId, entityId, response }: Answer): Uint8Array {

@@ -12,6 +12,8 @@ export interface RelayLimits {
   readonly uploadStallMs: number;
   /** Between two pieces of a download that the client takes, in ms. */
   readonly downloadStallMs: number;
+  /** The same while other clients wait for a download to end, in ms. */
+  readonly crowdedStallMs: number;
   /** How long requests under way may go on after `stop`, in ms. */
   readonly shutdownMs: number;
   /** Connections open at the same time. */
@@ -20,6 +22,10 @@ export interface RelayLimits {
   readonly uploads: number;
   /** Chunk bodies received at the same time on one connection. */
   readonly uploadsPerConnection: number;
+  /** Chunks sent at the same time by the whole relay; further downloads wait. */
+  readonly downloads: number;
+  /** Chunks sent at the same time on one connection. */
+  readonly downloadsPerConnection: number;
 }
 
 export const DEFAULT_LIMITS: RelayLimits = {
@@ -35,6 +41,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   uploadStallMs: 60_000,
   // One piece of 128 KiB in two minutes is 1 KiB/s; official clients give up after 50 s in any case.
   downloadStallMs: 120_000,
+  // Who waits gives up after 60 s or more. Official clients need 20 times the 4 KiB/s that this asks for.
+  crowdedStallMs: 30_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
   shutdownMs: 10_000,
   // Some 40 KiB of memory and a file descriptor each.
@@ -43,6 +51,10 @@ export const DEFAULT_LIMITS: RelayLimits = {
   uploads: 1024,
   // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory.
   uploadsPerConnection: 16,
+  // Each has a file descriptor and some 270 KiB of memory.
+  downloads: 1024,
+  // More than any known client asks for at once; this many cost some 4 MiB of memory.
+  downloadsPerConnection: 16,
 };
 
 /** Streams a client may have open on one connection: as the reference relay (section 2.5). */
@@ -71,6 +83,11 @@ export const UPLOAD_QUEUE = 1024 * 1024;
 export const MIN_PIECE_COST = 512;
 /** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
 export const DOWNLOAD_PIECE = 128 * 1024;
+/**
+ * Recipients of one chunk: as many as `xftp send` takes. Each costs some 1 KiB of memory, and a line in the log that
+ * every start reads.
+ */
+export const MAX_RECIPIENTS = 10_000;
 /** Connections that wait to be accepted: as the reference relay (section 11.3). */
 export const LISTEN_BACKLOG = 1024;
 /** Idle time before TCP asks whether the client is still there, in ms. Dead connections end some 10 minutes later. */

@@ -1,6 +1,10 @@
+import { MAX_RECIPIENTS } from './limits.js';
 import type { ChangeOutcome, ChunkRecord, RecordChange } from './record.js';
 import type { RecipientEntry, RecordTable } from './record-table.js';
 import type { ChangeJournal } from './store-log.js';
+
+/** What became of a change: `full` when the chunk would have more than {@link MAX_RECIPIENTS}. */
+export type StoreOutcome = ChangeOutcome | 'full';
 
 /** The relay's records. Everything is asynchronous, so that a database can stand behind it. */
 export interface RecordStore {
@@ -10,7 +14,7 @@ export interface RecordStore {
    * Makes all changes or none, and resolves when they will survive a crash. The outcome is that of the first change
    * that could not be made. Rejects when they cannot be made durable.
    */
-  change(...changes: readonly RecordChange[]): Promise<ChangeOutcome>;
+  change(...changes: readonly RecordChange[]): Promise<StoreOutcome>;
   /** Resolves when every change made so far will survive a crash. */
   settled(): Promise<void>;
   /** Records created before a time (Unix, in seconds). */
@@ -39,7 +43,7 @@ export class MemoryRecordStore implements RecordStore {
     return Promise.resolve(this.#table.byRecipient(recipientId));
   }
 
-  async change(...changes: readonly RecordChange[]): Promise<ChangeOutcome> {
+  async change(...changes: readonly RecordChange[]): Promise<StoreOutcome> {
     // While the disk takes no lines, memory takes no changes: else a full disk would fill the memory too.
     if (this.#journalFailed) await this.settled();
     const outcome = this.#apply(changes);
@@ -67,9 +71,11 @@ export class MemoryRecordStore implements RecordStore {
     return this.#journal.close();
   }
 
-  #apply(changes: readonly RecordChange[]): ChangeOutcome {
+  #apply(changes: readonly RecordChange[]): StoreOutcome {
     const [first] = changes;
     for (const change of changes) {
+      // Here rather than in the table, which takes whatever a log of the reference holds.
+      if (change.type === 'FADD' && this.#recipientsWith(change) > MAX_RECIPIENTS) return 'full';
       const outcome = this.#table.apply(change);
       if (outcome === 'done') continue;
       // The only changes made together are a new chunk and its recipients.
@@ -78,6 +84,10 @@ export class MemoryRecordStore implements RecordStore {
       return outcome;
     }
     return 'done';
+  }
+
+  #recipientsWith({ senderId, recipients }: Extract<RecordChange, { type: 'FADD' }>): number {
+    return this.#table.recipientCount(senderId) + recipients.length;
   }
 
   async #watch(durable: Promise<void>): Promise<void> {

@@ -35,6 +35,11 @@ export class RecordTable {
     return row === undefined || recipient === undefined ? undefined : { record: row.record, recipient };
   }
 
+  /** How many recipients a chunk has; none when it is not known. */
+  recipientCount(senderId: Uint8Array): number {
+    return this.#rows.get(encodeBase64Url(senderId))?.recipients.size ?? 0;
+  }
+
   /** All records, in no particular order. */
   *records(): Generator<ChunkRecord> {
     for (const row of this.#rows.values()) yield row.record;

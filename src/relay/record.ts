@@ -1,5 +1,8 @@
 import type { BlockingInfo } from '../protocol/index.js';
 
+/** Length of the relay's sender and recipient IDs, in bytes (protocol reference, section 5.2). */
+export const ID_LENGTH = 16;
+
 /** Whether a chunk may be used. `off` is a status of the reference that nothing sets today. */
 export type ChunkStatus =
   | { readonly type: 'active' }

@@ -7,6 +7,7 @@ import { ChunkStorage } from './chunk-storage.js';
 import { openStoreLog } from './compaction.js';
 import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
+import { DownloadSlots } from './download-slots.js';
 import { Exclusive } from './exclusive.js';
 import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
 import { describeFileError } from './file-errors.js';
@@ -19,6 +20,7 @@ import { MemoryRecordStore, type RecordStore } from './record-store.js';
 import { RecordTable } from './record-table.js';
 import type { RelayServices } from './services.js';
 import { NO_JOURNAL } from './store-log.js';
+import { sweepChunks } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
 
 /** How a relay is to run. Only the folder of the chunks must be given: an embedded relay needs no more. */
@@ -159,7 +161,8 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
   const report = options.report ?? ((): void => undefined);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const storage = await ChunkStorage.open(options.filesPath);
-  const store = await openStore(options.storeLogPath, now, report);
+  const { store, complete } = await openStore(options.storeLogPath, now, report);
+  await sweepChunks(storage, store, { complete, report });
   return {
     credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
     store,
@@ -167,6 +170,7 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
     quota: new StorageQuota(options.storageQuota, await store.storedBytes()),
     exclusive: new Exclusive(),
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
+    downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
     policy: {
       newFiles: options.newFiles ?? true,
       createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
@@ -183,10 +187,11 @@ async function openStore(
   path: string | undefined,
   now: () => number,
   report: (problem: string) => void,
-): Promise<RecordStore> {
-  if (path === undefined) return new MemoryRecordStore(new RecordTable(), NO_JOURNAL);
-  const { table, log } = await openStoreLog(path, { now, report });
-  return new MemoryRecordStore(table, log);
+): Promise<{ readonly store: RecordStore; readonly complete: boolean }> {
+  if (path === undefined)
+    return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
+  const { table, log, complete } = await openStoreLog(path, { now, report });
+  return { store: new MemoryRecordStore(table, log), complete };
 }
 
 function inactivityTimer(

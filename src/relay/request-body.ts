@@ -5,6 +5,9 @@ import { BLOCK_SIZE } from '../protocol/index.js';
 /** How reading a part of a body ended: it is whole, the body ended before, the client is gone, or time is up. */
 export type ReadEnd = 'complete' | 'short' | 'lost' | 'timeout';
 
+/** How throwing a body away ended: it is out of the way, the client is gone, or it sends too much or too slowly. */
+export type DrainEnd = 'complete' | 'lost' | 'stuck';
+
 /** Takes pieces of a body. False asks to stop until `resume` is called. */
 export interface BodySink {
   accept(piece: Buffer): boolean;
@@ -33,6 +36,7 @@ export class RequestBody {
   #ended = false;
   #lost = false;
   #timedOut = false;
+  #draining: Promise<DrainEnd> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stallTimer: NodeJS.Timeout | undefined;
 
@@ -115,9 +119,14 @@ export class RequestBody {
 
   /**
    * Throws away the rest of the body, so that the response can end without a reset. `stuck`: it goes on behind
-   * `limit` bytes, or comes too slowly; who was too slow once is not waited for again.
+   * `limit` bytes, or comes too slowly; who was too slow once is not waited for again. The first call begins it,
+   * others wait for the same end.
    */
-  async drain(limit: number, deadlineMs: number): Promise<'complete' | 'lost' | 'stuck'> {
+  drain(limit: number, deadlineMs: number): Promise<DrainEnd> {
+    return (this.#draining ??= this.#drain(limit, deadlineMs));
+  }
+
+  async #drain(limit: number, deadlineMs: number): Promise<DrainEnd> {
     if (this.ended) return 'complete';
     if (this.#lost) return 'lost';
     if (this.#timedOut) return 'stuck';

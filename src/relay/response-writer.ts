@@ -4,7 +4,7 @@ import { MAX_CHUNK_SIZE } from '../protocol/index.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
 import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
-import type { RequestBody } from './request-body.js';
+import type { DrainEnd, RequestBody } from './request-body.js';
 
 /**
  * Most bytes that are read behind a refused request only to throw them away: a chunk, which clients send without
@@ -17,6 +17,19 @@ const MAX_DRAINED = MAX_CHUNK_SIZE + 64 * 1024;
  * or sends too slowly, or sends too much; the connection has to be closed.
  */
 export type SendResult = 'sent' | 'gone' | 'stuck';
+
+/** The turn of a download: who has it sends a chunk. */
+export interface DownloadTurn {
+  /** Gives it to the next one. */
+  readonly free: () => void;
+  /** Whether others wait for it, so that who takes nothing must go sooner. */
+  readonly isWanted: () => boolean;
+}
+
+/** Throws away what a client sends behind the last part of its request that matters. */
+export function drainRequest(body: RequestBody, limits: RelayLimits): Promise<DrainEnd> {
+  return body.drain(MAX_DRAINED, limits.uploadMs);
+}
 
 /**
  * Answers a request with a block (or nothing), after the rest of its body is out of the way: a response that ends
@@ -37,7 +50,7 @@ export async function sendBlock(
 
 /**
  * Answers with a block, the encrypted chunk and its tag. When the file cannot be read to its end the response ends
- * short: the client sees a wrong length, and its other requests go on (section 15.4).
+ * short: the client sees a wrong length, and its other requests go on (section 15.4). The turn ends with the chunk.
  */
 export async function sendDownload(
   stream: ServerHttp2Stream,
@@ -45,21 +58,14 @@ export async function sendDownload(
   block: Uint8Array,
   download: Download,
   limits: RelayLimits,
+  turn: DownloadTurn,
 ): Promise<SendResult> {
-  try {
-    if (stream.destroyed) return 'gone';
-    stream.respond({ ':status': 200 });
-    const drained = body.drain(MAX_DRAINED, limits.uploadMs);
-    const begun = await write(stream, block, limits);
-    if (begun !== 'sent') return begun;
-    const { result, tag } = await sendBody(stream, download, limits);
-    if (result !== 'sent') return result;
-    const rest = await drained;
-    if (rest === 'complete') return await end(stream, tag, limits);
-    return rest === 'lost' ? 'gone' : 'stuck';
-  } finally {
-    await download.file.close();
-  }
+  const drained = drainRequest(body, limits);
+  const { result, tag } = await sendChunk(stream, block, download, limits, turn);
+  if (result !== 'sent') return result;
+  const rest = await drained;
+  if (rest === 'complete') return await end(stream, tag, limits);
+  return rest === 'lost' ? 'gone' : 'stuck';
 }
 
 async function drainAndEnd(
@@ -69,7 +75,7 @@ async function drainAndEnd(
   limits: RelayLimits,
   before: Promise<SendResult> = Promise.resolve('sent'),
 ): Promise<SendResult> {
-  const drained = await body.drain(MAX_DRAINED, limits.uploadMs);
+  const drained = await drainRequest(body, limits);
   const sent = await before;
   if (drained === 'stuck') return 'stuck';
   if (sent !== 'sent') return sent;
@@ -79,12 +85,37 @@ async function drainAndEnd(
 /** Pieces of downloads under way are taken from here; 8 MiB are kept when there are none. */
 const pieces = new BufferPool(DOWNLOAD_PIECE, 64);
 
-/** Sends the chunk: while one piece is on its way the next is read and encrypted. No tag: the file ended early. */
+/** How sending a chunk went. No tag: its file ended early. */
+interface ChunkResult {
+  readonly result: SendResult;
+  readonly tag?: Uint8Array;
+}
+
+async function sendChunk(
+  stream: ServerHttp2Stream,
+  block: Uint8Array,
+  download: Download,
+  limits: RelayLimits,
+  turn: DownloadTurn,
+): Promise<ChunkResult> {
+  try {
+    if (stream.destroyed) return { result: 'gone' };
+    stream.respond({ ':status': 200 });
+    const begun = await write(stream, block, limits, turn);
+    return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
+  } finally {
+    await download.file.close();
+    turn.free();
+  }
+}
+
+/** While one piece is on its way the next is read and encrypted. */
 async function sendBody(
   stream: ServerHttp2Stream,
   { file, size, box }: Download,
   limits: RelayLimits,
-): Promise<{ readonly result: SendResult; readonly tag?: Uint8Array }> {
+  turn: DownloadTurn,
+): Promise<ChunkResult> {
   const tag = box.tag();
   let sending: Promise<SendResult> = Promise.resolve('sent');
   for (let offset = 0; offset < size;) {
@@ -95,7 +126,7 @@ async function sendBody(
     tag.update(piece);
     const result = await sending;
     if (result !== 'sent') return { result };
-    sending = write(stream, piece, limits).then((sent) => {
+    sending = write(stream, piece, limits, turn).then((sent) => {
       // A piece that was not sent may still be in use by the connection.
       if (sent === 'sent') pieces.give(buffer);
       return sent;
@@ -116,10 +147,16 @@ async function readFully(file: Download['file'], into: Buffer, position: number)
 }
 
 /** Resolves when HTTP/2 has taken the bytes, which must not change until then. */
-function write(stream: ServerHttp2Stream, bytes: Uint8Array, limits: RelayLimits): Promise<SendResult> {
-  return settled(stream, limits, (done) => {
+function write(
+  stream: ServerHttp2Stream,
+  bytes: Uint8Array,
+  limits: RelayLimits,
+  turn?: DownloadTurn,
+): Promise<SendResult> {
+  const act = (done: (error?: Error | null) => void): void => {
     stream.write(bytes, done);
-  });
+  };
+  return settled(stream, limits, act, turn);
 }
 
 function end(
@@ -137,19 +174,24 @@ function settled(
   stream: ServerHttp2Stream,
   limits: RelayLimits,
   act: (done: (error?: Error | null) => void) => void,
+  turn?: DownloadTurn,
 ): Promise<SendResult> {
+  const { crowdedStallMs, downloadStallMs } = limits;
+  const step = Math.min(crowdedStallMs, downloadStallMs);
   return new Promise((resolve) => {
     const settle = (result: SendResult): void => {
-      clearTimeout(timer);
+      clearInterval(timer);
       stream.removeListener('close', onClose);
       resolve(result);
     };
     const onClose = (): void => {
       settle('gone');
     };
-    const timer = setTimeout(() => {
-      settle('stuck');
-    }, limits.downloadStallMs);
+    let waited = 0;
+    const timer = setInterval(() => {
+      waited += step;
+      if (waited >= downloadStallMs || turn?.isWanted() === true) settle('stuck');
+    }, step);
     stream.once('close', onClose);
     if (stream.destroyed) settle('gone');
     else

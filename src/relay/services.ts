@@ -1,5 +1,6 @@
 import type { RelayCredentials } from './credentials.js';
 import type { ChunkStorage } from './chunk-storage.js';
+import type { DownloadSlots } from './download-slots.js';
 import type { Exclusive } from './exclusive.js';
 import type { RelayLimits } from './limits.js';
 import type { StorageQuota } from './quota.js';
@@ -26,6 +27,7 @@ export interface RelayServices {
   /** By sender ID: an upload is stored, and a chunk deleted, while nobody does the other. */
   readonly exclusive: Exclusive;
   readonly uploads: UploadSlots;
+  readonly downloads: DownloadSlots;
   readonly policy: RelayPolicy;
   readonly limits: RelayLimits;
   /** Current time in ms. */
@@ -42,6 +44,6 @@ export interface CommandSession {
   readonly version: number;
   /** The relay's X25519 key (PKCS8) of this session; undefined without a handshake. */
   readonly privateKey: Uint8Array | undefined;
-  /** Stands for the connection where uploads are counted. */
+  /** Stands for the connection where uploads and downloads are counted. */
   readonly connection: object;
 }

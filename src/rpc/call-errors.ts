@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 
+import { failureHint } from '../agent/index.js';
 import { failureNumber, XftpError } from '../protocol/index.js';
 
 import { type ErrorObject, INTERNAL_ERROR, INVALID_PARAMS } from './json-rpc.js';
@@ -16,7 +17,14 @@ export function failureObject(failure: XftpError): ErrorObject {
 
 function failureData(failure: XftpError): Record<string, unknown> {
   const { code, kind, temporary, wire } = failure;
-  return { code, kind, temporary, ...(wire === undefined ? {} : { wire }) };
+  const hint = failureHint(code);
+  return {
+    code,
+    kind,
+    temporary,
+    ...(hint === undefined ? {} : { hint }),
+    ...(wire === undefined ? {} : { wire }),
+  };
 }
 
 /** What a client is told about a bug; `report` has the rest. */

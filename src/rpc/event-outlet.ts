@@ -18,10 +18,13 @@ export function eventOutlet(
   limits: RpcLimits,
   report: (error: unknown) => void,
 ): EventOutlet {
+  // Events that were not yet reported as written. Those of one turn of the event loop count even when the system has
+  // taken them, and a long answer counts as buffered: only when both are too much, the client does not read its events.
   let waiting = 0;
   let drained: (() => void)[] = [];
 
   const isOpen = (): boolean => socket.readyState === socket.OPEN;
+  const isFull = (): boolean => isOpen() && waiting > limits.progressBytes;
   const close = (code: number, reason: string): void => {
     socket.close(code, reason);
     wake();
@@ -45,14 +48,16 @@ export function eventOutlet(
   return {
     durable: (text) => {
       if (!isOpen()) return;
-      if (waiting > limits.eventBytes) close(CLOSE_TRY_AGAIN, TOO_SLOW);
+      if (waiting > limits.eventBytes && socket.bufferedAmount > limits.eventBytes)
+        close(CLOSE_TRY_AGAIN, TOO_SLOW);
       else send(text);
     },
     progress: (text) => {
       if (isOpen() && socket.bufferedAmount <= limits.progressBytes) send(text);
     },
+    isFull,
     drained: async () => {
-      if (!isOpen() || waiting <= limits.progressBytes) {
+      if (!isFull()) {
         // Other clients get their turn between two pages.
         await new Promise(setImmediate);
         return;

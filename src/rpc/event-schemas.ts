@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { DurableEvent, DurableEventType, ProgressEvent } from '../agent/index.js';
+import type { AgentEvent, DurableEvent, DurableEventType, ProgressEvent } from '../agent/index.js';
 
 import {
   failureInfo,
@@ -108,4 +108,10 @@ export const EVENT_MEANINGS: Readonly<Record<DurableEventType | 'transfer.progre
 };
 
 /** Every type of event. */
-export const EVENT_TYPES = Object.keys(EVENT_MEANINGS) as readonly (keyof typeof EVENT_MEANINGS)[];
+export const EVENT_TYPES = Object.keys(EVENT_MEANINGS) as readonly AgentEvent['type'][];
+
+export const eventType = schemaOf<AgentEvent['type']>()(
+  'EventType',
+  'What kind of event it is.',
+  z.enum(EVENT_TYPES),
+);

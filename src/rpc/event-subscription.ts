@@ -8,6 +8,8 @@ export interface EventOutlet {
   readonly durable: (text: string) => void;
   /** Sends, or drops it when much waits there. */
   readonly progress: (text: string) => void;
+  /** Whether much waits there; what can be sent later had better be. */
+  readonly isFull: () => boolean;
   /** Resolves when little waits there, or nothing more will be sent. */
   readonly drained: () => Promise<void>;
   /** Closes the connection because events were missed; the client comes back with the last number that it saw. */
@@ -64,10 +66,12 @@ export function openSubscription(options: SubscriptionOptions): EventSubscriptio
         return;
       }
       for (const event of events) {
+        if (outlet.isFull()) break;
         last = event.seq;
         outlet.durable(notification(name, event));
       }
-      if (events.length < page) state = 'live';
+      const isAll = last >= (events.at(-1)?.seq ?? 0);
+      if (isAll && events.length < page) state = 'live';
       else await outlet.drained();
     }
   }

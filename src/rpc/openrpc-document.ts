@@ -84,7 +84,7 @@ function methodObject(name: string, method: AnyMethod, components: Components): 
       .sort(([a], [b]) => Number(required.has(b)) - Number(required.has(a)))
       .map(([member, schema]) => ({
         name: member,
-        ...describe(schema),
+        ...components.describe(schema),
         required: required.has(member),
         schema,
       })),
@@ -94,17 +94,17 @@ function methodObject(name: string, method: AnyMethod, components: Components): 
   };
 }
 
-function describe({ description }: Json): Json {
-  return typeof description === 'string' ? { description } : {};
-}
-
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null;
+}
+
 /** Collects the schemas that have a name while others are written that refer to them. */
 class Components {
-  readonly #schemas = new Map<string, unknown>();
+  readonly #schemas = new Map<string, Json>();
 
   /** JSON Schema that refers to the components. */
   schema(schema: z.ZodType): Json {
@@ -116,6 +116,17 @@ class Components {
     for (const [name, definition] of Object.entries(json.definitions ?? {}))
       this.#schemas.set(name, bare(definition));
     return bare(json);
+  }
+
+  /** What is said about the schema, or about the component that it refers to. */
+  describe(schema: Json): { readonly description?: string } {
+    const { description, $ref, allOf } = schema as { description?: unknown; $ref?: unknown; allOf?: unknown };
+    if (typeof description === 'string') return { description };
+    const [only]: readonly unknown[] = listOf(allOf);
+    const reference = typeof $ref === 'string' ? $ref : undefined;
+    const component = this.#schemas.get(reference?.split('/').at(-1) ?? '');
+    if (component !== undefined) return this.describe(component);
+    return isObject(only) ? this.describe(only) : {};
   }
 
   all(): Json {

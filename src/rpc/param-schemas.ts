@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import { MAX_DESCRIPTION_LENGTH } from '../protocol/index.js';
 
-import { EVENT_TYPES } from './event-schemas.js';
+import { EVENT_TYPES, eventType } from './event-schemas.js';
 
 /** Ids of the agent are far shorter. */
 const MAX_ID = 100;
@@ -80,7 +80,7 @@ export const folders = z.array(absolutePath).min(1).max(MAX_FOLDERS);
 /** What selects events. */
 export const EVENT_FILTER = {
   types: z
-    .array(z.enum(EVENT_TYPES))
+    .array(eventType)
     .min(1)
     .max(EVENT_TYPES.length)
     .exactOptional()

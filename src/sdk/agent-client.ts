@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import { XftpError } from '../protocol/index.js';
 import type { MethodName, MethodResult } from '../rpc/index.js';
 
@@ -20,6 +22,8 @@ import { eventStream } from './event-stream.js';
 export async function connectAgent(options: ConnectOptions = {}): Promise<AgentClient> {
   const { dataDir, endpoint } = options;
   const closing = new AbortController();
+  // Every iteration of events listens: many listeners are no leak here.
+  setMaxListeners(0, closing.signal);
   // An agent that was started again may listen elsewhere, so it is looked for each time.
   const dial = async (signal: AbortSignal): Promise<AgentLink> =>
     await dialAgent(endpoint ?? (await findAgent(dataDir)), signal);

@@ -23,7 +23,9 @@ interface Sample {
 }
 
 /** A file that was sent, in an agent that knows its relay. */
-async function sample(options: { size?: number; redirect?: 'always'; address?: string } = {}): Promise<Sample> {
+async function sample(
+  options: { size?: number; redirect?: 'always'; address?: string } = {},
+): Promise<Sample> {
   const relay = await countedRelay();
   const agent = await testAgent({ servers: [relay.address] });
   const path = join(agent.folder, 'sample.bin');
@@ -58,7 +60,11 @@ describe('a file that is received', () => {
       bytesDone: done.encryptedSize,
     });
     const states = agent.listEvents({ transferId: first.id, types: ['transfer.state'], limit: 10 }).events;
-    expect(states.map(({ data }) => 'to' in data && data.to)).toEqual(['downloading', 'verifying', 'completed']);
+    expect(states.map(({ data }) => 'to' in data && data.to)).toEqual([
+      'downloading',
+      'verifying',
+      'completed',
+    ]);
     const second = await agent.receive({ description }, CALLER);
     const { path } = await agent.reached(second.id, 'completed');
     expect(path).toBe(join(agent.downloads, 'sample_1.bin'));

@@ -34,10 +34,11 @@ describe('The package', () => {
     const packageFolder = join(folder, 'package');
     await symlink(join(PACKAGE_FOLDER, 'node_modules'), join(packageFolder, 'node_modules'));
 
-    const run = (program: 'xftp' | 'xftp-server', ...args: string[]): Promise<ProgramResult> =>
+    const run = (program: 'xftp' | 'xftp-agent' | 'xftp-server', ...args: string[]): Promise<ProgramResult> =>
       runProgram(program, args, { packageFolder, cwd: folder, env });
     const env = { XFTP_SERVER_CFG_PATH: join(folder, 'etc'), XFTP_SERVER_LOG_PATH: join(folder, 'var') };
     expect((await run('xftp', '--version')).stdout).toBe(`xftp ${version} (xftp-agent)\n`);
+    expect((await run('xftp-agent', '--version')).stdout).toBe(`xftp-agent ${version}\n`);
     expect((await run('xftp-server', '--version')).stdout).toBe(`xftp-server ${version} (xftp-agent)\n`);
 
     const initialized = await run('xftp-server', 'init', '-p', join(folder, 'files'), '-q', '1gb');

@@ -61,7 +61,6 @@ describe('A disk that is full', () => {
     ]);
     await proxy.struck();
     await program.fill();
-    program.endInput();
     proxy.setFault();
     expectDiskFull(await program.ended);
   });
@@ -75,7 +74,6 @@ describe('A disk that is full', () => {
       '-s',
       relay.address,
     ]);
-    program.endInput();
     expectDiskFull(await program.ended);
   });
 });

@@ -160,6 +160,19 @@ describe('the relay ends connections', () => {
     await expectHealthy(relay);
   });
 
+  it('beyond its bound at once, and takes new ones when others have ended', async () => {
+    const relay = await testRelay({ limits: { connections: 2 } });
+    const [first, second] = [await relay.client(), await relay.client()];
+    for (let round = 0; round < 5; round++) await ended(await openTcp(relay));
+    for (const client of [first, second])
+      expect((await client.command({ type: 'PING' })).response.type).toBe('PONG');
+    await first.close();
+    await expect
+      .poll(() => relay.client().then(() => 'accepted', String), { timeout: 10_000 })
+      .toBe('accepted');
+    expect(relay.problems).toEqual([]);
+  });
+
   it('at once when it stops, those in the middle of TLS and those without requests', async () => {
     const relay = await testRelay({ limits: { shutdownMs: 3_600_000 } });
     const [half, idle] = [await openTcp(relay), await relay.client()];
@@ -179,7 +192,9 @@ describe('the relay ends connections', () => {
       if (!stream.destroyed) stream.write(piece, () => setImmediate(pump));
     };
     pump();
-    await ended(client.socket);
+    // Node does not always see that a connection is gone while it has nothing to read or write.
+    const goaway = new Promise((resolve) => client.http2.once('goaway', resolve));
+    await Promise.race([ended(client.socket), goaway]);
     await expectHealthy(relay);
   });
 });

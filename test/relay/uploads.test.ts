@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -240,14 +240,6 @@ describe('the quota', () => {
 });
 
 describe('the folder of chunks', () => {
-  it('is freed of left-over uploads at the start, and of nothing else', async () => {
-    const relay = await testRelay();
-    await writeFile(join(relay.filesPath, '.incoming-left'), 'x');
-    await writeFile(join(relay.filesPath, 'other'), 'x');
-    await relay.restart();
-    expect(await readdir(relay.filesPath)).toEqual(['other']);
-  });
-
   it('without a body that the log knows: downloads say AUTH, and the record stays', async () => {
     const relay = await testRelay();
     const client = await relay.client();

@@ -1,40 +1,50 @@
-import { readFile } from 'node:fs/promises';
-
-import { onTestFinished } from 'vitest';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { type AgentClient, connectAgent } from '#src/sdk/index.js';
 
-import { type ProgramOptions, type RunningProgram, startProgram } from './program.js';
+import { onTestFinished } from 'vitest';
 
-/** A real `xftp-agent start`, and a client of it. */
-export interface AgentProcess extends RunningProgram {
-  readonly client: AgentClient;
+import { type RunningProgram, startProgram } from './program.js';
+import { temporaryFolder } from './temporary-folder.js';
+
+/** The program `xftp-agent start` in a folder of its own, to be killed and started again. */
+export interface AgentProcess {
+  readonly dataDir: string;
+  readonly downloadsDir: string;
+  /** Starts it; resolves when it can be called. */
+  readonly start: () => Promise<void>;
+  /** Starts it and does not wait. */
+  readonly launch: () => RunningProgram;
+  /** Ends it with -9 and waits for that. */
+  readonly kill: () => Promise<void>;
+  /** A client that ends with the running test; it finds the agent again after each start. */
+  readonly connect: () => Promise<AgentClient>;
 }
 
-/** Starts the agent on a data folder; resolves when it has answered. */
-export async function startAgentProcess(
-  dataDir: string,
-  args: readonly string[],
-  options: ProgramOptions = {},
-): Promise<AgentProcess> {
-  const program = startProgram('xftp-agent', ['start', ...args], {
-    ...options,
-    env: { XFTP_AGENT_DATA_DIR: dataDir, HOME: dataDir, ...options.env },
-  });
-  return { ...program, client: await clientOf(program, dataDir) };
-}
-
-/** A client of an agent that is starting, which ends with the running test. */
-export async function clientOf(program: RunningProgram, dataDir: string): Promise<AgentClient> {
-  await program.printed(/Listening on/);
-  const client = await connectAgent({ dataDir });
-  onTestFinished(() => client.close());
-  await client.agent.info();
-  return client;
-}
-
-/** A figure of /proc/PID/status in bytes, such as VmRSS or VmHWM. */
-export async function memoryOf(pid: number, figure: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8');
-  return Number(new RegExp(`^${figure}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+/** Prepares an agent that uses the given relays. */
+export async function agentProcess(servers: readonly string[]): Promise<AgentProcess> {
+  const folder = await temporaryFolder();
+  const [dataDir, downloadsDir] = [join(folder, 'data'), join(folder, 'downloads')];
+  await mkdir(downloadsDir);
+  const args = ['start', '--data-dir', dataDir, '--downloads', downloadsDir];
+  for (const server of servers) args.push('--server', server);
+  let program: RunningProgram | undefined;
+  const launch = (): RunningProgram => (program = startProgram('xftp-agent', args));
+  return {
+    dataDir,
+    downloadsDir,
+    launch,
+    start: async () => {
+      await launch().printed(/Listening on/);
+    },
+    kill: async () => {
+      await program?.end('SIGKILL');
+    },
+    connect: async () => {
+      const client = await connectAgent({ dataDir });
+      onTestFinished(() => client.close());
+      return client;
+    },
+  };
 }

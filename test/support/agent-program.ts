@@ -1,8 +1,9 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
+import type { TransferInfo } from '#src/agent/index.js';
 import { startRpcServer } from '#src/rpc/index.js';
 
 import { createFakeAgent, type FakeAgent } from './fake-agent.js';
@@ -43,4 +44,28 @@ export async function serveFakeAgent(): Promise<ServedAgent> {
     run: (args, options) => start(args, options).ended,
     stop: () => server.stop(),
   };
+}
+
+/** The objects that `--json` printed: one a line, and nothing else. */
+export function linesOf({ stdout, stderr }: ProgramResult): Record<string, unknown>[] {
+  expect(stderr).toBe('');
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>); // checked by what the tests expect of it
+}
+
+/** Proves that a program did what it should, and gives what it printed. */
+export function succeeded(result: ProgramResult): string {
+  expect(result).toMatchObject({ exitCode: 0, stderr: '' });
+  return result.stdout;
+}
+
+/** Adds transfers t2, t3, … (t1 would be the token). */
+export async function addTransfers({ agent }: ServedAgent, count: number): Promise<readonly TransferInfo[]> {
+  const transfers: TransferInfo[] = [];
+  for (let index = 0; index < count; index++)
+    transfers.push(await agent.send({ path: `/srv/file${String(index)}` }, { tokenId: 1 }));
+  agent.received.length = 0;
+  return transfers;
 }

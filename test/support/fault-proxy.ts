@@ -19,6 +19,8 @@ export type Fault =
   | { readonly type: 'truncate'; readonly direction: Direction; readonly after: number }
   /** One bit of the byte with this number is changed. */
   | { readonly type: 'flip'; readonly direction: Direction; readonly at: number }
+  /** No more than so many bytes pass in a second. */
+  | { readonly type: 'slow'; readonly direction: Direction; readonly bytesPerSecond: number }
   /** Each piece waits so long, in ms. */
   | { readonly type: 'delay'; readonly direction: Direction; readonly ms: number };
 
@@ -138,6 +140,9 @@ class ProxyState {
   }
 }
 
+/** Time between two parts that a slow connection passes, in ms. */
+const SLOW_STEP_MS = 20;
+
 /** Passes bytes on, one piece after another, as the fault allows. */
 async function pump(from: Socket, to: Socket, direction: Direction, state: ProxyState): Promise<void> {
   let position = 0;
@@ -154,6 +159,13 @@ async function pump(from: Socket, to: Socket, direction: Direction, state: Proxy
       if (fault?.type === 'delay') {
         state.count();
         await delay(fault.ms);
+      } else if (fault?.type === 'slow') {
+        state.count();
+        const part = piece.subarray(0, Math.ceil((fault.bytesPerSecond * SLOW_STEP_MS) / 1000));
+        await pass(part);
+        await delay(SLOW_STEP_MS);
+        piece = piece.subarray(part.length);
+        if (piece.length > 0) continue;
       } else if (fault?.type === 'flip' && fault.at >= position && fault.at < position + piece.length) {
         state.count();
         piece = flipped(piece, fault.at - position);

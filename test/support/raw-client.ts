@@ -242,6 +242,8 @@ export class RawClient {
         resolve();
       });
       this.http2.destroy();
+      // HTTP/2 waits for a write under way, which may never end.
+      this.socket.destroy();
     });
   }
 }

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-explicit-any -- tests look at what a server says member by member */
 import { once } from 'node:events';
 
 import { onTestFinished } from 'vitest';
@@ -64,6 +65,13 @@ export interface RpcMessage {
   readonly error?: { code: number; message: string; data?: any };
   readonly method?: string;
   readonly params?: any;
+}
+
+/** An event as its notification has it. */
+export interface ToldEvent {
+  readonly subscription: string;
+  readonly seq?: number;
+  readonly type: string;
 }
 
 /** A client that sends and reads what a test wants, right or wrong. */

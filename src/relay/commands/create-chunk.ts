@@ -1,11 +1,9 @@
 import type { Command } from '../../protocol/index.js';
 import { constantTimeEqual, randomBytes, sha256 } from '../../crypto/index.js';
-import { type Recipient, startOfHour } from '../record.js';
+import { ID_LENGTH, type Recipient, startOfHour } from '../record.js';
 import type { RelayPolicy, RelayServices } from '../services.js';
 import { errorReply, type Reply } from './reply.js';
 
-/** Length of the relay's sender and recipient IDs, in bytes (protocol reference, section 5.2). */
-const ID_LENGTH = 16;
 /** How often IDs are drawn before the relay gives up (section 4.5: INTERNAL). */
 const MAX_ID_DRAWS = 3;
 
@@ -41,7 +39,10 @@ export async function createChunk(
   return errorReply('INTERNAL');
 }
 
-/** FADD: new recipient IDs for a chunk, before or after its upload. */
+/**
+ * FADD: new recipient IDs for a chunk, before or after its upload. QUOTA when it would have too many: of the protocol's
+ * errors it is the one that clients understand as "no room here" and do not try again.
+ */
 export async function addRecipients(
   senderId: Uint8Array,
   keys: readonly Uint8Array[],
@@ -52,6 +53,7 @@ export async function addRecipients(
     const outcome = await services.store.change({ type: 'FADD', senderId, recipients });
     if (outcome === 'done')
       return { response: { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) } };
+    if (outcome === 'full') return errorReply('QUOTA');
     if (outcome === 'unknown') return errorReply('AUTH');
   }
   return errorReply('INTERNAL');

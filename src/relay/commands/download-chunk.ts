@@ -2,7 +2,7 @@ import { DOWNLOAD_NONCE_LENGTH } from '../../protocol/index.js';
 import { generateKeyPair, randomBytes, SecretBoxStream, sharedSecret } from '../../crypto/index.js';
 import type { ChunkRecord } from '../record.js';
 import type { RelayServices } from '../services.js';
-import { errorReply, type Reply } from './reply.js';
+import { errorReply, type PendingDownload, type Reply } from './reply.js';
 
 /**
  * FGET: "no body yet: NO_FILE; body recorded but missing on disk: AUTH; otherwise a fresh X25519 key pair and random
@@ -10,12 +10,24 @@ import { errorReply, type Reply } from './reply.js';
  *
  * @param clientKey the client's X25519 key (SPKI) for this download
  */
-export async function downloadChunk(
+export function downloadChunk(
   record: ChunkRecord,
   clientKey: Uint8Array,
   services: RelayServices,
+): Reply | PendingDownload {
+  const { path, size } = record;
+  if (path === undefined) return errorReply('NO_FILE');
+  // A copy: who waits must not keep the block alive that the command came in.
+  const key = Uint8Array.from(clientKey);
+  return { begin: () => beginDownload(path, size, key, services) };
+}
+
+async function beginDownload(
+  path: string,
+  size: number,
+  clientKey: Uint8Array,
+  services: RelayServices,
 ): Promise<Reply> {
-  if (record.path === undefined) return errorReply('NO_FILE');
   const pair = generateKeyPair('x25519');
   const nonce = randomBytes(DOWNLOAD_NONCE_LENGTH);
   let box: SecretBoxStream;
@@ -25,10 +37,7 @@ export async function downloadChunk(
     // The client's key is one of the few that agree on nothing: "crypto initialisation failure" (section 4.5).
     return errorReply('INTERNAL');
   }
-  const file = await services.storage.openBody(record.path, record.size);
+  const file = await services.storage.openBody(path, size);
   if (file === undefined) return errorReply('AUTH');
-  return {
-    response: { type: 'FILE', key: pair.publicKey, nonce },
-    download: { file, size: record.size, box },
-  };
+  return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { file, size, box } };
 }

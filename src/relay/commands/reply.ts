@@ -17,6 +17,11 @@ export interface Reply {
   readonly download?: Download;
 }
 
+/** A download that has to wait for its turn. Until then it keeps nothing but a few IDs and keys. */
+export interface PendingDownload {
+  readonly begin: () => Promise<Reply>;
+}
+
 /** Success without anything to say. */
 export const OK: Reply = { response: { type: 'OK' } };
 

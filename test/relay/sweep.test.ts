@@ -1,0 +1,118 @@
+import { copyFile, mkdir, readdir, rename, symlink, truncate, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { encodeBase64Url } from '#src/protocol/index.js';
+import { startRelay } from '#src/relay/index.js';
+
+import { asSender, type RawChunk } from '../support/raw-client.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { chunkBytes, type TestRelay, testRelay } from '../support/test-relay.js';
+
+const nameOf = ({ senderId }: RawChunk): string => encodeBase64Url(senderId);
+
+/** A stopped relay with a stored chunk and the body of one that was deleted, as a loss of power leaves them. */
+async function withLeftBody(): Promise<{ relay: TestRelay; kept: RawChunk; left: RawChunk }> {
+  const relay = await testRelay();
+  const client = await relay.client();
+  const [kept, left] = [await client.create(chunkBytes()), await client.create(chunkBytes())];
+  for (const chunk of [kept, left]) expect(await client.put(chunk)).toBe('OK');
+  const path = join(relay.filesPath, nameOf(left));
+  await copyFile(path, `${path}.copy`);
+  expect((await client.command({ type: 'FDEL' }, asSender(left))).response.type).toBe('OK');
+  await relay.stop();
+  await rename(`${path}.copy`, path);
+  return { relay, kept, left };
+}
+
+/** What a relay says that removed so many. */
+const removed = (uploads: number, bodies: number): string =>
+  `Left-over files were removed from the folder of chunks: ${String(uploads)} of unfinished uploads, ` +
+  `${String(bodies)} that no record owns.`;
+
+describe('at the start', () => {
+  it('bodies that no record owns are removed, those of records are not', async () => {
+    const { relay, kept } = await withLeftBody();
+    const again = await relay.restart();
+    expect(again.problems).toEqual([removed(0, 1)]);
+    expect(await readdir(relay.filesPath)).toEqual([nameOf(kept)]);
+    expect(await (await again.client()).get(kept)).toBeInstanceOf(Buffer);
+    expect((await again.restart()).problems).toEqual([]);
+  });
+
+  it('a body stays whose record knows of none yet', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    const first = await relay.restart();
+    const registered = await (await first.client()).create(left.bytes);
+    await first.stop();
+    await writeFile(join(relay.filesPath, nameOf(registered)), left.bytes);
+    const again = await first.restart();
+    expect(again.problems).toEqual([]);
+    expect((await readdir(relay.filesPath)).sort()).toEqual([nameOf(kept), nameOf(registered)].sort());
+  });
+
+  it('unfinished uploads are removed, and nothing that only looks like one', async () => {
+    const { relay, kept } = await withLeftBody();
+    const orphan = nameOf({ ...kept, senderId: new Uint8Array(16).fill(7) });
+    const others = [
+      'letter.txt',
+      '.incoming-left',
+      `.incoming-${'a'.repeat(25)}`,
+      orphan.slice(0, -2), // without its padding
+      `${orphan}.bak`,
+      encodeBase64Url(new Uint8Array(17)),
+      encodeBase64Url(new Uint8Array(15)),
+      `${'A'.repeat(21)}B==`, // stray bits
+      'a-letter-of-24-letters==',
+    ];
+    for (const name of others) await writeFile(join(relay.filesPath, name), 'mine');
+    await mkdir(join(relay.filesPath, orphan));
+    const link = encodeBase64Url(new Uint8Array(16).fill(8));
+    await symlink(join(relay.filesPath, 'letter.txt'), join(relay.filesPath, link));
+    await writeFile(join(relay.filesPath, `.incoming-${'a'.repeat(24)}`), 'half');
+    const again = await relay.restart();
+    expect(again.problems).toEqual([removed(1, 1)]);
+    expect((await readdir(relay.filesPath)).sort()).toEqual([...others, orphan, link, nameOf(kept)].sort());
+  });
+
+  it.each([
+    ['has a line that cannot be read', 'rubbish\n'],
+    ['is cut off', 'FNEW half a l'],
+  ])('no body is removed when the store log %s', async (_what, text) => {
+    const { relay, kept, left } = await withLeftBody();
+    await writeFile(relay.storeLogPath, text, { flag: 'a' });
+    const again = await relay.restart();
+    expect(again.problems.length).toBe(1);
+    expect((await readdir(relay.filesPath)).sort()).toEqual([nameOf(kept), nameOf(left)].sort());
+  });
+
+  it('no body is removed when the store log is missing, empty, or that of another relay', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    const names = [nameOf(kept), nameOf(left)].sort();
+    const elsewhere = join(await temporaryFolder(), basename(relay.storeLogPath));
+    const missing = await testRelay({ filesPath: relay.filesPath, storeLogPath: elsewhere });
+    expect(await readdir(relay.filesPath)).toHaveLength(2);
+    await missing.client().then((client) => client.create(chunkBytes()));
+    const other = await missing.restart();
+    expect((await readdir(relay.filesPath)).sort()).toEqual(names);
+    await other.stop();
+    await truncate(relay.storeLogPath, 0);
+    const empty = await relay.restart();
+    expect((await readdir(relay.filesPath)).sort()).toEqual(names);
+    expect([...missing.problems, ...other.problems, ...empty.problems]).toEqual([]);
+  });
+
+  it('no body is removed when there is to be no store log', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    const problems: string[] = [];
+    const forgetful = await startRelay({
+      filesPath: relay.filesPath,
+      listenHost: '127.0.0.1',
+      report: (problem) => problems.push(problem),
+    });
+    await forgetful.stop();
+    expect(problems).toEqual([]);
+    expect((await readdir(relay.filesPath)).sort()).toEqual([nameOf(kept), nameOf(left)].sort());
+  });
+});

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { measurePrimitives, unavoidable } from './primitives.js';
+import { measureRpcLatency } from './rpc-latency.js';
 import { measureTransfer, startRelayProcess } from './transfers.js';
 
 const MIB = 1024 ** 2;
@@ -24,13 +25,17 @@ try {
   printPrimitives(primitives, floor);
   const relay = await startRelayProcess(folder);
   const transfers = [];
+  let rpcLatency;
   try {
     for (const size of sizes) transfers.push(await measureTransfer(relay, size, folder));
+    rpcLatency = await measureRpcLatency(relay, sizes.at(-1), folder);
   } finally {
     await relay.stop();
   }
   printTransfers(transfers, floor);
-  const report = { node: process.version, processor: cpus()[0]?.model, primitives, floor, transfers };
+  printLatency(rpcLatency);
+  const processor = cpus()[0]?.model;
+  const report = { node: process.version, processor, primitives, floor, transfers, rpcLatency };
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   else console.log(`\n${JSON.stringify(report)}`);
 } finally {
@@ -57,6 +62,19 @@ function printTransfers(transfers, floor) {
       row(size, 'send', send, floor.send, floor.sendWithFile),
       row(size, 'receive', receive, floor.receive, floor.receiveWithFile),
     ]),
+  );
+}
+
+function printLatency({ size, megabytesPerSecond, calls }) {
+  console.log(`Calls of the agent while it sends ${size / MIB} MiB (${round(megabytesPerSecond)} MB/s):`);
+  console.table(
+    Object.entries(calls).map(([method, { count, p50, p99, max }]) => ({
+      method,
+      calls: count,
+      'p50 ms': round(p50),
+      'p99 ms': round(p99),
+      'max ms': round(max),
+    })),
   );
 }
 

@@ -99,7 +99,8 @@ async function run(path, parameters, env = process.env, nodeOptions = []) {
   if (code !== 0) throw new Error(`${path} ${parameters[0]} ended with exit code ${code}.`);
 }
 
-function makeRandomFile(path, size) {
+/** Writes a file of so many random bytes. */
+export function makeRandomFile(path, size) {
   const piece = Buffer.alloc(Math.min(size, 16 * 1024 * 1024));
   const file = openSync(path, 'w');
   for (let left = size; left > 0; left -= piece.length)

@@ -65,17 +65,24 @@ export class Database {
     return this.#prepare(sql).all(...values) as T[];
   }
 
-  /** Does `work` in one transaction, or as part of the one that is open. */
-  transaction<T>(work: () => T): T {
+  /**
+   * Does `work` in one transaction, or as part of the one that is open.
+   *
+   * @param options `flush: false` for what may be undone by a power loss: the next flushed one takes it along
+   */
+  transaction<T>(work: () => T, { flush = true }: { readonly flush?: boolean } = {}): T {
     if (this.#sqlite.inTransaction) return work();
     // What an earlier commit has still to tell stays, whatever becomes of this one.
     const untold = this.#afterCommit.length;
     let result: T;
     try {
+      if (!flush) this.#sqlite.pragma('synchronous = NORMAL');
       result = this.#sqlite.transaction(work).immediate();
     } catch (error) {
       this.#afterCommit.length = untold;
       throw error;
+    } finally {
+      if (!flush) this.#sqlite.pragma('synchronous = FULL');
     }
     this.#tell();
     return result;

@@ -9,6 +9,9 @@ import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { ServerAction, ServerStats } from './model.js';
 
+/** Figures may be lost at a power loss; a flush for each request would cost more than the request. */
+const NOT_FLUSHED = { flush: false } as const;
+
 /** A row of `servers`. */
 export interface ServerRow {
   readonly id: number;
@@ -115,14 +118,19 @@ export class ServerStore {
 
   /** Counts a request that worked. */
   recordSuccess(address: string, action: ServerAction, { bytes, ms }: { bytes: number; ms: number }): void {
-    this.#database.run(
-      `INSERT INTO server_stats (address, action, attempts, successes, bytes, round_trip_ms) VALUES (?, ?, 1, 1, ?, ?)
-       ON CONFLICT (address, action) DO UPDATE SET attempts = attempts + 1, successes = successes + 1,
-         bytes = bytes + excluded.bytes, round_trip_ms = round_trip_ms + excluded.round_trip_ms`,
-      address,
-      action,
-      bytes,
-      Math.round(ms),
+    this.#database.transaction(
+      () =>
+        this.#database.run(
+          `INSERT INTO server_stats (address, action, attempts, successes, bytes, round_trip_ms)
+           VALUES (?, ?, 1, 1, ?, ?)
+           ON CONFLICT (address, action) DO UPDATE SET attempts = attempts + 1, successes = successes + 1,
+             bytes = bytes + excluded.bytes, round_trip_ms = round_trip_ms + excluded.round_trip_ms`,
+          address,
+          action,
+          bytes,
+          Math.round(ms),
+        ),
+      NOT_FLUSHED,
     );
   }
 
@@ -142,7 +150,7 @@ export class ServerStore {
         kind,
         this.#clock.now(),
       );
-    });
+    }, NOT_FLUSHED);
   }
 
   stats(): ServerStats[] {

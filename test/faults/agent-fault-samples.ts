@@ -35,6 +35,15 @@ export async function loopbackRelay(
 export async function copyOfRelay(relay: { readonly folder: string }): Promise<TestRelay> {
   const folder = await temporaryFolder();
   await cp(relay.folder, folder, { recursive: true });
+  // The log names the bodies by their paths, in base64.
+  const log = join(folder, 'file-server-store.log');
+  const lines = (await readFile(log, 'utf8')).split('\n').map((line) => {
+    const [command = '', id = '', path = ''] = line.split(' ');
+    if (command !== 'FPUT') return line;
+    const moved = Buffer.from(path, 'base64').toString().replace(relay.folder, folder);
+    return `FPUT ${id} ${Buffer.from(moved).toString('base64')}`;
+  });
+  await writeFile(log, lines.join('\n'));
   return loopbackRelay({}, folder);
 }
 

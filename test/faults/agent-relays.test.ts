@@ -175,7 +175,6 @@ describe('A relay that has lost a chunk', () => {
     const agent = await eagerAgent({ servers: [relay.address] });
     const { id: sent, description } = await sendWhole(agent, FIVE_CHUNKS);
     const copy = await copyOfRelay(relay);
-    console.log(copy.problems, await readdir(copy.filesPath), copy.address);
     for (const name of await readdir(relay.filesPath)) await harm(chunkPath(relay, name));
     const { id } = await startReceive(agent, onServers(description, relay.address, copy.address));
     await expectSame(agent, sent, id);

@@ -15,18 +15,23 @@ import { temporaryFolder } from './temporary-folder.js';
 export interface ProgramOnSmallDisk extends RunningProgram {
   /** Fills the disk to its last byte. */
   readonly fill: () => Promise<void>;
+  /** Fills it too; what it gives makes the room again. */
+  readonly fillForAWhile: () => Promise<() => Promise<void>>;
 }
 
 /**
- * Mounts a tmpfs in a namespace of its own, runs the program, and fills the disk when a line comes; without one the
- * program has the disk as it is. Ends with the program's exit code, after a line with the files that are left on the disk.
+ * Mounts a tmpfs in a namespace of its own, runs the program, and fills the disk when a line comes (until another one
+ * comes, if it is "hold"); without one the program has the disk as it is. Ends with the program's exit code, after a line with the files that are left on the disk.
  */
 const SCRIPT = `
 mount -t tmpfs -o size="$2" none "$1" || exit 99
 disk=$1; when=$3; shift 3
 [ "$when" = full ] && cat /dev/zero > "$disk/filler" 2>/dev/null
 "$@" & pid=$!
-if read -r go; then cat /dev/zero >> "$disk/filler" 2>/dev/null; echo filled; fi
+if read -r go; then
+  cat /dev/zero >> "$disk/filler" 2>/dev/null; echo filled
+  if [ "$go" = hold ]; then read -r go; rm -f "$disk/filler"; echo freed; fi
+fi
 wait $pid; code=$?
 echo "left: $(cd "$disk" && find . -type f ! -name filler | tr '\\n' ' ')"
 exit $code`;
@@ -50,6 +55,18 @@ export interface SmallDisk {
   readonly full?: boolean;
 }
 
+/** Whether small disks can be made here; without the right to mount, only the size of files can be limited. */
+export function canMount(folder: string): boolean {
+  return namespaceFor(folder) !== undefined;
+}
+
+function namespaceFor(folder: string): (typeof NAMESPACES)[number] | undefined {
+  return NAMESPACES.find(
+    ([command, ...words]) =>
+      spawnSync(command, [...words, 'mount', '-t', 'tmpfs', 'none', folder]).status === 0,
+  );
+}
+
 /** Starts `xftp` where `disk`, a path that `args` gets, is a small disk. */
 export function xftpOnSmallDisk(
   size: SmallDisk,
@@ -68,27 +85,33 @@ export async function programOnSmallDisk(
   await mkdir(disk);
   const { args, options = {} } = run(disk);
   const { bytes, full = false } = size;
-  const namespace = NAMESPACES.find(
-    ([command, ...words]) =>
-      spawnSync(command, [...words, 'mount', '-t', 'tmpfs', 'none', disk]).status === 0,
-  );
+  const namespace = namespaceFor(disk);
   const words = commandOf(name, args, options);
   const when = full ? 'full' : 'later';
   if (namespace === undefined) {
     const limit = String(full ? 0 : Math.floor(bytes / 1024));
     const program = startCommand(['sh', '-c', LIMIT_SCRIPT, 'sh', disk, '', when, limit, ...words], options);
-    return { ...program, fill: () => Promise.resolve() };
+    const fill = (): Promise<void> => Promise.resolve();
+    return { ...program, fill, fillForAWhile: () => Promise.resolve(fill) };
   }
   const program = startCommand(
     [...namespace, 'sh', '-c', SCRIPT, 'sh', disk, String(bytes), when, ...words],
     { ...options, interactive: true },
   );
   if (full) program.endInput();
+  const fill = async (how: string): Promise<void> => {
+    program.write(`${how}\n`);
+    await program.printed(/^filled$/m);
+  };
   return {
     ...program,
-    fill: async () => {
-      program.write('now\n');
-      await program.printed(/^filled$/m);
+    fill: () => fill('now'),
+    fillForAWhile: async () => {
+      await fill('hold');
+      return async () => {
+        program.write('free\n');
+        await program.printed(/^freed$/m);
+      };
     },
   };
 }

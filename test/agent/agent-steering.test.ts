@@ -169,7 +169,7 @@ describe('a send', () => {
     expect(changes).toHaveLength(2);
   });
 
-  it('goes in the order of the priorities that it was given', async () => {
+  it('has the priority that it was given last', async () => {
     const how = await setting(10);
     const { agent, path } = how;
     agent.setNetwork({ online: false });

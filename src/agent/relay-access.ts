@@ -17,7 +17,7 @@ export interface Ask {
   readonly bytes?: number;
   readonly priority: number;
   readonly signal: AbortSignal;
-  /** Called when it has to wait at a closed gate; what it returns is called when it goes on. */
+  /** Called when it has to wait at a closed gate; what it returns is called, once or more, when it goes on. */
   readonly onBlocked?: () => () => void;
   /** Asked each time the server has failed while it waits at the gate: true ends it with CONNECT_FAILED. */
   readonly givesUp?: () => boolean;
@@ -51,32 +51,46 @@ export class RelayAccess {
     const { queue } = this.#options;
     const key = serverKey(ask.server);
     for (;;) {
-      const passage = await this.#pass(key, ask);
+      const { passage, goOn } = await this.#pass(key, ask);
       try {
+        // Who probes goes on only when the server is there.
+        if (!passage.isProbe) goOn();
         const outcome = await queue.run(key, ask.priority, ask.signal, async () => {
           // The gate may have closed while this job waited for its turn.
           if (!passage.holds()) return { again: true } as const;
-          return { again: false, value: await this.#counted(key, ask, passage, request) } as const;
+          const asked = async (client: RelayClient): Promise<T> => {
+            if (passage.isProbe) await client.ping(ask.server, { signal: ask.signal });
+            goOn();
+            return await request(client);
+          };
+          return { again: false, value: await this.#counted(key, ask, passage, asked) } as const;
         });
         if (!outcome.again) return outcome.value;
       } finally {
+        goOn();
         passage.left();
       }
       throwIfAborted(ask.signal);
     }
   }
 
-  async #pass(key: string, { signal, onBlocked, givesUp }: Ask): Promise<Passage> {
-    let goOn: (() => void) | undefined;
+  /** Waits at the gate; gives the way through and what ends the wait. */
+  async #pass(
+    key: string,
+    { signal, onBlocked, givesUp }: Ask,
+  ): Promise<{ readonly passage: Passage; readonly goOn: () => void }> {
+    let goOn = (): void => undefined;
     try {
-      return await this.#options.gates.pass(key, signal, {
+      const passage = await this.#options.gates.pass(key, signal, {
         onWait: () => {
-          goOn = onBlocked?.();
+          goOn = onBlocked?.() ?? goOn;
         },
         ...(givesUp === undefined ? {} : { givesUp }),
       });
-    } finally {
-      goOn?.();
+      return { passage, goOn };
+    } catch (error) {
+      goOn();
+      throw error;
     }
   }
 

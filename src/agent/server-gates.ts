@@ -49,6 +49,8 @@ export interface GateStatus {
 
 /** What the one who passed a gate tells it afterwards. */
 export interface Passage {
+  /** Whether the server has failed before: whoever passes now finds out how it is. */
+  readonly isProbe: boolean;
   /** Whether it still holds: the gate has not closed for those who are not its probe. */
   readonly holds: () => boolean;
   /** The server did its part: the gate opens for all. */
@@ -165,6 +167,7 @@ export class ServerGates {
       this.#wake(gate);
     };
     return {
+      isProbe,
       holds: () => isProbe || (gate.failures === 0 && !this.#shut),
       succeeded: () => {
         tell(() => {

@@ -11,6 +11,7 @@ export class WaitWatch {
   #jobs = 0;
   #waiting = false;
   #timer: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Immediate | undefined;
 
   constructor(onWaiting: (reason: WaitingReason) => void, onMoving: () => void) {
     this.#onWaiting = onWaiting;
@@ -39,11 +40,25 @@ export class WaitWatch {
   }
 
   stop(): void {
+    clearImmediate(this.#looking);
+    this.#looking = undefined;
+    this.#stopTimer();
+  }
+
+  #stopTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
+  /** Soon: a job that waits again at once, such as after another failure, has not moved. */
   #look(): void {
+    this.#looking ??= setImmediate(() => {
+      this.#looking = undefined;
+      this.#judge();
+    });
+  }
+
+  #judge(): void {
     const [reason] = this.#reasons.values();
     const still = reason !== undefined && this.#reasons.size >= this.#jobs;
     if (still && !this.#waiting) {
@@ -57,7 +72,7 @@ export class WaitWatch {
       return;
     }
     if (still) return;
-    this.stop();
+    this.#stopTimer();
     if (!this.#waiting || this.#jobs === 0) return;
     this.#waiting = false;
     this.#onMoving();

@@ -86,6 +86,7 @@ export async function testStores(): Promise<TestStores> {
 export interface TestAgentOptions {
   readonly servers?: readonly string[];
   readonly clock?: Clock;
+  readonly gatePauses?: { readonly firstMs: number; readonly longestMs: number };
 }
 
 /** An agent with its folders. */

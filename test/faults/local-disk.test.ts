@@ -61,6 +61,7 @@ describe('A disk that is full', () => {
     ]);
     await proxy.struck();
     await program.fill();
+    program.endInput();
     proxy.setFault();
     expectDiskFull(await program.ended);
   });
@@ -74,6 +75,7 @@ describe('A disk that is full', () => {
       '-s',
       relay.address,
     ]);
+    program.endInput();
     expectDiskFull(await program.ended);
   });
 });

@@ -37,6 +37,8 @@ export interface FaultProxy {
   readonly strikes: () => number;
   /** Connections accepted so far. */
   readonly accepted: () => number;
+  /** Most connections that were open at the same time. */
+  readonly mostOpen: () => number;
   /** Bytes passed on so far, over all connections. */
   readonly passed: (direction: Direction) => number;
   /** Ends all connections. */
@@ -50,9 +52,12 @@ export async function startFaultProxy(
 ): Promise<FaultProxy> {
   const state = new ProxyState();
   const sockets = new Set<Socket>();
-  let accepted = 0;
+  let [accepted, open, mostOpen] = [0, 0, 0];
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     accepted += 1;
+    open += 1;
+    mostOpen = Math.max(mostOpen, open);
+    client.on('close', () => (open -= 1));
     const relay = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });
     const cut = (): void => {
       client.resetAndDestroy();
@@ -89,6 +94,7 @@ export async function startFaultProxy(
     struck: () => state.nextStrike(),
     strikes: () => state.strikes,
     accepted: () => accepted,
+    mostOpen: () => mostOpen,
     passed: (direction) => state.passed[direction],
     cutAll,
   };

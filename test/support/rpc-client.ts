@@ -17,7 +17,10 @@ export interface TestRpc {
   /** What it reported. */
   readonly problems: { readonly problem: string; readonly cause: unknown }[];
   /** A client with a token of that scope. */
-  readonly client: (scope?: 'read' | 'submit' | 'admin', folders?: readonly string[]) => Promise<RawRpcClient>;
+  readonly client: (
+    scope?: 'read' | 'submit' | 'admin',
+    folders?: readonly string[],
+  ) => Promise<RawRpcClient>;
 }
 
 /** Where and how a test wants it. */

@@ -177,6 +177,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     services,
     snapshotPath: redirects.snapshotPath,
     downloadsDir,
+    signal,
   });
   const steering: Steering = new Steering({
     services,

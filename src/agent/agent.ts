@@ -62,12 +62,21 @@ export interface RunningAgent extends AgentApi {
  */
 export async function openAgent(options: AgentOptions): Promise<RunningAgent> {
   const folder = new DataFolder(options.dataDir);
+  const agent = makeAgent(options, folder);
+  try {
+    await agent.start();
+    return agent;
+  } catch (error) {
+    await agent.stop();
+    throw error;
+  }
+}
+
+function makeAgent(options: AgentOptions, folder: DataFolder): Agent {
   let database: Database | undefined;
   try {
     database = new Database(folder.database);
-    const agent = new Agent(options, folder, database, migrate(database));
-    await agent.start();
-    return agent;
+    return new Agent(options, folder, database, migrate(database));
   } catch (error) {
     database?.close();
     folder.unlock();

@@ -31,6 +31,8 @@ export interface IntakeOptions {
   readonly snapshotPath: (id: string) => string;
   /** Where received files go unless told otherwise. */
   readonly downloadsDir: string;
+  /** Aborts when the agent stops. */
+  readonly signal: AbortSignal;
 }
 
 /** Takes on new transfers: checks what is asked, records it, and puts it into the queue. */
@@ -51,11 +53,14 @@ export class Intake {
     const path = await this.#sourcePath(params.path);
     this.#checkServers(params.servers);
     const deadline = this.#deadline(params.deadline);
-    const handedOut = params.recipients ?? 1;
+    const handedOut = recipientsOf(params);
     const id = newTransferId();
     const snapshotPath = params.snapshot === false ? undefined : this.#options.snapshotPath(id);
     if (snapshotPath !== undefined)
-      await snapshotSource(path, snapshotPath, { maxSize: settings().maxFileSize });
+      await snapshotSource(path, snapshotPath, {
+        maxSize: settings().maxFileSize,
+        signal: this.#options.signal,
+      });
     const { size: fileSize } = await stat(snapshotPath ?? path);
     // Another call with the same name may have come first while this one copied. From here on none can.
     const raced = this.#existing('send', params.clientRef, caller);
@@ -214,6 +219,15 @@ export class Intake {
       throw new XftpError('INVALID_ARGUMENT', 'The deadline has passed already.');
     return deadline ?? now + settings().deadlineHours * HOUR_MS;
   }
+}
+
+function recipientsOf({ recipients = 1 }: SendParams): number {
+  if (!Number.isInteger(recipients) || recipients < 1 || recipients > MAX_RECIPIENTS)
+    throw new XftpError(
+      'INVALID_ARGUMENT',
+      `A file has 1 to ${String(MAX_RECIPIENTS)} recipients, not ${String(recipients)}.`,
+    );
+  return recipients;
 }
 
 /** The next power of two. */

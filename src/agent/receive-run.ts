@@ -1,3 +1,5 @@
+import { unlink } from 'node:fs/promises';
+
 import {
   type FileDescription,
   formatDescription,
@@ -13,6 +15,7 @@ import {
   TaskGroup,
   verifyPart,
 } from '../transfer/index.js';
+import { cancelled } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
@@ -169,6 +172,11 @@ async function deliver(run: Run): Promise<void> {
       },
     },
   );
+  // It was cancelled while the file got its name: it is not to be there.
+  if (run.row.state === 'cancelled') {
+    await unlink(path);
+    throw cancelled();
+  }
   database.transaction(() => {
     transfers.update(run.id, { path });
     transfers.transition(run.id, { to: 'completed' });

@@ -59,7 +59,10 @@ export class RelayAccess {
           // The gate may have closed while this job waited for its turn.
           if (!passage.holds()) return { again: true } as const;
           const asked = async (client: RelayClient): Promise<T> => {
-            if (passage.isProbe) await client.ping(ask.server, { signal: ask.signal });
+            if (passage.isProbe) {
+              await client.ping(ask.server, { signal: ask.signal });
+              passage.reached();
+            }
             goOn();
             return await request(client);
           };

@@ -53,6 +53,8 @@ export interface Passage {
   readonly isProbe: boolean;
   /** Whether it still holds: the gate has not closed for those who are not its probe. */
   readonly holds: () => boolean;
+  /** The server answers: the gate opens for all, although the step goes on. */
+  readonly reached: () => void;
   /** The server did its part: the gate opens for all. */
   readonly succeeded: () => void;
   /** The server could not be reached or could not do it: the gate closes for longer than before. */
@@ -159,27 +161,36 @@ export class ServerGates {
 
   #passage(server: string, gate: Gate, isProbe: boolean): Passage {
     let told = false;
+    const open = (): void => {
+      if (gate.failures === 0) return;
+      gate.failures = 0;
+      this.#onChange(server);
+    };
+    let probing = isProbe;
     const tell = (outcome: () => void): void => {
       if (told) return;
       told = true;
-      if (isProbe) gate.probing = false;
+      if (probing) gate.probing = false;
       outcome();
       this.#wake(gate);
     };
     return {
       isProbe,
       holds: () => isProbe || (gate.failures === 0 && !this.#shut),
+      reached: () => {
+        if (told) return;
+        if (probing) gate.probing = false;
+        probing = false;
+        open();
+        this.#wake(gate);
+      },
       succeeded: () => {
-        tell(() => {
-          if (gate.failures === 0) return;
-          gate.failures = 0;
-          this.#onChange(server);
-        });
+        tell(open);
       },
       failed: () => {
         tell(() => {
           // Jobs that were under way when the gate closed tell nothing new.
-          if (isProbe || gate.failures === 0) this.#close(server, gate);
+          if (probing || gate.failures === 0) this.#close(server, gate);
         });
       },
       left: () => {

@@ -134,6 +134,23 @@ describe('a closed gate', () => {
     expect(onWait).toHaveBeenCalledTimes(1);
   });
 
+  it('lets go who gives up after so many failures, and keeps the others', async () => {
+    await fail();
+    const first = waiters(2).passed;
+    const givesUp = (): boolean => gates.status(SERVER).failures >= 3;
+    const givenUp = expect(gates.pass(SERVER, never, { givesUp })).rejects.toThrow(failing('CONNECT_FAILED'));
+    const patient = waiters(1).passed;
+    for (let probe = 0; probe < 2; probe++) {
+      await vi.advanceTimersByTimeAsync(MAX_MS);
+      expect(first).toHaveLength(probe + 1);
+      first[probe]![1].failed();
+    }
+    await givenUp;
+    expect(patient).toEqual([]);
+    await vi.advanceTimersByTimeAsync(MAX_MS);
+    expect(patient).toHaveLength(1);
+  });
+
   it('opens for a success of somebody who was under way when it closed', async () => {
     const [first, second] = [await gates.pass(SERVER, never), await gates.pass(SERVER, never)];
     first.failed();

@@ -20,6 +20,11 @@ afterEach(() => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
+/** Waits and moves are judged at the end of the turn. */
+function settle(): void {
+  vi.advanceTimersByTime(0);
+}
+
 describe('a transfer waits', () => {
   it('when all its jobs do, for longer than a moment, and moves when one goes on', () => {
     watch.job();
@@ -28,13 +33,16 @@ describe('a transfer waits', () => {
     vi.advanceTimersByTime(10_000);
     expect(told).toEqual([]);
     const endSecond = watch.wait('relay');
+    settle();
     vi.advanceTimersByTime(499);
     expect(told).toEqual([]);
     vi.advanceTimersByTime(1);
     expect(told).toEqual(['relay']);
     endFirst();
+    settle();
     expect(told).toEqual(['relay', 'moving']);
     endSecond();
+    settle();
     expect(told).toEqual(['relay', 'moving']);
   });
 
@@ -44,6 +52,7 @@ describe('a transfer waits', () => {
       const end = watch.wait('disk');
       vi.advanceTimersByTime(400);
       end();
+      settle();
     }
     vi.advanceTimersByTime(10_000);
     expect(told).toEqual([]);
@@ -53,17 +62,34 @@ describe('a transfer waits', () => {
     vi.advanceTimersByTime(10_000);
     watch.job();
     watch.wait('offline');
+    settle();
     vi.advanceTimersByTime(500);
     const end = watch.job();
+    settle();
     expect(told).toEqual(['offline', 'moving']);
     end();
+    settle();
     vi.advanceTimersByTime(500);
     expect(told).toEqual(['offline', 'moving', 'offline']);
+  });
+
+  it('still when it waits again at once, as after another failure', () => {
+    watch.job();
+    let end = watch.wait('relay');
+    settle();
+    vi.advanceTimersByTime(500);
+    for (let failure = 0; failure < 5; failure++) {
+      end();
+      end = watch.wait('relay');
+      settle();
+    }
+    expect(told).toEqual(['relay']);
   });
 
   it('and says nothing after the end', () => {
     watch.job();
     watch.wait('relay');
+    settle();
     watch.stop();
     vi.advanceTimersByTime(10_000);
     expect(told).toEqual([]);

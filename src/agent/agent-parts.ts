@@ -133,6 +133,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     relays,
     gates,
+    network,
     ciphers: new CipherPool(),
     progress: new ProgressTracker(clock, (event) => {
       events.emit(event);

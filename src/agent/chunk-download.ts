@@ -75,7 +75,7 @@ export class ChunkDownload {
       server,
       action: 'download',
       bytes: size,
-      priority: this.#run.row.priority,
+      priority: this.#run.priority,
       signal: this.#signal,
       onBlocked: this.#run.onBlocked,
     } as const;

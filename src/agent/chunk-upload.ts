@@ -18,7 +18,7 @@ const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
-const CHUNK_LIFE_MS = 48 * 3600_000;
+export const CHUNK_LIFE_MS = 48 * 3600_000;
 
 /** Makes the chunk's bytes in the memory given. */
 export type MakeChunk = (buffer: Uint8Array) => Promise<Uint8Array>;
@@ -190,7 +190,7 @@ export class ChunkUpload {
         server,
         action,
         ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
-        priority: this.#run.row.priority,
+        priority: this.#run.priority,
         signal: this.#signal,
         onBlocked: this.#run.onBlocked,
         givesUp: () => this.#givesUp(server),
@@ -231,8 +231,7 @@ export class ChunkUpload {
   /** The server is not used any more for the file; its first chunk to find out tells clients. */
   #leave(server: ServerAddress, reason: XftpError, warning: 'security' | 'relay' = 'relay'): void {
     this.#giveUp(this.#replica);
-    if (this.#pick.exclude(server, reason))
-      this.#run.warn(warning, toFailureInfo(reason), serverKey(server));
+    if (this.#pick.exclude(server, reason)) this.#run.warn(warning, toFailureInfo(reason), serverKey(server));
   }
 
   /** The replica is not used; what the relay has of it is deleted when it can be. */

@@ -15,6 +15,7 @@ import { checkReceivable, localFailure, snapshotSource } from '../transfer/index
 import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
 import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
+import { CHUNK_LIFE_MS } from './chunk-upload.js';
 import { recordChunks } from './receive-run.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
@@ -127,6 +128,8 @@ export class Intake {
             acknowledge: params.acknowledge ?? false,
             approveRelays,
           });
+          // Nobody tells how old the chunks are: this is how long they can last at most.
+          transfers.update(id, { expires_at: this.#services.clock.now() + CHUNK_LIFE_MS });
           // A redirect's file is one that is still to be found.
           if (description.redirect === undefined) recordChunks({ id, services: this.#services }, description);
         },

@@ -10,6 +10,7 @@ import type { Database } from './database.js';
 import type { ReceiveStore, SendStore } from './detail-stores.js';
 import type { EventLog } from './event-log.js';
 import type { FailureInfo, Settings } from './model.js';
+import type { NetworkMonitor } from './network-monitor.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import type { RelayAccess } from './relay-access.js';
 import type { RelayTaskStore } from './relay-task-store.js';
@@ -21,6 +22,11 @@ import { pause } from './work-queue.js';
 
 /** How often a full disk is looked at again, in ms. */
 const DISK_RETRY_MS = 10_000;
+
+/** A chunk that its relay drops within so long is urgent, in ms. */
+const URGENT_MS = 6 * 3600_000;
+/** The highest priority that a client can give. */
+const MAX_PRIORITY = 10;
 
 type WorkingState = 'preparing' | 'uploading' | 'downloading' | 'verifying';
 
@@ -37,6 +43,7 @@ export interface RunServices {
   readonly servers: ServerStore;
   readonly relays: RelayAccess;
   readonly gates: ServerGates;
+  readonly network: NetworkMonitor;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;
   /** What uploads and downloads are held to, each over all transfers. */
@@ -69,6 +76,16 @@ export class Run {
         if (this.#state !== undefined) this.#change({ to: this.#state });
       },
     );
+  }
+
+  /**
+   * How early its jobs on relays come: by the transfer's own priority, but before all others when relays are about to
+   * drop its chunks, the earliest first.
+   */
+  get priority(): number {
+    const { expires_at: expiresAt, priority } = this.row;
+    const left = (expiresAt ?? Infinity) - this.services.clock.now();
+    return left > URGENT_MS ? priority : MAX_PRIORITY + 1 + (URGENT_MS - Math.max(0, left)) / URGENT_MS;
   }
 
   /** Aborts when the run is stopped. */
@@ -112,7 +129,8 @@ export class Run {
   }
 
   /** For `Ask.onBlocked`: the job waits for a relay, or for the network. */
-  readonly onBlocked = (): (() => void) => this.#watch.wait(this.services.gates.isShut ? 'offline' : 'relay');
+  readonly onBlocked = (): (() => void) =>
+    this.#watch.wait(this.services.network.info.online ? 'relay' : 'offline');
 
   /** Waits, as a job that counts, until the disk of `folder` has room for `size` bytes more. */
   async waitForDisk(folder: string, size: number): Promise<void> {

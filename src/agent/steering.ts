@@ -164,10 +164,12 @@ export class Steering {
       this.#services.wakeRelayTasks();
     }
     // A failed transfer may be retried from where it was.
-    if (row.state !== 'failed')
-      void removeFiles(this.#leftovers(row)).then(() => {
-        if (row.direction === 'send' && row.state === 'completed') this.#services.sends.clearSnapshot(id);
-      }, this.#options.onUnexpected);
+    if (row.state === 'failed') return;
+    const leftovers = this.#leftovers(row);
+    // A crash in between leaves a file that the next start finds to be nobody's.
+    // A retry of a cancelled send takes the source itself.
+    if (row.direction === 'send') this.#services.sends.clearSnapshot(id);
+    void removeFiles(leftovers);
   }
 
   #revokeTransfer(id: string): { readonly deletions: number } {

@@ -29,6 +29,7 @@ export interface SteeringOptions {
 export class Steering {
   readonly #services: RunServices;
   readonly #options: SteeringOptions;
+  readonly #adding = new Map<string, Promise<void>>();
 
   constructor(options: SteeringOptions) {
     this.#services = options.services;
@@ -74,7 +75,7 @@ export class Steering {
       if (row.direction === 'receive') {
         chunks.forgiveReplicas(id);
         receives.setVerified(id, false);
-      } else if (failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
+      } else if (row.state === 'cancelled' || failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
     this.#services.wake();
@@ -124,7 +125,22 @@ export class Steering {
     return describeSend(this.#services, id);
   }
 
-  async addRecipients(id: string, count: number): Promise<DescriptionsResult> {
+  addRecipients(id: string, count: number): Promise<DescriptionsResult> {
+    // One after another for each send: each starts from what the one before has handed out.
+    const before = this.#adding.get(id) ?? Promise.resolve();
+    const added = before.then(() => this.#addRecipients(id, count));
+    const ended = added.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#adding.set(id, ended);
+    void ended.then(() => {
+      if (this.#adding.get(id) === ended) this.#adding.delete(id);
+    });
+    return added;
+  }
+
+  async #addRecipients(id: string, count: number): Promise<DescriptionsResult> {
     this.descriptions(id);
     const { database, events, sends } = this.#services;
     const send = sends.find(id);
@@ -232,10 +248,12 @@ export class Steering {
     });
   }
 
-  /** The source is another one now: it is prepared anew, with new keys. */
+  /** The source may be another one now: it is prepared anew, with new keys, and so are the links to it. */
   #forgetUploads(id: string): void {
+    const { sends, transfers } = this.#services;
     this.#deleteUploads(id, undefined);
-    this.#services.transfers.forgetFile(id);
+    for (const { transfer_id: stored } of sends.redirects(id)) transfers.remove(stored);
+    transfers.forgetFile(id);
   }
 
   /** Makes a send's chunks known to more recipients, on all relays. May be repeated after a failure. */

@@ -217,3 +217,32 @@ describe('the list of transfers', () => {
     expect(() => transfers.list({ limit: 1, cursor: 'nonsense' })).toThrow(failing('INVALID_ARGUMENT'));
   });
 });
+
+describe('the queue of transfers', () => {
+  it('is by priority, then by age, without the hidden ones', async () => {
+    const { transfers, clock } = await testStores();
+    for (const [id, priority, hidden] of [
+      ['low', -1, false],
+      ['first', 0, false],
+      ['second', 0, false],
+      ['hidden', 5, true],
+      ['high', 3, false],
+      ['raised', 0, false],
+    ] as const) {
+      transfers.create(
+        { id, direction: 'send', tokenId: 1, priority, deadline: clock.now(), hidden },
+        () => undefined,
+      );
+      clock.advance(1);
+    }
+    transfers.update('raised', { priority: 9 });
+    const ids = (limit: number): string[] => transfers.queued(limit).map(({ id }) => id);
+    expect(ids(10)).toEqual(['raised', 'high', 'first', 'second', 'low']);
+    expect(ids(2)).toEqual(['raised', 'high']);
+    transfers.transition('high', { to: 'paused' });
+    expect(ids(2)).toEqual(['raised', 'first']);
+    expect(transfers.queuedHidden().map(({ id }) => id)).toEqual(['hidden']);
+    transfers.transition('first', { to: 'preparing' });
+    expect(transfers.interrupted().map(({ id }) => id)).toEqual(['first']);
+  });
+});

@@ -167,7 +167,7 @@ export class Channel {
         receiver.discard();
         sender.stop();
         // What still comes drains unseen, at full speed.
-        stream.resume();
+        if (stream.isPaused()) stream.resume();
         this.#finish();
         outcome();
       };

@@ -17,11 +17,11 @@ import { digestOf, makeFile } from '../support/transfers.js';
 /** Kills at random instants. */
 const KILLS = 100;
 /** Files that are sent and received meanwhile. */
-const FILES = 36;
+const FILES = 24;
 /** Bytes per second, so that there is something to be killed in. */
 const LIMIT = 500_000;
 /** Longest life of an agent before it is killed, in ms: its start included. */
-const LONGEST_LIFE_MS = 1000;
+const LONGEST_LIFE_MS = 900;
 
 /** Uploads that the relay has acknowledged, each counted once for each time. */
 function uploadsAt(relay: TestRelay): number {

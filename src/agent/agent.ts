@@ -28,6 +28,7 @@ import type { RunServices } from './run.js';
 import type { GatePauses } from './server-gates.js';
 import type { ServerRow } from './server-store.js';
 import { testServer } from './server-test.js';
+import { TRANSFER_STATES } from './transfer-states.js';
 
 /** How an agent is opened. */
 export interface AgentOptions {
@@ -356,23 +357,9 @@ function textOf(error: unknown): string {
   return error instanceof Error && !isXftpError(error) ? (error.stack ?? error.message) : String(error);
 }
 
-const ALL_STATES: readonly TransferState[] = [
-  'queued',
-  'preparing',
-  'uploading',
-  'awaiting_approval',
-  'downloading',
-  'verifying',
-  'waiting',
-  'paused',
-  'failed',
-  'cancelled',
-  'completed',
-];
-
 function countsOf(counts: ReadonlyMap<TransferState, number>): Record<TransferState, number> {
   // Every state is in the list.
-  return Object.fromEntries(ALL_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<
+  return Object.fromEntries(TRANSFER_STATES.map((state) => [state, counts.get(state) ?? 0])) as Record<
     TransferState,
     number
   >;

@@ -5,3 +5,4 @@ export { failureHint } from './failure-policy.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';
+export { TRANSFER_STATES } from './transfer-states.js';

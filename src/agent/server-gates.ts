@@ -105,15 +105,14 @@ export class ServerGates {
   /**
    * Waits until the server may be asked. Exactly one method of the passage must be called afterwards.
    *
-   * @param options how it waits, or what to call when it has to
+   * @param options how it waits, when it has to
    * @throws XftpError CANCELLED, or CONNECT_FAILED when the wait was given up
    */
   async pass(
     server: string,
     signal: AbortSignal,
-    options: WaitOptions | (() => void) = {},
+    { onWait, givesUp = () => false }: WaitOptions = {},
   ): Promise<Passage> {
-    const { onWait, givesUp = () => false } = typeof options === 'function' ? { onWait: options } : options;
     throwIfAborted(signal);
     let waited = false;
     while (!this.#mayPass(server)) {

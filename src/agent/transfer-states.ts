@@ -43,6 +43,9 @@ const ONLY: Partial<Readonly<Record<TransferState, Direction>>> = {
   verifying: 'receive',
 };
 
+/** Every state: the table above has a row for each. */
+export const TRANSFER_STATES = Object.keys(NEXT) as readonly TransferState[];
+
 /** States in which a transfer is over, until it is retried. */
 export const FINAL_STATES = ['failed', 'cancelled', 'completed'] as const satisfies readonly TransferState[];
 

@@ -23,6 +23,7 @@ import type {
   TransferState,
   WaitingReason,
 } from '../agent/index.js';
+import { TRANSFER_STATES } from '../agent/index.js';
 import { FAILURE_CODES, type FailureCode, type FailureKind } from '../protocol/index.js';
 
 import { schemaOf } from './schema-of.js';
@@ -39,20 +40,6 @@ export const direction = schemaOf<Direction>()(
   'Which way a file goes.',
   z.enum(['send', 'receive']),
 );
-
-const TRANSFER_STATES = [
-  'queued',
-  'preparing',
-  'uploading',
-  'awaiting_approval',
-  'downloading',
-  'verifying',
-  'waiting',
-  'paused',
-  'failed',
-  'cancelled',
-  'completed',
-] as const satisfies readonly TransferState[];
 
 const transferStates = z.enum(TRANSFER_STATES);
 export const transferState = schemaOf<TransferState>()(

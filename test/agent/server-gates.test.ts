@@ -126,9 +126,9 @@ describe('a closed gate', () => {
 
   it('tells who waits once that it has to wait', async () => {
     const onWait = vi.fn();
-    (await gates.pass(SERVER, never, onWait)).failed();
+    (await gates.pass(SERVER, never, { onWait })).failed();
     expect(onWait).not.toHaveBeenCalled();
-    const waiting = gates.pass(SERVER, never, onWait);
+    const waiting = gates.pass(SERVER, never, { onWait });
     await vi.advanceTimersByTimeAsync(MAX_MS);
     (await waiting).left();
     expect(onWait).toHaveBeenCalledTimes(1);

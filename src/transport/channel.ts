@@ -5,6 +5,7 @@ import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
 import { StallTimer } from './deadlines.js';
 import type { Pace } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
+import { hasPeer } from './peer.js';
 import { countReceived } from './young-collection.js';
 
 /** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
@@ -16,6 +17,8 @@ const MAX_SESSION_MEMORY_MB = 256;
 /** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell a slow link (4 KiB/s) from a stall. */
 const WRITE_SIZE = 256 * 1024;
 
+/** How often a connection in use is asked whether its other side is still there, in ms. */
+const PEER_CHECK_MS = 1000;
 /** Shorter waits than a timer can measure well are left for later, in ms. */
 const MIN_WAIT_MS = 5;
 
@@ -63,6 +66,7 @@ export class Channel {
   readonly #stallMs: number;
   readonly #closed: Promise<void>;
   #active = 0;
+  #peerCheck: NodeJS.Timeout | undefined;
   #retired = false;
   #failure: unknown;
 
@@ -227,12 +231,20 @@ export class Channel {
   #begin(): void {
     this.#active += 1;
     this.#http2.ref();
+    this.#peerCheck ??= setInterval(() => {
+      if (hasPeer(this.#socket)) return;
+      this.#failure ??= new Error('The other side has reset the connection.');
+      this.destroy();
+    }, PEER_CHECK_MS);
   }
 
   /** A retired connection ends with its last request, whatever given-up streams still drain on it. */
   #finish(): void {
     this.#active -= 1;
-    if (this.#active > 0 || this.#http2.destroyed) return;
+    if (this.#active > 0) return;
+    clearInterval(this.#peerCheck);
+    this.#peerCheck = undefined;
+    if (this.#http2.destroyed) return;
     if (this.#retired) this.destroy();
     else this.#http2.unref();
   }

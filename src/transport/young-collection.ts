@@ -19,8 +19,12 @@ export function countReceived(bytes: number): void {
   received += bytes;
   if (received < BYTES_BETWEEN) return;
   received = 0;
-  collect ??= exposeCollector();
-  collect({ type: 'minor' });
+  // Not in the midst of the event: a collection that is asked for also runs the finalizers of native objects at once,
+  // and those of HTTP/2 and TLS are at work there.
+  setImmediate(() => {
+    collect ??= exposeCollector();
+    collect({ type: 'minor' });
+  });
 }
 
 function exposeCollector(): CollectGarbage {

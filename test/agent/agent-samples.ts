@@ -150,14 +150,18 @@ export async function testAgent(options: TestAgentOptions = {}, home?: string): 
     errors,
     until,
     stop,
-    reached: (id: string, state: TransferState) =>
-      until(() => {
+    reached: async (id: string, state: TransferState) => {
+      const look = (): TransferInfo | undefined => {
         const info = agent.get(id);
         if (info.state === state) return info;
         if (['failed', 'cancelled', 'completed'].includes(info.state))
           throw new Error(`It is ${info.state}: ${JSON.stringify(info.failure)}`);
         return undefined;
-      }),
+      };
+      return until(look).catch((cause: unknown) => {
+        throw new Error(`Not ${state}, but this: ${JSON.stringify(agent.get(id))}`, { cause });
+      });
+    },
     reopen: async (changes: TestAgentOptions = {}) => {
       await stop();
       return testAgent({ ...options, ...changes }, folder);

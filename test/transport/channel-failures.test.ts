@@ -6,6 +6,7 @@ import { bytesEqual, concatBytes } from '#src/protocol/index.js';
 import { Channel } from '#src/transport/channel.js';
 import { openTlsConnection } from '#src/transport/tls-connection.js';
 import { failing } from '../crypto/expected-failure.js';
+import { startFaultProxy } from '../support/fault-proxy.js';
 import { readBody } from '../support/http2-server.js';
 import {
   block,
@@ -237,6 +238,29 @@ describe('the end of a connection', () => {
     const { server } = await manualServer();
     const channel = await openChannel(server);
     channel.retire();
+    await channel.closed;
+  });
+});
+
+describe('a connection that is reset while Node does not read', () => {
+  it('is noticed long before the stall limit', async () => {
+    const { server, nextStream } = await manualServer();
+    const proxy = await startFaultProxy(server.port);
+    const { host } = server;
+    const socket = await openTlsConnection({ host, port: proxy.port }, { connectMs: PATIENT_MS });
+    const channel = new Channel(socket, { authority: host, place: host, stallMs: PATIENT_MS });
+    const watch = bodyWatch();
+    const body = new Uint8Array(CHUNK);
+    const reply = channel.exchange({ block: block(1), body, onBodyReleased: watch.onBodyReleased });
+    const outcome = expect(reply).rejects.toThrow(failing('CONNECTION_LOST'));
+    await readBody(await nextStream());
+    // As Node leaves it after a write that failed at once.
+    (socket as unknown as { _handle: { readStop: () => void } })._handle.readStop();
+    const start = performance.now();
+    proxy.cutAll();
+    await outcome;
+    expect(performance.now() - start).toBeLessThan(PATIENT_MS / 2);
+    await watch.released;
     await channel.closed;
   });
 });

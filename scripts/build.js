@@ -46,6 +46,7 @@ await build({
   external: EXTERNAL,
   banner: { js: REQUIRE },
   sourcemap: true,
+  minifyWhitespace: true,
   logLevel: 'warning',
 });
 

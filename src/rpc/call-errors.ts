@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 import { failureHint } from '../agent/index.js';
 import { failureNumber, XftpError } from '../protocol/index.js';

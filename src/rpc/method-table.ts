@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 import type { Method } from './method.js';
 import { AGENT_METHODS } from './methods/agent-methods.js';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 import type { AgentApi, TokenInfo, TokenScope } from '../agent/index.js';
 import type { FailureCode } from '../protocol/index.js';

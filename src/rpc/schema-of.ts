@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A type without its `readonly`, which schemas cannot express. */
 type Plain<T> = { -readonly [K in keyof T]: Plain<T[K]> };

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { durableEvent } from '../event-schemas.js';
 import { method } from '../method.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 import type { AgentApi } from '../../agent/index.js';
 import { formatServerAddress, parseServerAddress, PRESET_SERVERS, sameServer } from '../../protocol/index.js';

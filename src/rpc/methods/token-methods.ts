@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { method } from '../method.js';
 import { createdToken, tokenInfo, tokenScope } from '../model-schemas.js';

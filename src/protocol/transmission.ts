@@ -1,5 +1,5 @@
 import { BLOCK_SIZE, pad, unpad } from './block.js';
-import { decodeUtf8, encodeUtf8 } from './bytes.js';
+import { decodeUtf8Strict, encodeUtf8 } from './bytes.js';
 import { ByteReader, ByteWriter } from './encoding.js';
 import { XftpError } from './failure.js';
 import { formatWireError, parseWireError, type WireError } from './wire-error.js';
@@ -72,15 +72,16 @@ export function decodeTransmission(block: Uint8Array): ReceivedTransmission {
   }
 }
 
+/** A capital letter, and no control character anywhere. */
+const BARE_ERROR = /^[A-Z]\P{Cc}*$/u;
+
 /** A block with a bare error, as sent during the handshake (protocol reference, section 2.3). */
 export function encodeBareError(error: WireError): Uint8Array {
   return pad(encodeUtf8(formatWireError(error)));
 }
 
-/** The bare error in a block, or undefined if it holds something else: bare errors begin with a capital letter. */
+/** The bare error in a block, or undefined if it holds something else: bare errors are text with a capital first. */
 export function decodeBareError(block: Uint8Array): WireError | undefined {
-  const content = unpad(block);
-  const first = content[0];
-  if (first === undefined || first < 0x41 || first > 0x5a) return undefined;
-  return parseWireError(decodeUtf8(content));
+  const text = decodeUtf8Strict(unpad(block));
+  return text !== undefined && BARE_ERROR.test(text) ? parseWireError(text) : undefined;
 }

@@ -102,14 +102,18 @@ export class RelayConnection {
 
   /** Takes no more requests and ends when those under way are done. */
   close(): void {
-    if (!this.#session.destroyed) this.#session.close();
+    afterEvents(() => {
+      if (!this.#session.destroyed) this.#session.close();
+    });
   }
 
   /** Ends at once. */
   destroy(): void {
-    this.#session.destroy();
-    // A session that is closing waits for the client, who may never answer.
-    this.#socket.destroy();
+    afterEvents(() => {
+      this.#session.destroy();
+      // A session that is closing waits for the client, who may never answer.
+      this.#socket.destroy();
+    });
   }
 
   /** Whoever connects must soon say what for. */
@@ -245,4 +249,12 @@ function bareError(type: PlainErrorType): Uint8Array {
 
 function ignore(): void {
   // Errors of connections are the clients' business; nothing is logged about them.
+}
+
+/**
+ * Runs `end` outside of the events of HTTP/2, which callers, awaiting promises included, may be in: ending a session
+ * there, Node would free streams that it is reading from, which corrupts memory.
+ */
+function afterEvents(end: () => void): void {
+  setImmediate(end);
 }

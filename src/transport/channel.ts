@@ -117,9 +117,13 @@ export class Channel {
   /** Ends the connection at once; requests under way fail. */
   destroy(): void {
     this.#retired = true;
-    this.#http2.destroy();
-    // HTTP/2 waits for a write under way, which never ends when the other side does not read.
-    this.#socket.destroy();
+    // Not within an event of HTTP/2, as callers may be, awaiting promises included: Node would free streams that it is
+    // reading from, which corrupts memory.
+    setImmediate(() => {
+      this.#http2.destroy();
+      // HTTP/2 waits for a write under way, which never ends when the other side does not read.
+      this.#socket.destroy();
+    });
   }
 
   /**

@@ -155,8 +155,8 @@ async function openSessionAt(
     onStep?.('handshake');
     return new Session(channel, { server, place, sessionId, ...handshake });
   } catch (error) {
-    channel?.destroy();
-    socket.destroy();
+    if (channel === undefined) socket.destroy();
+    else channel.destroy();
     throw error;
   }
 }

@@ -140,9 +140,10 @@ describe('a bare error', () => {
     },
   );
 
-  it('is told from everything else by its capital letter', () => {
-    for (const content of ['', '\x01A', '@A', '[A', 'a', '0'])
+  it('is told from everything else: it is text, and begins with a capital letter', () => {
+    for (const content of ['', '\x01A', '@A', '[A', 'a', '0', 'AUTH\n', 'A\0'])
       expect(decodeBareError(pad(encodeUtf8(content)))).toBeUndefined();
     expect(decodeBareError(pad(encodeUtf8('ZEBRA')))).toStrictEqual({ type: 'OTHER', text: 'ZEBRA' });
+    expect(decodeBareError(pad(Uint8Array.of(0x41, 0xff)))).toBeUndefined();
   });
 });

@@ -264,3 +264,24 @@ describe('a connection that is reset while Node does not read', () => {
     await channel.closed;
   });
 });
+
+describe('a connection that is ended within an event of HTTP/2', () => {
+  it('is ended after it, since Node would corrupt its memory', async () => {
+    const { server, nextStream } = await manualServer();
+    const socket = await openTlsConnection(server, { connectMs: PATIENT_MS });
+    const channel = new Channel(socket, { authority: server.host, place: server.host, stallMs: PATIENT_MS });
+    let within: boolean | undefined;
+    const end = (): void => {
+      channel.destroy();
+      within = socket.destroyed;
+    };
+    const into = new Uint8Array(CHUNK);
+    const reply = channel.exchange({ block: block(1), into }, { onReceived: end });
+    const outcome = expect(reply).rejects.toThrow(failing('CONNECTION_LOST'));
+    (await nextStream()).write(concatBytes(block(2), pattern(CHUNK / 2)));
+    await outcome;
+    await channel.closed;
+    expect({ within, after: socket.destroyed }).toEqual({ within: false, after: true });
+    await expect(channel.exchange({})).rejects.toThrow(failing('CONNECTION_LOST'));
+  });
+});

@@ -1,9 +1,17 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Tests that measure the process they run in, or put something in the place of Node's modules. */
+const ALONE = [
+  'test/agent/leaks.test.ts',
+  'test/agent/scale.test.ts',
+  'test/relay/memory.test.ts',
+  'test/transfer/large-file.test.ts',
+  'test/transfer/retry.test.ts',
+];
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Real processes, sockets and threads: each file in a process of its own.
+    // Real processes, sockets and threads.
     pool: 'forks',
     maxWorkers: 2,
     // Generous, since machines are slow at times; nothing waits for it when all is well.
@@ -11,5 +19,18 @@ export default defineConfig({
     hookTimeout: 60_000,
     globalSetup: ['test/support/leak-check.ts'],
     reporters: ['default', './test/support/summary-reporter.ts'],
+    projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      {
+        extends: true,
+        // Files share a process: what they all load is loaded twice instead of a hundred times.
+        test: {
+          name: 'together',
+          isolate: false,
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...ALONE],
+        },
+      },
+    ],
   },
 });

@@ -75,7 +75,7 @@ export class ChunkDownload {
       server,
       action: 'download',
       bytes: size,
-      priority: this.#run.priority,
+      turn: this.#run.turn,
       signal: this.#signal,
       onBlocked: this.#run.onBlocked,
     } as const;

@@ -190,7 +190,7 @@ export class ChunkUpload {
         server,
         action,
         ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
-        priority: this.#run.priority,
+        turn: this.#run.turn,
         signal: this.#signal,
         onBlocked: this.#run.onBlocked,
         givesUp: () => this.#givesUp(server),
@@ -254,7 +254,7 @@ export class ChunkUpload {
 
 /** Asks a relay for the recipients of a chunk that it does not know yet, so many at a time. */
 export async function registerRecipients(
-  run: Pick<Run, 'services' | 'row' | 'onBlocked'>,
+  run: Pick<Run, 'services' | 'turn' | 'onBlocked'>,
   replica: ReplicaRow,
   server: ServerAddress,
   signal: AbortSignal,
@@ -267,7 +267,7 @@ export async function registerRecipients(
     const ask = {
       server,
       action: 'create',
-      priority: run.row.priority,
+      turn: run.turn,
       signal,
       onBlocked: run.onBlocked,
     } as const;

@@ -84,7 +84,7 @@ async function resolveRedirect(run: Run): Promise<boolean> {
           server: first.server,
           action: 'download',
           bytes: outer.size,
-          priority: run.row.priority,
+          turn: run.turn,
           signal: run.signal,
           onBlocked: run.onBlocked,
         },

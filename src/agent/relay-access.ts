@@ -7,7 +7,7 @@ import type { ServerAction } from './model.js';
 import type { NetworkMonitor } from './network-monitor.js';
 import type { Passage, ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
-import type { WorkQueue } from './work-queue.js';
+import type { Turn, WorkQueue } from './work-queue.js';
 
 /** A request to a server, and whose turn it is. */
 export interface Ask {
@@ -15,7 +15,7 @@ export interface Ask {
   readonly action: ServerAction;
   /** Bytes that count as moved when it works. */
   readonly bytes?: number;
-  readonly priority: number;
+  readonly turn: Turn;
   readonly signal: AbortSignal;
   /** Called when it has to wait at a closed gate; what it returns is called, once or more, when it goes on. */
   readonly onBlocked?: () => () => void;
@@ -55,7 +55,7 @@ export class RelayAccess {
       try {
         // Who probes goes on only when the server is there.
         if (!passage.isProbe) goOn();
-        const outcome = await queue.run(key, ask.priority, ask.signal, async () => {
+        const outcome = await queue.run(key, ask.turn, ask.signal, async () => {
           // The gate may have closed while this job waited for its turn.
           if (!passage.holds()) return { again: true } as const;
           const asked = async (client: RelayClient): Promise<T> => {
@@ -75,6 +75,11 @@ export class RelayAccess {
       }
       throwIfAborted(ask.signal);
     }
+  }
+
+  /** Changes when the waiting requests of an owner come. */
+  setPriority(turn: Turn): void {
+    this.#options.queue.setPriority(turn);
   }
 
   /** Waits at the gate; gives the way through and what ends the wait. */

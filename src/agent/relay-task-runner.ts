@@ -12,7 +12,7 @@ import type { RelayTaskRow, RelayTaskStore } from './relay-task-store.js';
 /** Tasks of one server under way, or waiting at its gate, at once. */
 const AT_ONCE = 8;
 /** Behind every transfer: nobody waits for it. */
-const PRIORITY = -100;
+const TURN = { owner: 'relay tasks', priority: -100 };
 
 /** What the runner needs. */
 export interface RelayTaskOptions {
@@ -70,7 +70,7 @@ export class RelayTaskRunner {
       }
       try {
         tasks.addTry(task.id);
-        await relays.ask({ server, action: task.action, priority: PRIORITY, signal }, (client) =>
+        await relays.ask({ server, action: task.action, turn: TURN, signal }, (client) =>
           task.action === 'delete'
             ? client.deleteChunk(server, access, { signal })
             : client.acknowledgeChunk(server, access, { signal }),

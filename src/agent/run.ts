@@ -18,7 +18,7 @@ import type { ServerGates } from './server-gates.js';
 import type { ServerStore } from './server-store.js';
 import type { TransferRow, TransferStore, Transition } from './transfer-store.js';
 import { WaitWatch } from './wait-watch.js';
-import { pause } from './work-queue.js';
+import { pause, type Turn } from './work-queue.js';
 
 /** How often a full disk is looked at again, in ms. */
 const DISK_RETRY_MS = 10_000;
@@ -82,10 +82,11 @@ export class Run {
    * How early its jobs on relays come: by the transfer's own priority, but before all others when relays are about to
    * drop its chunks, the earliest first.
    */
-  get priority(): number {
+  get turn(): Turn {
     const { expires_at: expiresAt, priority } = this.row;
     const left = (expiresAt ?? Infinity) - this.services.clock.now();
-    return left > URGENT_MS ? priority : MAX_PRIORITY + 1 + (URGENT_MS - Math.max(0, left)) / URGENT_MS;
+    const urgency = (URGENT_MS - Math.max(0, left)) / URGENT_MS;
+    return { owner: this.id, priority: left > URGENT_MS ? priority : MAX_PRIORITY + 1 + urgency };
   }
 
   /** Aborts when the run is stopped. */

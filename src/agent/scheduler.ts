@@ -55,6 +55,12 @@ export class Scheduler {
     await running?.ended;
   }
 
+  /** The priority of a transfer was changed: what it waits for comes earlier or later. */
+  reprioritize(id: string): void {
+    const run = this.#runs.get(id)?.run;
+    if (run !== undefined) this.#options.services.relays.setPriority(run.turn);
+  }
+
   isRunning(id: string): boolean {
     return this.#runs.has(id);
   }

@@ -108,6 +108,7 @@ export class Steering {
   setPriority(id: string, priority: number): TransferInfo {
     this.#visible(id);
     this.#services.transfers.update(id, { priority });
+    this.#options.scheduler.reprioritize(id);
     this.#services.wake();
     return this.#services.transfers.info(id);
   }
@@ -266,8 +267,9 @@ export class Steering {
         chunks.addRecipients(replica.id, known + 1, newKeys(Math.max(0, recipients - known)));
       }
     });
-    const row = this.#services.transfers.row(id);
-    const run = { services: this.#services, row, onBlocked: () => () => undefined };
+    const { priority } = this.#services.transfers.row(id);
+    const turn = { owner: id, priority };
+    const run = { services: this.#services, turn, onBlocked: () => () => undefined };
     await Promise.all(
       replicas.map((replica) => {
         const server = this.#services.servers.withPassword(parseServerAddress(replica.server));

@@ -59,7 +59,10 @@ beforeEach(async () => {
 });
 
 function ask<T>(request: () => Promise<T>, more: Partial<Ask> = {}): Promise<T> {
-  return relays.ask({ server, action: 'upload', bytes: 100, priority: 0, signal: never, ...more }, request);
+  return relays.ask(
+    { server, action: 'upload', bytes: 100, turn: { owner: 'test', priority: 0 }, signal: never, ...more },
+    request,
+  );
 }
 
 /** What a failure of each consequence does: to the gate, and to the counts. */

@@ -5,6 +5,7 @@ import { failing } from '../crypto/expected-failure.js';
 import { type Deferred, deferred } from '../transport/channel-samples.js';
 
 const never = new AbortController().signal;
+const TURN = { owner: 'test', priority: 0 };
 
 /** Jobs that end when the test says so, and what has started, by name. */
 function jobs(queue: WorkQueue): {
@@ -20,7 +21,7 @@ function jobs(queue: WorkQueue): {
     add: async (name, server, priority = 0, signal = never) => {
       ends.set(name, deferred());
       void queue
-        .run(server, priority, signal, async () => {
+        .run(server, { owner: name, priority }, signal, async () => {
           started.push(name);
           await ends.get(name)!.promise;
         })
@@ -44,6 +45,32 @@ describe('the queue of jobs', () => {
     await end('a1');
     expect(started.slice(4)).toEqual(['a3']);
     for (const name of ['a2', 'a3', 'b2']) await end(name);
+  });
+
+  it('lets jobs that wait come earlier or later, on their server and in all', async () => {
+    const queue = new WorkQueue({ perServer: 2, total: 2 });
+    const { add, started, end } = jobs(queue);
+    for (const [name, server] of [
+      ['a1', 'a'],
+      ['b1', 'b'],
+      ['waits in all', 'a'],
+      ['raised in all', 'b'],
+      ['lowered on its server', 'a'],
+      ['waits on its server', 'a'],
+    ] as const)
+      await add(name, server);
+    queue.setPriority({ owner: 'raised in all', priority: 5 });
+    queue.setPriority({ owner: 'lowered on its server', priority: -5 });
+    queue.setPriority({ owner: 'a1', priority: 5 });
+    queue.setPriority({ owner: 'nobody', priority: 5 });
+    for (const name of ['a1', 'b1', 'raised in all', 'waits in all', 'waits on its server']) await end(name);
+    await end('lowered on its server');
+    expect(started.slice(2)).toEqual([
+      'raised in all',
+      'waits in all',
+      'waits on its server',
+      'lowered on its server',
+    ]);
   });
 
   it('runs higher priorities first, and equal ones in their order', async () => {
@@ -88,10 +115,10 @@ describe('the queue of jobs', () => {
 
   it('gives what a job gives, and throws what it throws', async () => {
     const queue = new WorkQueue({ perServer: 1, total: 1 });
-    expect(await queue.run('a', 0, never, () => Promise.resolve(42))).toBe(42);
+    expect(await queue.run('a', TURN, never, () => Promise.resolve(42))).toBe(42);
     const failure = new Error('failure');
-    await expect(queue.run('a', 0, never, () => Promise.reject(failure))).rejects.toBe(failure);
-    expect(await queue.run('a', 0, never, () => Promise.resolve(43))).toBe(43);
+    await expect(queue.run('a', TURN, never, () => Promise.reject(failure))).rejects.toBe(failure);
+    expect(await queue.run('a', TURN, never, () => Promise.resolve(43))).toBe(43);
   });
 });
 

@@ -188,6 +188,6 @@ async function insist<T>(ask: () => Promise<T>): Promise<T> {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (code !== 'AGENT_UNREACHABLE' && code !== 'CONNECTION_LOST') throw error;
-      await turn();
+      await delay(20);
     }
 }

@@ -6,17 +6,30 @@ import tseslint from 'typescript-eslint';
 
 /** The folders of the house, each with those it may import from. */
 const MAY_IMPORT = {
+  system: [],
   protocol: [],
   crypto: ['protocol'],
   transport: ['protocol', 'crypto'],
   client: ['protocol', 'crypto', 'transport'],
-  transfer: ['protocol', 'crypto', 'transport', 'client'],
+  transfer: ['system', 'protocol', 'crypto', 'transport', 'client'],
   agent: ['protocol', 'crypto', 'transport', 'client', 'transfer'],
   rpc: ['protocol', 'crypto', 'agent'],
   sdk: ['protocol', 'rpc'],
-  relay: ['protocol', 'crypto'],
+  relay: ['system', 'protocol', 'crypto'],
   testing: ['protocol', 'crypto', 'agent', 'rpc', 'sdk', 'relay'],
-  cli: ['protocol', 'crypto', 'transport', 'client', 'transfer', 'agent', 'rpc', 'sdk', 'relay', 'testing'],
+  cli: [
+    'system',
+    'protocol',
+    'crypto',
+    'transport',
+    'client',
+    'transfer',
+    'agent',
+    'rpc',
+    'sdk',
+    'relay',
+    'testing',
+  ],
 };
 const FOLDERS = Object.keys(MAY_IMPORT);
 

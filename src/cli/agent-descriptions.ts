@@ -1,11 +1,11 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Command } from 'commander';
 
 import type { DescriptionsResult } from '../agent/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
-import { localFailure } from '../transfer/index.js';
+import { ensureFolder } from '../transfer/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
 import { findTransfer } from './agent-transfer-id.js';
 import { readDescriptionText } from './description-input.js';
@@ -99,9 +99,7 @@ export function showDescriptions(
 
 async function writeDescriptions(output: Output, result: DescriptionsResult, folder: string): Promise<void> {
   if (folder === '') throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw localFailure(error, folder);
-  });
+  await ensureFolder(folder);
   const senderPath = join(folder, 'snd.xftp.private');
   const recipientPaths: string[] = [];
   await writeOnce(senderPath, result.sender);

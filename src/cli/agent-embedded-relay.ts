@@ -11,6 +11,7 @@ import {
   startRelay,
   writeCredentials,
 } from '../relay/index.js';
+import { makeFolders } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 import type { Log } from './agent-log.js';
 
@@ -52,7 +53,7 @@ export async function startEmbeddedRelay(dataDir: string, log: Log): Promise<Run
 
 async function ownCredentials(folder: string): Promise<RelayCredentials> {
   const keys = keyFolders(join(folder, 'keys'));
-  await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+  await makeFolders(folder, PRIVATE_FOLDER);
   if (!(await exists(keys.config))) {
     // Made under another name first: half of the keys must never count as the relay's identity.
     const fresh = keyFolders(join(folder, 'keys.new'));

@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { openAgent, type RunningAgent } from '../agent/index.js';
 import { type RpcServer, startRpcServer } from '../rpc/index.js';
 import { XftpError } from '../protocol/index.js';
 import { connectAgent, findAgent } from '../sdk/index.js';
+import { makeFolders } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 import { startEmbeddedRelay } from './agent-embedded-relay.js';
 import { type Log, standardErrorLog } from './agent-log.js';
@@ -51,7 +51,7 @@ async function startParts(options: StartOptions, log: Log, parts: Part[]): Promi
   const { dataDir, downloads, servers, allowOrigins } = options;
   const version = packageVersion();
   log('info', `xftp-agent ${version}, process ${String(process.pid)}, data folder ${dataDir}`);
-  await mkdir(dataDir, { recursive: true, mode: PRIVATE_FOLDER }).catch((error: unknown) => {
+  await makeFolders(dataDir, PRIVATE_FOLDER).catch((error: unknown) => {
     throw localFailure(error, dataDir);
   });
   let embeddedRelayAddress: string | undefined;

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { encodeBase64Url } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
-import { describeFileError, errorCode } from './file-errors.js';
+import { errorCode, makeFolders } from '../system/index.js';
+import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
 import { GroupCommit } from './group-commit.js';
 
@@ -44,7 +45,7 @@ export class ChunkStorage {
   static async open(folder: string): Promise<ChunkStorage> {
     const storage = new ChunkStorage(folder);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolders(folder);
       for (const name of await storage.fileNames()) {
         if (!INCOMING_NAME.test(name)) continue;
         await storage.removeFile(name);

@@ -2,11 +2,12 @@ import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+import { errorCode } from '../system/index.js';
 import type { ChangeOutcome } from './record.js';
 import { RecordTable } from './record-table.js';
 import { StoreLog } from './store-log.js';
 import { formatLogLine, parseLogLine } from './store-log-lines.js';
-import { describeFileError, errorCode } from './file-errors.js';
+import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
 
 /** Longest line that is read: the reference compacts all recipients of a chunk into one, this many are beyond reason. */

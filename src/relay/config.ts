@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 
 import { parseSizeText, XftpError } from '../protocol/index.js';
-import { describeFileError, errorCode } from './file-errors.js';
+import { errorCode } from '../system/index.js';
+import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
 import { parseIni } from './ini.js';
 import { IniReader } from './ini-reader.js';

@@ -1,4 +1,5 @@
 import { type FailureCode, XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 
 /**
  * Turns an error of the file system or of a socket into one with a sentence for the operator.
@@ -9,11 +10,6 @@ export function describeFileError(error: unknown, what: string): XftpError {
   if (error instanceof XftpError) return error;
   const { code, reason } = explain(errorCode(error), error);
   return new XftpError(code, `${what}: ${reason}.`, { cause: error });
-}
-
-/** The system's name of an error, such as ENOENT. */
-export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 function explain(code: string | undefined, error: unknown): { code: FailureCode; reason: string } {

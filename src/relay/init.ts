@@ -1,11 +1,12 @@
-import { access, mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { access, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 
 import { DEFAULT_PORT, encodeBase64Url, XftpError } from '../protocol/index.js';
 import { fingerprintOf, type SigningAlgorithm } from '../crypto/index.js';
+import { errorCode, makeFolders } from '../system/index.js';
 import { notInitialized } from './config.js';
 import { createCredentials, writeCredentials } from './credentials.js';
-import { describeFileError, errorCode } from './file-errors.js';
+import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
 import { formatIni } from './ini-template.js';
 
@@ -124,7 +125,7 @@ async function makeEmptyFolder(folder: string): Promise<void> {
 
 async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
   } catch (error) {
     throw describeFileError(error, `The folder ${folder} cannot be made`);
   }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
 import { XftpError } from '../protocol/index.js';
-import { errorCode } from './file-errors.js';
+import { errorCode } from '../system/index.js';
 
 /** Gives a lock back. */
 export type Unlock = () => Promise<void>;

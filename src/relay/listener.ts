@@ -4,8 +4,9 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 
 import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP, XftpError } from '../protocol/index.js';
 import { pemEncode } from '../crypto/index.js';
+import { errorCode } from '../system/index.js';
 import { RelayConnection } from './connection.js';
-import { describeFileError, errorCode } from './file-errors.js';
+import { describeFileError } from './file-errors.js';
 import { LISTEN_BACKLOG } from './limits.js';
 import type { RelayServices } from './services.js';
 

@@ -1,4 +1,5 @@
-import { describeFileError, errorCode } from './file-errors.js';
+import { errorCode } from '../system/index.js';
+import { describeFileError } from './file-errors.js';
 
 /** The same trouble is told once in this time, in ms: a full disk meets every upload. */
 const REPEAT_MS = 60_000;

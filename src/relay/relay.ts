@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
+import { makeFolders } from '../system/index.js';
 import { ChunkStorage } from './chunk-storage.js';
 import { openStoreLog } from './compaction.js';
 import type { InactiveClients } from './config.js';
@@ -92,7 +92,7 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
 
 /** No other relay may use the same log or the same chunks. */
 async function lockFiles({ filesPath, storeLogPath }: RelayOptions): Promise<Unlock> {
-  await mkdir(filesPath, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(filesPath).catch((error: unknown) => {
     throw describeFileError(error, `The folder of chunks ${filesPath} cannot be used`);
   });
   const unlockFiles = await lockInstance(join(filesPath, '.lock'));

@@ -2,6 +2,7 @@ import { lstat, mkdir, open, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { humanSize, XftpError } from '../protocol/index.js';
+import { makeFolders } from '../system/index.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { localFailure } from './local-failure.js';
 
@@ -11,7 +12,7 @@ import { localFailure } from './local-failure.js';
  * @throws XftpError NO_PERMISSION and the like
  */
 export async function ensureFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(folder).catch((error: unknown) => {
     throw localFailure(error, folder);
   });
 }

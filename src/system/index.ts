@@ -1,0 +1,2 @@
+export { errorCode } from './error-code.js';
+export { makeFolders } from './make-folders.js';

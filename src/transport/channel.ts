@@ -19,8 +19,22 @@ const WRITE_SIZE = 256 * 1024;
 
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
+/** How long an abandoned connection may be quiet: long enough for an answer on a slow circuit. */
+const ABANDONED_MS = 5000;
 /** Shorter waits than a timer can measure well are left for later, in ms. */
 const MIN_WAIT_MS = 5;
+
+/** What a channel needs to know. */
+export interface ChannelOptions {
+  /** Host name for the requests. */
+  readonly authority: string;
+  /** `host:port` of the relay, for messages. */
+  readonly place: string;
+  /** Longest time without a byte in either direction while a request is under way, in ms. */
+  readonly stallMs: number;
+  /** Longest time without a byte from the relay after a failed upload, in ms. */
+  readonly abandonedMs?: number;
+}
 
 /** One request of the protocol. */
 export interface Exchange {
@@ -64,14 +78,16 @@ export class Channel {
   readonly #authority: string;
   readonly #place: string;
   readonly #stallMs: number;
+  readonly #abandonedMs: number;
   readonly #closed: Promise<void>;
   #active = 0;
   #peerCheck: NodeJS.Timeout | undefined;
   #retired = false;
   #failure: unknown;
 
-  constructor(socket: TLSSocket, options: { authority: string; place: string; stallMs: number }) {
+  constructor(socket: TLSSocket, options: ChannelOptions) {
     this.#socket = socket;
+    this.#abandonedMs = options.abandonedMs ?? ABANDONED_MS;
     this.#authority = options.authority;
     this.#place = options.place;
     this.#stallMs = options.stallMs;
@@ -112,6 +128,23 @@ export class Channel {
   retire(): void {
     this.#retired = true;
     if (this.#active === 0) this.destroy();
+  }
+
+  /**
+   * Takes no more requests after a failed upload. Official relays may read nothing more from such a connection
+   * (protocol reference, section 2.5): it ends as soon as nothing has come for a while, and requests under way fail.
+   */
+  abandon(): void {
+    this.retire();
+    if (this.#active === 0) return;
+    let heard = this.#socket.bytesRead;
+    const check = setInterval(() => {
+      if (this.#socket.bytesRead === heard) this.destroy();
+      heard = this.#socket.bytesRead;
+    }, this.#abandonedMs);
+    void this.#closed.then(() => {
+      clearInterval(check);
+    });
   }
 
   /** Ends the connection at once; requests under way fail. */

@@ -54,7 +54,7 @@ export class ServerSessions {
       try {
         return await this.#run(slot, work, signal);
       } catch (error) {
-        slot.session?.retire();
+        slot.session?.abandon();
         throw error;
       } finally {
         slot.uploading = false;
@@ -133,11 +133,17 @@ export class ServerSessions {
   }
 
   #uploadSlot(): Slot | undefined {
-    return this.#pick(this.#usableSlots().filter(({ uploading }) => !uploading));
+    const slots = this.#usableSlots().filter(({ uploading }) => !uploading);
+    return this.#pick(slots.sort((a, b) => a.users - b.users));
   }
 
+  /**
+   * One without an upload if there is or can be one: should the upload fail, the relay may never answer the others on
+   * its connection.
+   */
   #sharedSlot(): Slot | undefined {
-    return this.#pick(this.#usableSlots().sort((a, b) => a.users - b.users));
+    const slots = this.#usableSlots().sort((a, b) => a.users - b.users);
+    return this.#pick(slots.filter(({ uploading }) => !uploading)) ?? this.#pick(slots);
   }
 
   /** An open session, or else one whose dial is under way, or else a new one if there may be one more. */

@@ -81,6 +81,11 @@ export class Session {
     this.#channel.retire();
   }
 
+  /** Takes no more requests after a failed upload, and ends soon; see {@link Channel.abandon}. */
+  abandon(): void {
+    this.#channel.abandon();
+  }
+
   /** Ends the connection at once; requests under way fail. */
   close(): void {
     this.#channel.destroy();

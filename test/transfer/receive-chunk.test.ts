@@ -32,7 +32,8 @@ const KB = 1024;
 const NAME = 'source.bin';
 const ciphers = new CipherPool(2);
 const material = randomBytes(5 * KB * KB);
-const OVERHEAD = 8 + 1 + NAME.length + 1 + 16;
+const TAG = 16;
+const OVERHEAD = 8 + 1 + NAME.length + 1 + TAG;
 
 afterAll(() => ciphers.close());
 
@@ -101,7 +102,10 @@ describe('a file whose chunks are opened one by one', () => {
     const runs = fc.asyncProperty(file, async ({ length, room, padding, cuts, last }) => {
       const size = length + OVERHEAD + room;
       // The header must be in the first chunk.
-      const ends = [...cuts.map((cut) => OVERHEAD + (cut % (size - OVERHEAD + 1))), size - last, size];
+      const header = OVERHEAD - TAG;
+      const ends = [...cuts.map((cut) => OVERHEAD + (cut % (size - OVERHEAD + 1))), size - last, size].filter(
+        (end) => end >= header,
+      );
       const borders = [...new Set(ends)].sort((a, b) => a - b);
       const sizes = borders.map((end, index) => end - (borders[index - 1] ?? 0));
       const content = material.subarray(0, length);

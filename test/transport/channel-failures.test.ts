@@ -1,4 +1,5 @@
 import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { describe, expect, it, vi } from 'vitest';
 
@@ -238,6 +239,43 @@ describe('the end of a connection', () => {
     const { server } = await manualServer();
     const channel = await openChannel(server);
     channel.retire();
+    await channel.closed;
+  });
+});
+
+describe('a connection that is abandoned after a failed upload', () => {
+  it('ends when the relay sends nothing more, and not before a download on it is whole', async () => {
+    const { server, nextStream } = await manualServer();
+    const socket = await openTlsConnection(server, { connectMs: PATIENT_MS });
+    const { host } = server;
+    const channel = new Channel(socket, {
+      authority: host,
+      place: host,
+      stallMs: PATIENT_MS,
+      abandonedMs: SHORT_STALL_MS,
+    });
+    const lost = expect(channel.exchange({ block: block(1) })).rejects.toThrow(failing('CONNECTION_LOST'));
+    await nextStream();
+    const into = new Uint8Array(12);
+    const download = channel.exchange({ block: block(1), into });
+    const stream = await nextStream();
+    stream.write(block(2));
+    channel.abandon();
+    expect(channel.usable).toBe(false);
+    for (let sent = 0; sent < into.length; sent++) {
+      await delay(SHORT_STALL_MS / 5);
+      stream.write(Uint8Array.of(7));
+    }
+    stream.end();
+    expect((await download).received).toBe(into.length);
+    await lost;
+    await channel.closed;
+  });
+
+  it('ends at once when it is not used', async () => {
+    const { server } = await manualServer();
+    const channel = await openChannel(server);
+    channel.abandon();
     await channel.closed;
   });
 });

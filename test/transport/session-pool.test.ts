@@ -54,6 +54,18 @@ async function happened(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('shared uses', () => {
+  it('keep away from sessions with an upload while there can be others', async () => {
+    const stubs = stubPool({ sessionsPerServer: 2 });
+    await begin(stubs, 'upload').started;
+    expect(await begin(stubs, 'shared').started).toBe(2);
+    expect(await begin(stubs, 'shared').started).toBe(2);
+    const uploads = [begin(stubs, 'upload'), begin(stubs, 'upload'), begin(stubs, 'upload')];
+    await settle();
+    const shared = begin(stubs, 'shared');
+    expect(await happened(shared.started)).toBe(true);
+    expect(uploads).toHaveLength(3);
+  });
+
   it('at the same time wait for one dial and share its session', async () => {
     const dialled = deferred();
     const stubs = stubPool({ sessionsPerServer: 4 }, () => dialled.promise);
@@ -208,7 +220,7 @@ describe('uploads', () => {
     }
   });
 
-  it('that fail retire their session; it counts until it has ended', async () => {
+  it('that fail abandon their session; it counts until it has ended', async () => {
     const stubs = stubPool();
     const download = begin(stubs, 'shared');
     const upload = begin(stubs, 'upload');

@@ -28,6 +28,10 @@ export class StubSession {
     if (this.active === 0) this.close();
   }
 
+  abandon(): void {
+    this.retire();
+  }
+
   /** Ends the session at once. */
   close(): void {
     this.usable = false;

@@ -41,7 +41,8 @@ export interface StoreLogOptions {
 }
 
 /**
- * Reads the store log at `path` and replaces it by a compacted one (protocol reference, section 11.4). The old one is
+ * Reads the store log at `path` and replaces it by a compacted one (protocol reference, section 11.4). Lines that
+ * cannot be read come first in it, as they were: the next start must know of them as well. The old one is
  * kept as `NAME.<ISO time>`. A crash at any point leaves either the old log, or it under `NAME.start`, from where
  * the next start takes it back.
  *
@@ -53,12 +54,14 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
     if (await exists(starting)) await rename(starting, path);
     const hadLog = await exists(path);
     let complete = hadLog;
-    const table = await readStoreLog(path, (problem) => {
+    const skipped: string[] = [];
+    const table = await readStoreLog(path, (problem, line) => {
       complete = false;
+      if (line !== undefined) skipped.push(line);
       options.report(problem);
     });
     if (hadLog) await rename(path, starting);
-    await writeCompacted(path, table);
+    await writeCompacted(path, table, skipped);
     // Before a command is answered, the file that its line goes to must be there after a crash.
     await flushFolder(dirname(path));
     if (hadLog) {
@@ -71,8 +74,15 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
   }
 }
 
-/** The records that a log makes. Lines that make no sense are reported and skipped, a cut last line is dropped. */
-async function readStoreLog(path: string, report: (problem: string) => void): Promise<RecordTable> {
+/**
+ * The records that a log makes. Lines that make no sense are reported and skipped, a cut last line is dropped.
+ *
+ * @param report told of each, with the line if it could not be read
+ */
+async function readStoreLog(
+  path: string,
+  report: (problem: string, line?: string) => void,
+): Promise<RecordTable> {
   const table = new RecordTable();
   const name = basename(path);
   let number = 0;
@@ -80,7 +90,9 @@ async function readStoreLog(path: string, report: (problem: string) => void): Pr
   const readLine = (text: string): void => {
     number += 1;
     const problem = applyLine(table, text);
-    if (problem !== undefined) report(`${name}, line ${String(number)} was skipped: ${problem}.`);
+    if (problem === undefined) return;
+    const kept = problem === UNREADABLE && text !== UNREADABLE_LINE;
+    report(`${name}, line ${String(number)} was skipped: ${problem}.`, kept ? text : undefined);
   };
   try {
     for await (const piece of createReadStream(path, { encoding: 'latin1', highWaterMark: WRITE_SIZE })) {
@@ -98,11 +110,13 @@ async function readStoreLog(path: string, report: (problem: string) => void): Pr
   return table;
 }
 
+const UNREADABLE = 'it cannot be read';
+
 function applyLine(table: RecordTable, line: string): string | undefined {
   try {
     return OUTCOMES[table.apply(parseLogLine(line))];
   } catch {
-    return 'it cannot be read';
+    return UNREADABLE;
   }
 }
 
@@ -113,9 +127,10 @@ const OUTCOMES: Readonly<Record<ChangeOutcome, string | undefined>> = {
   invalid: 'its size is 0',
 };
 
-async function writeCompacted(path: string, table: RecordTable): Promise<void> {
+async function writeCompacted(path: string, table: RecordTable, skipped: readonly string[]): Promise<void> {
   const file = await open(path, 'w', LOG_MODE);
   try {
+    for (const line of skipped) await file.appendFile(`${line}\n`, 'latin1');
     let lines = '';
     for (const change of table.changes()) {
       lines += `${formatLogLine(change)}\n`;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { parseSizeText, XftpError } from '../protocol/index.js';
+import { isPasswordText, parseSizeText, XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
 import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
@@ -91,20 +91,22 @@ export function notInitialized(): XftpError {
 }
 
 function readPassword(ini: IniReader): string | undefined {
-  const password = ini.text('AUTH', 'create_password');
+  const password = ini.value('AUTH', 'create_password');
   if (password === undefined) return undefined;
-  if (!/^[^\s@:/\p{C}]+$/u.test(password) || Buffer.byteLength(password) > 255)
+  // Clients send these bytes, so they must be what the protocol allows.
+  const bytes = Buffer.from(password);
+  if (bytes.length === 0 || bytes.length > 255 || !isPasswordText(bytes))
     throw ini.expected(
       'AUTH',
       'create_password',
-      '1 to 255 printable characters without space, @, : and /',
+      '1 to 255 printable ASCII characters without space, @, : and /, or not be there at all',
       'hide',
     );
   return password;
 }
 
 function readQuota(ini: IniReader): number | undefined {
-  const text = ini.text('FILES', 'storage_quota');
+  const text = ini.value('FILES', 'storage_quota');
   if (text === undefined) return undefined;
   try {
     return parseSizeText(text);

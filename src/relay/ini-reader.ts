@@ -14,13 +14,18 @@ export class IniReader {
 
   /** The text of a key; undefined if it is absent or empty. */
   text(section: string, key: string): string | undefined {
-    const value = this.#ini.get(section)?.get(key);
+    const value = this.value(section, key);
     return value === '' ? undefined : value;
+  }
+
+  /** The text of a key, which may be empty; undefined if it is absent. */
+  value(section: string, key: string): string | undefined {
+    return this.#ini.get(section)?.get(key);
   }
 
   /** `on` or `off`; undefined if absent. */
   flag(section: string, key: string): boolean | undefined {
-    const text = this.#ini.get(section)?.get(key);
+    const text = this.value(section, key);
     if (text === undefined) return undefined;
     if (text !== 'on' && text !== 'off') throw this.expected(section, key, 'on or off');
     return text === 'on';
@@ -28,7 +33,7 @@ export class IniReader {
 
   /** A whole number within bounds; undefined if absent. */
   integer(section: string, key: string, min: number, max: number): number | undefined {
-    const text = this.text(section, key);
+    const text = this.value(section, key);
     if (text === undefined) return undefined;
     const number = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
     if (number >= min && number <= max) return number;
@@ -44,7 +49,7 @@ export class IniReader {
 
   /** The failure of a key whose value is not what it must be. Secrets are not shown. */
   expected(section: string, key: string, what: string, shown: 'show' | 'hide' = 'show'): XftpError {
-    const found = shown === 'show' ? `, found ${JSON.stringify(this.#ini.get(section)?.get(key) ?? '')}` : '';
+    const found = shown === 'show' ? `, found ${JSON.stringify(this.value(section, key) ?? '')}` : '';
     return new XftpError('INVALID_CONFIG', `${this.#name}: [${section}] ${key} must be ${what}${found}.`);
   }
 }

@@ -101,7 +101,20 @@ describe('a mistake in the INI is one sentence naming section, key and what is e
     ],
     [
       `${MINIMAL}[AUTH]\ncreate_password: not@allowed\n`,
-      'file-server.ini: [AUTH] create_password must be 1 to 255 printable characters without space, @, : and /.',
+      'file-server.ini: [AUTH] create_password must be 1 to 255 printable ASCII characters without space, @, : and /',
+    ],
+    [
+      `${MINIMAL}[AUTH]\ncreate_password:\n`,
+      'file-server.ini: [AUTH] create_password must be 1 to 255 printable ASCII characters',
+    ],
+    [`${MINIMAL}[AUTH]\ncreate_password: straße\n`, 'file-server.ini: [AUTH] create_password must be'],
+    [
+      `[FILES]\nstorage_quota:\npath: x\n[TRANSPORT]\nport: 1\n`,
+      'file-server.ini: [FILES] storage_quota must be a size such as 500mb or 10gb, found "".',
+    ],
+    [
+      `${MINIMAL}[STORE_LOG]\nexpire_files_hours:\n`,
+      'file-server.ini: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "".',
     ],
     [
       `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\n`,

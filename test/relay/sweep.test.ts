@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, rename, symlink, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -101,6 +101,18 @@ describe('at the start', () => {
     const empty = await relay.restart();
     expect((await readdir(relay.filesPath)).sort()).toEqual(names);
     expect([...missing.problems, ...other.problems, ...empty.problems]).toEqual([]);
+  });
+
+  it('no body is removed while the store log has a line that cannot be read, however often the relay starts', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    const log = await readFile(relay.storeLogPath, 'latin1');
+    await writeFile(relay.storeLogPath, `FNEW what is this\n${log}`);
+    let running = relay;
+    for (let start = 0; start < 3; start++) {
+      running = await running.restart();
+      expect(running.problems).toEqual([expect.stringMatching(/, line 1 was skipped: it cannot be read\.$/)]);
+      expect((await readdir(relay.filesPath)).sort()).toEqual([nameOf(kept), nameOf(left)].sort());
+    }
   });
 
   it('no body is removed when there is to be no store log', async () => {

@@ -262,9 +262,9 @@ describe('a connection that is abandoned after a failed upload', () => {
     stream.write(block(2));
     channel.abandon();
     expect(channel.usable).toBe(false);
-    for (let sent = 0; sent < into.length; sent++) {
+    for (const byte of pattern(into.length)) {
       await delay(SHORT_STALL_MS / 5);
-      stream.write(Uint8Array.of(7));
+      stream.write(Uint8Array.of(byte));
     }
     stream.end();
     expect((await download).received).toBe(into.length);

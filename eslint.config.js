@@ -9,7 +9,7 @@ const MAY_IMPORT = {
   system: [],
   protocol: [],
   crypto: ['protocol'],
-  transport: ['protocol', 'crypto'],
+  transport: ['system', 'protocol', 'crypto'],
   client: ['protocol', 'crypto', 'transport'],
   transfer: ['system', 'protocol', 'crypto', 'transport', 'client'],
   agent: ['protocol', 'crypto', 'transport', 'client', 'transfer'],
@@ -139,7 +139,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.js'],
+    files: ['**/*.js', '**/*.cjs'],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: {
       globals: {

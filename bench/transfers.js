@@ -12,7 +12,7 @@ const GIB = 1024 ** 3;
 const TICKS = 100;
 
 const program = (name) => fileURLToPath(new URL(`../dist/bin/${name}.js`, import.meta.url));
-const PROBE = new URL('usage-probe.js', import.meta.url).href;
+const PROBE = fileURLToPath(new URL('usage-probe.cjs', import.meta.url));
 
 /** Starts a relay of its own in `folder`; resolves when it listens. */
 export async function startRelayProcess(folder) {
@@ -75,7 +75,7 @@ async function measure(relay, size, folder, parameters) {
   const relayBefore = cpuSecondsOf(relay.pid);
   const start = performance.now();
   await run(program('xftp'), parameters, { ...process.env, BENCH_USAGE_FILE: usageFile }, [
-    '--import',
+    '--require',
     PROBE,
   ]);
   const seconds = (performance.now() - start) / 1000;

@@ -1,24 +1,24 @@
 import { setMaxListeners } from 'node:events';
 import { constants } from 'node:os';
 
-/** Runs work that SIGINT and SIGTERM stop gracefully; a second signal ends the process at once. */
+/** Runs work that SIGINT, SIGTERM and SIGHUP (the terminal is closed) stop gracefully; a second signal ends the process at once. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   // Every command under way listens: many listeners are no leak here.
   setMaxListeners(0, abort.signal);
-  const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
+  const onSignal = (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
     const exitCode = 128 + constants.signals[name];
     if (abort.signal.aborted) process.exit(exitCode);
     process.exitCode = exitCode;
     abort.abort();
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);
   try {
     const result = await work(abort.signal);
     // The signal came too late to stop anything.
     process.exitCode = undefined;
     return result;
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal);
   }
 }

@@ -1,7 +1,22 @@
-/** Whoever reads the output may go away, as in `| head`: the program goes on, unseen. */
+import { errorCode } from '../system/index.js';
+import { localFailure } from '../transfer/index.js';
+import { exitCodeOf } from './exit-codes.js';
+
+/**
+ * Whoever reads the output may go away, as in `| head`: the program goes on, unseen. Output that cannot be written for
+ * another reason, such as a full disk, is told, and makes the program end as failed when its work is done.
+ */
 export function surviveClosedOutput(): void {
-  for (const stream of [process.stdout, process.stderr])
-    stream.on('error', (error: Error) => {
-      if (!('code' in error && error.code === 'EPIPE')) throw error;
+  process.stderr.on('error', () => undefined);
+  let told = false;
+  process.stdout.on('error', (error: Error) => {
+    if (told || errorCode(error) === 'EPIPE') return;
+    told = true;
+    const failure = localFailure(error, 'standard output');
+    process.stderr.write(`${failure.message}\n`);
+    process.once('exit', () => {
+      if (process.exitCode === undefined || process.exitCode === 0)
+        process.exitCode = exitCodeOf(failure.code);
     });
+  });
 }

@@ -15,6 +15,7 @@ import {
   HEADER_WEB_HELLO,
   type PlainErrorType,
 } from '../protocol/index.js';
+import { hasPeer } from '../system/index.js';
 import { type Answer, type PendingAnswer, processCommand } from './command-processor.js';
 import {
   ACCEPTED_WITHOUT_HANDSHAKE,
@@ -98,6 +99,11 @@ export class RelayConnection {
   /** When the last request started, in ms. */
   get lastRequestAt(): number {
     return this.#lastRequestAt;
+  }
+
+  /** Whether the client is still there, as far as the system knows. */
+  get hasPeer(): boolean {
+    return hasPeer(this.#socket);
   }
 
   /** Takes no more requests and ends when those under way are done. */

@@ -13,6 +13,9 @@ import type { RelayServices } from './services.js';
 /** "Picks the first of `xftp/1`, `h2`, `http/1.1` that the client offers" (protocol reference, section 1.2). */
 const ALPN_PREFERENCE = [ALPN_XFTP, ALPN_H2, ALPN_HTTP11] as const;
 
+/** How often the connections are looked through for clients that have gone, in ms. */
+const PEER_CHECK_MS = 1000;
+
 /** The TLS port of a relay and the connections on it. */
 export class RelayListener {
   readonly #services: RelayServices;
@@ -20,6 +23,7 @@ export class RelayListener {
   /** Sockets whose TLS handshake is under way, by the client's end of them. */
   readonly #shaking = new Map<string, Socket>();
   readonly #connections = new Set<RelayConnection>();
+  readonly #peerCheck: NodeJS.Timeout;
 
   constructor(services: RelayServices) {
     this.#services = services;
@@ -39,6 +43,9 @@ export class RelayListener {
     this.#server.on('secureConnection', (socket) => {
       this.#accept(socket);
     });
+    this.#peerCheck = setInterval(() => {
+      for (const connection of this.#connections) if (!connection.hasPeer) connection.destroy();
+    }, PEER_CHECK_MS).unref();
   }
 
   /**
@@ -90,6 +97,7 @@ export class RelayListener {
     for (const socket of this.#shaking.values()) socket.destroy();
     await closed;
     clearTimeout(deadline);
+    clearInterval(this.#peerCheck);
   }
 
   #accept(socket: TLSSocket): void {

@@ -1,2 +1,3 @@
 export { errorCode } from './error-code.js';
+export { hasPeer } from './has-peer.js';
 export { makeFolders } from './make-folders.js';

@@ -2,10 +2,10 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:h
 import type { TLSSocket } from 'node:tls';
 
 import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
+import { hasPeer } from '../system/index.js';
 import { StallTimer } from './deadlines.js';
 import type { Pace } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
-import { hasPeer } from './peer.js';
 import { countReceived } from './young-collection.js';
 
 /** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */

@@ -1,7 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { constants } from 'node:os';
 
-/** Runs work that SIGINT, SIGTERM and SIGHUP (the terminal is closed) stop gracefully; a second signal ends the process at once. */
+/**
+ * Runs work that SIGINT, SIGTERM and SIGHUP (the terminal is closed) stop gracefully; a second signal ends the process at
+ * once.
+ */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   // Every command under way listens: many listeners are no leak here.

@@ -50,7 +50,8 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
 /** Asks whether to delete a description that is used up, and deletes it. Without an answer it stays. */
 export async function offerDeletion(path: string, yes: boolean, output: Output): Promise<void> {
   // What a pipe or a process brought is gone anyway.
-  if (!(await stat(path)).isFile()) return;
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() !== true) return;
   const question = `\nFile description ${path} can't be used again. Delete it (Y/n): `;
   if (!yes && !(output.asks && (await confirm(question)))) return;
   await unlink(path);

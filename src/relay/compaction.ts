@@ -54,14 +54,14 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
     if (await exists(starting)) await rename(starting, path);
     const hadLog = await exists(path);
     let complete = hadLog;
-    const skipped: string[] = [];
+    const unreadable: string[] = [];
     const table = await readStoreLog(path, (problem, line) => {
       complete = false;
-      if (line !== undefined) skipped.push(line);
+      if (line !== undefined) unreadable.push(line);
       options.report(problem);
     });
     if (hadLog) await rename(path, starting);
-    await writeCompacted(path, table, skipped);
+    await writeCompacted(path, table, unreadable);
     // Before a command is answered, the file that its line goes to must be there after a crash.
     await flushFolder(dirname(path));
     if (hadLog) {
@@ -91,8 +91,8 @@ async function readStoreLog(
     number += 1;
     const problem = applyLine(table, text);
     if (problem === undefined) return;
-    const kept = problem === UNREADABLE && text !== UNREADABLE_LINE;
-    report(`${name}, line ${String(number)} was skipped: ${problem}.`, kept ? text : undefined);
+    const unreadable = problem === UNREADABLE ? text : undefined;
+    report(`${name}, line ${String(number)} was skipped: ${problem}.`, unreadable);
   };
   try {
     for await (const piece of createReadStream(path, { encoding: 'latin1', highWaterMark: WRITE_SIZE })) {
@@ -127,10 +127,15 @@ const OUTCOMES: Readonly<Record<ChangeOutcome, string | undefined>> = {
   invalid: 'its size is 0',
 };
 
-async function writeCompacted(path: string, table: RecordTable, skipped: readonly string[]): Promise<void> {
+async function writeCompacted(
+  path: string,
+  table: RecordTable,
+  unreadable: readonly string[],
+): Promise<void> {
   const file = await open(path, 'w', LOG_MODE);
   try {
-    for (const line of skipped) await file.appendFile(`${line}\n`, 'latin1');
+    // One byte of the file is one character here.
+    if (unreadable.length > 0) await file.appendFile(`${unreadable.join('\n')}\n`, 'latin1');
     let lines = '';
     for (const change of table.changes()) {
       lines += `${formatLogLine(change)}\n`;

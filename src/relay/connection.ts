@@ -15,7 +15,7 @@ import {
   HEADER_WEB_HELLO,
   type PlainErrorType,
 } from '../protocol/index.js';
-import { hasPeer } from '../system/index.js';
+import { afterEvents, hasPeer } from '../system/index.js';
 import { type Answer, type PendingAnswer, processCommand } from './command-processor.js';
 import {
   ACCEPTED_WITHOUT_HANDSHAKE,
@@ -255,12 +255,4 @@ function bareError(type: PlainErrorType): Uint8Array {
 
 function ignore(): void {
   // Errors of connections are the clients' business; nothing is logged about them.
-}
-
-/**
- * Runs `end` outside of the events of HTTP/2, which callers, awaiting promises included, may be in: ending a session
- * there, Node would free streams that it is reading from, which corrupts memory.
- */
-function afterEvents(end: () => void): void {
-  setImmediate(end);
 }

@@ -1,3 +1,4 @@
+export { afterEvents } from './after-events.js';
 export { errorCode } from './error-code.js';
 export { hasPeer } from './has-peer.js';
 export { makeFolders } from './make-folders.js';

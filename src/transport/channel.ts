@@ -2,7 +2,7 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:h
 import type { TLSSocket } from 'node:tls';
 
 import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
-import { hasPeer } from '../system/index.js';
+import { afterEvents, hasPeer } from '../system/index.js';
 import { StallTimer } from './deadlines.js';
 import type { Pace } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
@@ -19,7 +19,7 @@ const WRITE_SIZE = 256 * 1024;
 
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
-/** How long an abandoned connection may be quiet: long enough for an answer on a slow circuit. */
+/** How long an abandoned connection may be quiet, in ms: long enough for an answer on a slow circuit. */
 const ABANDONED_MS = 5000;
 /** Shorter waits than a timer can measure well are left for later, in ms. */
 const MIN_WAIT_MS = 5;
@@ -150,9 +150,7 @@ export class Channel {
   /** Ends the connection at once; requests under way fail. */
   destroy(): void {
     this.#retired = true;
-    // Not within an event of HTTP/2, as callers may be, awaiting promises included: Node would free streams that it is
-    // reading from, which corrupts memory.
-    setImmediate(() => {
+    afterEvents(() => {
       this.#http2.destroy();
       // HTTP/2 waits for a write under way, which never ends when the other side does not read.
       this.#socket.destroy();

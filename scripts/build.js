@@ -10,14 +10,10 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-/** Modules that start on their own: the programs, the demo, and the worker thread, which is looked for beside them. */
-const ENTRIES = [
-  'cli/xftp.js',
-  'cli/xftp-agent.js',
-  'cli/xftp-server.js',
-  'cli/demo.js',
-  'transfer/cipher-thread.js',
-];
+/** The programs and the demo, which share most of their modules. */
+const PROGRAMS = ['cli/xftp.js', 'cli/xftp-agent.js', 'cli/xftp-server.js', 'cli/demo.js'];
+/** The worker thread, which the programs look for beside them. On its own it holds only what it needs. */
+const THREADS = ['transfer/cipher-thread.js'];
 /** Native modules, which cannot be bundled. */
 const EXTERNAL = ['sodium-native', 'better-sqlite3'];
 /** Bundled CommonJS modules ask for Node's own modules with `require`. */
@@ -33,22 +29,23 @@ if (status !== 0) process.exit(status ?? 1);
 
 const programs = join(root, 'dist', 'bin');
 rmSync(programs, { recursive: true, force: true });
-await build({
-  absWorkingDir: join(root, 'dist'),
-  entryPoints: ENTRIES,
-  outdir: programs,
-  entryNames: '[name]',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  external: EXTERNAL,
-  banner: { js: REQUIRE },
-  sourcemap: true,
-  minifyWhitespace: true,
-  logLevel: 'warning',
-});
+for (const entryPoints of [PROGRAMS, THREADS])
+  await build({
+    absWorkingDir: join(root, 'dist'),
+    entryPoints,
+    outdir: programs,
+    entryNames: '[name]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    external: EXTERNAL,
+    banner: { js: REQUIRE },
+    sourcemap: true,
+    minifyWhitespace: true,
+    logLevel: 'warning',
+  });
 
 const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 for (const program of Object.values(bin)) chmodSync(join(root, program), 0o755);

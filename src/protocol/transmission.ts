@@ -82,6 +82,14 @@ export function encodeBareError(error: WireError): Uint8Array {
 
 /** The bare error in a block, or undefined if it holds something else: bare errors are text with a capital first. */
 export function decodeBareError(block: Uint8Array): WireError | undefined {
-  const text = decodeUtf8Strict(unpad(block));
+  const content = unpad(block);
+  // Nearly every block holds a transmission. Finding out by decoding it as text would cost more than its signature.
+  if (!isCapital(content[0])) return undefined;
+  const text = decodeUtf8Strict(content);
   return text !== undefined && BARE_ERROR.test(text) ? parseWireError(text) : undefined;
+}
+
+/** Whether it is one of the letters A to Z in ASCII. */
+function isCapital(byte = 0): boolean {
+  return byte >= 0x41 && byte <= 0x5a;
 }

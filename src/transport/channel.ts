@@ -1,11 +1,13 @@
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { connect, type ClientHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 
-import { BLOCK_SIZE, XftpError } from '../protocol/index.js';
+import { XftpError } from '../protocol/index.js';
 import { afterEvents, hasPeer } from '../system/index.js';
+import { BodySender } from './body-sender.js';
 import { StallTimer } from './deadlines.js';
-import type { Pace } from './pace.js';
+import { MIN_WAIT_MS, type Pace } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
+import { type Reply, ReplyReceiver } from './reply-receiver.js';
 import { countReceived } from './young-collection.js';
 
 /** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
@@ -14,16 +16,11 @@ const STREAM_WINDOW = 8 * 1024 * 1024;
 const CONNECTION_WINDOW = 64 * 1024 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
-/** Bytes handed to HTTP/2 at once: large enough to be cheap, small enough to tell a slow link (4 KiB/s) from a stall. */
-const WRITE_SIZE = 256 * 1024;
 
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
 /** How long an abandoned connection may be quiet, in ms: long enough for an answer on a slow circuit. */
 const ABANDONED_MS = 5000;
-/** Shorter waits than a timer can measure well are left for later, in ms. */
-const MIN_WAIT_MS = 5;
-
 /** What a channel needs to know. */
 export interface ChannelOptions {
   /** Host name for the requests. */
@@ -57,14 +54,6 @@ export interface ExchangeOptions {
   readonly onReceived?: (bytes: number) => void;
   /** What the bytes of the body, or those behind the response block, are held to. */
   readonly pace?: Pace;
-}
-
-/** What came back. */
-export interface Reply {
-  /** The response block: 16384 bytes, or fewer if the relay sent fewer. */
-  readonly block: Uint8Array;
-  /** Number of bytes received into `into`. */
-  readonly received: number;
 }
 
 /**
@@ -256,7 +245,7 @@ export class Channel {
         fail(connectionLost(this.#place, error));
       });
       stream.once('close', () => {
-        fail(connectionLost(this.#place, this.#failure));
+        if (!settled) fail(connectionLost(this.#place, this.#failure));
       });
       sender.start();
     });
@@ -289,110 +278,4 @@ function tooLong(request: Exchange, place: string): XftpError {
   return request.into === undefined
     ? new XftpError('RELAY_PROTOCOL', `${place} does not keep to the protocol: its answer is too long.`)
     : new XftpError('CHUNK_SIZE', `${place} sent more bytes than the chunk has.`);
-}
-
-/** Writes block and body with back-pressure, and ends the stream early when it is told to stop. */
-class BodySender {
-  readonly #stream: ClientHttp2Stream;
-  readonly #block: Uint8Array | undefined;
-  readonly #body: Uint8Array;
-  readonly #onSent: (bytes: number) => void;
-  readonly #pace: Pace | undefined;
-  #sent = 0;
-  #stopped = false;
-
-  constructor(
-    stream: ClientHttp2Stream,
-    request: Exchange,
-    onSent: (bytes: number) => void,
-    pace: Pace | undefined,
-  ) {
-    this.#stream = stream;
-    this.#block = request.block;
-    this.#body = request.body ?? new Uint8Array();
-    this.#onSent = onSent;
-    this.#pace = pace;
-  }
-
-  start(): void {
-    if (this.#block === undefined) return;
-    if (this.#body.length === 0) this.#end(this.#block);
-    else
-      this.#stream.write(this.#block, () => {
-        this.#writeNext();
-      });
-  }
-
-  /** Ends the request body where it stands. The relay sees a body that is too short, and the session stays whole. */
-  stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    if (this.#block !== undefined) this.#end();
-  }
-
-  #writeNext(): void {
-    if (this.#stopped || this.#stream.destroyed) return;
-    if (this.#sent > 0) this.#onSent(this.#sent);
-    const length = this.#pace?.pieceSize(WRITE_SIZE) ?? WRITE_SIZE;
-    const piece = this.#body.subarray(this.#sent, this.#sent + length);
-    this.#sent += piece.length;
-    const wait = this.#pace?.spend(piece.length) ?? 0;
-    if (this.#sent < this.#body.length)
-      this.#stream.write(piece, () => {
-        if (wait < MIN_WAIT_MS) this.#writeNext();
-        else
-          setTimeout(() => {
-            this.#writeNext();
-          }, wait);
-      });
-    else {
-      this.#end(piece, () => {
-        this.#onSent(this.#sent);
-      });
-    }
-  }
-
-  #end(piece?: Uint8Array, onFlushed?: () => void): void {
-    this.#stopped = true;
-    if (this.#stream.destroyed || this.#stream.writableEnded) return;
-    if (piece === undefined) this.#stream.end();
-    else this.#stream.end(piece, onFlushed);
-  }
-}
-
-/** Takes a response apart: its block, then the bytes behind it into a buffer of known size. */
-class ReplyReceiver {
-  readonly #block = new Uint8Array(BLOCK_SIZE);
-  #into: Uint8Array | undefined;
-  #discarding = false;
-  #blockLength = 0;
-  received = 0;
-
-  constructor(into: Uint8Array | undefined) {
-    this.#into = into;
-  }
-
-  /** Stores the bytes; false if there are more than fit. After `discard` they are thrown away. */
-  receive(data: Uint8Array): boolean {
-    if (this.#discarding) return true;
-    const head = data.subarray(0, BLOCK_SIZE - this.#blockLength);
-    this.#block.set(head, this.#blockLength);
-    this.#blockLength += head.length;
-    const rest = data.subarray(head.length);
-    if (rest.length === 0) return true;
-    if (this.#into === undefined || rest.length > this.#into.length - this.received) return false;
-    this.#into.set(rest, this.received);
-    this.received += rest.length;
-    return true;
-  }
-
-  /** The buffers belong to the caller again: nothing more is written into them. */
-  discard(): void {
-    this.#discarding = true;
-    this.#into = undefined;
-  }
-
-  reply(): Reply {
-    return { block: this.#block.subarray(0, this.#blockLength), received: this.received };
-  }
 }

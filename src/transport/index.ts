@@ -1,7 +1,8 @@
-export type { Exchange, ExchangeOptions, Reply } from './channel.js';
+export type { Exchange, ExchangeOptions } from './channel.js';
 export { DEFAULT_DEADLINES, type Deadlines } from './deadlines.js';
 export { cancelled, connectFailure, throwIfAborted } from './network-failure.js';
 export { Pace } from './pace.js';
+export type { Reply } from './reply-receiver.js';
 export type { SessionPoolOptions } from './server-sessions.js';
 export { type OpenOptions, openSession, type OpenStep, Session } from './session.js';
 export {

@@ -3,6 +3,9 @@ const BURST_SECONDS = 0.5;
 /** Smallest piece that is sent or taken at once, in bytes: below, the overhead would be most of it. */
 const MIN_PIECE = 4 * 1024;
 
+/** Shorter waits than a timer can measure well are left for later, in ms. */
+export const MIN_WAIT_MS = 5;
+
 /** Holds the bytes of many requests together to a rate. */
 export class Pace {
   readonly #now: () => number;

@@ -14,10 +14,11 @@ import {
   type WireError,
   XftpError,
 } from '../protocol/index.js';
-import { Channel, type Exchange, type ExchangeOptions, type Reply } from './channel.js';
+import { Channel, type Exchange, type ExchangeOptions } from './channel.js';
 import type { Deadlines } from './deadlines.js';
 import { throwIfAborted } from './network-failure.js';
 import { checkHelloIdentity, checkTlsIdentity } from './relay-identity.js';
+import type { Reply } from './reply-receiver.js';
 import { type Endpoint, formatEndpoint, openTlsConnection } from './tls-connection.js';
 
 /** What a handshake settles. */

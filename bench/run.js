@@ -4,11 +4,14 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { medianOf } from './median.js';
 import { measurePrimitives, unavoidable } from './primitives.js';
 import { measureRpcLatency } from './rpc-latency.js';
 import { measureTransfer, startRelayProcess } from './transfers.js';
 
 const MIB = 1024 ** 2;
+/** What is measured one after another must be measured more than once: a machine is not equally fast all the time. */
+const ROUNDS = 3;
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
@@ -20,19 +23,21 @@ const { values: options } = parseArgs({
 const sizes = options.quick ? [MIB, 64 * MIB] : [MIB, 64 * MIB, 1024 * MIB];
 const folder = mkdtempSync(join(options.folder, 'xftp-bench-'));
 try {
-  const primitives = await measurePrimitives(folder);
-  const floor = unavoidable(primitives);
-  printPrimitives(primitives, floor);
   const relay = await startRelayProcess(folder);
-  const transfers = [];
+  const rounds = [];
   let rpcLatency;
   try {
-    for (const size of sizes) transfers.push(await measureTransfer(relay, size, folder));
+    for (let round = 1; round <= (options.quick ? 1 : ROUNDS); round += 1) {
+      console.error(`Round ${round} ...`);
+      rounds.push(await measureRound(relay));
+    }
     rpcLatency = await measureRpcLatency(relay, sizes.at(-1), folder);
   } finally {
     await relay.stop();
   }
-  printTransfers(transfers, floor);
+  const { primitives, floor, transfers } = medianOf(rounds);
+  printPrimitives(primitives, floor);
+  printTransfers(transfers);
   printLatency(rpcLatency);
   const processor = cpus()[0]?.model;
   const report = { node: process.version, processor, primitives, floor, transfers, rpcLatency };
@@ -40,6 +45,29 @@ try {
   else console.log(`\n${JSON.stringify(report)}`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+async function measureRound(relay) {
+  const primitives = await measurePrimitives(folder);
+  const floor = unavoidable(primitives);
+  const transfers = [];
+  for (const size of sizes) {
+    const { send, receive } = await measureTransfer(relay, size, folder);
+    transfers.push({
+      size,
+      send: withRatios(send, floor.send, floor.sendWithFile),
+      receive: withRatios(receive, floor.receive, floor.receiveWithFile),
+    });
+  }
+  return { primitives, floor, transfers };
+}
+
+function withRatios(figures, floor, floorWithFile) {
+  return {
+    ...figures,
+    ratio: figures.clientCpuPerGib / floor,
+    ratioWithFile: figures.clientCpuPerGib / floorWithFile,
+  };
 }
 
 function printPrimitives(primitives, floor) {
@@ -55,13 +83,10 @@ function printPrimitives(primitives, floor) {
   );
 }
 
-function printTransfers(transfers, floor) {
+function printTransfers(transfers) {
   console.log('Transfers over loopback:');
   console.table(
-    transfers.flatMap(({ size, send, receive }) => [
-      row(size, 'send', send, floor.send, floor.sendWithFile),
-      row(size, 'receive', receive, floor.receive, floor.receiveWithFile),
-    ]),
+    transfers.flatMap(({ size, send, receive }) => [row(size, 'send', send), row(size, 'receive', receive)]),
   );
 }
 
@@ -78,15 +103,15 @@ function printLatency({ size, megabytesPerSecond, calls }) {
   );
 }
 
-function row(size, direction, figures, floor, floorWithFile) {
+function row(size, direction, figures) {
   return {
     size: `${size / MIB} MiB`,
     direction,
     'MB/s': round(figures.megabytesPerSecond),
     'client s/GiB': round(figures.clientCpuPerGib),
     'relay s/GiB': round(figures.relayCpuPerGib),
-    ratio: round(figures.clientCpuPerGib / floor),
-    'with file': round(figures.clientCpuPerGib / floorWithFile),
+    ratio: round(figures.ratio),
+    'with file': round(figures.ratioWithFile),
     'memory MiB': Math.round(figures.peakMemoryBytes / MIB),
     'written/size': figures.diskBytes === undefined ? 'unknown' : round(figures.diskBytes / size),
   };

@@ -12,9 +12,9 @@ const MAY_IMPORT = {
   transport: ['system', 'protocol', 'crypto'],
   client: ['protocol', 'crypto', 'transport'],
   transfer: ['system', 'protocol', 'crypto', 'transport', 'client'],
-  agent: ['protocol', 'crypto', 'transport', 'client', 'transfer'],
-  rpc: ['protocol', 'crypto', 'agent'],
-  sdk: ['protocol', 'rpc'],
+  agent: ['system', 'protocol', 'crypto', 'transport', 'client', 'transfer'],
+  rpc: ['system', 'protocol', 'crypto', 'agent'],
+  sdk: ['system', 'protocol', 'rpc'],
   relay: ['system', 'protocol', 'crypto'],
   testing: ['protocol', 'crypto', 'agent', 'rpc', 'sdk', 'relay'],
   cli: [

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 
 /** Nobody else may look into the folder: it holds keys. */
@@ -103,7 +104,7 @@ function lock(folder: string): Sqlite.Database {
 }
 
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY');
+  return errorCode(error)?.startsWith('SQLITE_BUSY') === true;
 }
 
 function pidIn(folder: string): string {

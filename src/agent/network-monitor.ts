@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 
 import { isXftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import type { NetworkInfo } from './model.js';
 
 /** How often the machine's addresses are looked at, in ms: so soon a network that is back is noticed. */
@@ -97,8 +98,7 @@ export class NetworkMonitor {
 
 function meansNoNetwork(error: unknown): boolean {
   if (!isXftpError(error, 'CONNECT_FAILED')) return false;
-  const { cause } = error;
-  return cause instanceof Error && 'code' in cause && NO_NETWORK.has(String(cause.code));
+  return NO_NETWORK.has(errorCode(error.cause) ?? '');
 }
 
 function externalAddresses(): string {

@@ -11,7 +11,7 @@ import {
   startRelay,
   writeCredentials,
 } from '../relay/index.js';
-import { makeFolders } from '../system/index.js';
+import { errorCode, makeFolders } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 import type { Log } from './agent-log.js';
 
@@ -96,7 +96,7 @@ async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     (error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+      if (errorCode(error) === 'ENOENT') return false;
       throw localFailure(error, path);
     },
   );

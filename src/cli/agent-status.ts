@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 
 import type { AgentInfo, ServerStats } from '../agent/index.js';
 import { humanSize, XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, placeOf, withAgent } from './agent-command.js';
 import type { Output } from './output.js';
 import { formatFields, formatTable, outputWidth } from './table.js';
@@ -57,7 +58,7 @@ function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return errorCode(error) === 'EPERM';
   }
 }
 

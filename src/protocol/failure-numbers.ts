@@ -28,6 +28,7 @@ const NUMBER_OF: Readonly<Record<FailureCode, number>> = {
   RELAY_VERSION: 16,
   IDENTITY_MISMATCH: 17,
   AGENT_UNREACHABLE: 18,
+  TOR_REQUIRED: 19,
 
   RELAY_REFUSED: 20,
   RELAY_FULL: 21,

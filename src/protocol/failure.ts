@@ -4,7 +4,7 @@
  * - `invalid`: bytes or text that cannot be read (a bad address, description, link, block, option)
  * - `temporary`: the same step may work later
  * - `identity`: the relay is not the one its address names; never retried silently
- * - `refused`: this relay does not take the chunk; another one may
+ * - `refused`: this relay does not take the chunk, or cannot be used from here; another one may do
  * - `gone`: expired, deleted, acknowledged, or never ours
  * - `corrupt`: the relay handed out other bytes than were uploaded
  * - `permanent`: no retry and no other relay helps
@@ -46,6 +46,7 @@ const KIND_OF = {
   RELAY_FULL: 'refused',
   RELAY_SIZE: 'refused',
   RELAY_VERSION: 'refused',
+  TOR_REQUIRED: 'refused',
 
   CHUNK_GONE: 'gone',
   CHUNK_MISSING: 'gone',

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 
 /** What the kernel takes for the path of a socket, with its end. */
 const MAX_SOCKET_PATH = 107;
@@ -72,7 +73,7 @@ async function listening(server: Server, listen: () => void, where: string): Pro
     listen();
     await started;
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    const code = errorCode(cause);
     if (code === 'EADDRINUSE') throw inUse(where, cause);
     if (code === 'EACCES' || code === 'EPERM')
       throw new XftpError('NO_PERMISSION', `This user may not listen on ${where}.`, { cause });

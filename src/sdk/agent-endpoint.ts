@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import envPaths from 'env-paths';
 
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 
 import type { AgentEndpoint } from './client-interface.js';
 
@@ -36,7 +37,7 @@ async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    const code = errorCode(cause);
     if (code === 'EACCES' || code === 'EPERM')
       throw new XftpError('NO_PERMISSION', `This user may not read ${path}.`, { cause });
     throw new XftpError('AGENT_UNREACHABLE', `No agent is running: there is no ${path}.`, { cause });

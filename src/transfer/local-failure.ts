@@ -1,4 +1,5 @@
 import { type FailureCode, isXftpError, XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 
 /** What the operating system's error codes mean for a transfer, as a sentence about `PATH`. */
 const MEANINGS: Readonly<Record<string, { readonly code: FailureCode; readonly message: string }>> = {
@@ -21,7 +22,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: FailureCode; readonly m
 /** The failure that an error of the operating system at `path` means; a failure of the project stays what it is. */
 export function localFailure(error: unknown, path: string): XftpError {
   if (isXftpError(error)) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error) ?? '';
   const meaning = MEANINGS[code] ?? {
     code: 'LOCAL_IO',
     message: `PATH cannot be read or written${code === '' ? '' : ` (${code})`}.`,

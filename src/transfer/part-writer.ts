@@ -1,5 +1,6 @@
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
+import { errorCode } from '../system/index.js';
 import { changeMode, PRIVATE_FILE_MODE } from './file-mode.js';
 
 /** Bytes collected for one write: large enough that a disk works in long runs, a small part of a transfer's memory. */
@@ -8,6 +9,8 @@ const STAGING_SIZE = 2 * 1024 * 1024;
 const BLOCK = 4096;
 /** Writes past the file cache, where the system has such writes. */
 const DIRECT = (constants as { readonly O_DIRECT?: number }).O_DIRECT ?? 0;
+/** How file systems without direct writes refuse them. */
+const UNSUPPORTED: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']);
 const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR;
 
 /**
@@ -102,9 +105,5 @@ function openDirect(path: string): number | undefined {
 }
 
 function isUnsupported(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'].includes(String(error.code))
-  );
+  return UNSUPPORTED.has(errorCode(error) ?? '');
 }

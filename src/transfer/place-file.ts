@@ -2,6 +2,7 @@ import { link, lstat, readFile, rename, unlink, writeFile } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path';
 
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { exists, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
@@ -111,5 +112,5 @@ function tooMany(name: string, folder: string): XftpError {
 }
 
 function isTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
+  return errorCode(error) === 'EEXIST';
 }

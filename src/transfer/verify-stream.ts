@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 
 import { constantTimeEqual, createDigest, SecretBoxStream } from '../crypto/index.js';
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { cipherLengthOf, type EncryptedFile } from './encrypted-file.js';
 import { FileVerifier } from './file-verifier.js';
 import { localFailure } from './local-failure.js';
@@ -104,7 +105,7 @@ function openPart(path: string): number | undefined {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw localFailure(error, path);
   }
 }

@@ -1,4 +1,5 @@
 import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 
 /** Node's error codes that mean "the other side cannot be reached at all". */
 const UNREACHABLE: Readonly<Record<string, string>> = {
@@ -15,7 +16,7 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
 
 /** The failure of an attempt to connect to `place` (host and port). */
 export function connectFailure(place: string, cause: unknown): XftpError {
-  const code = errorCode(cause);
+  const code = errorCode(cause) ?? '';
   const reason = UNREACHABLE[code];
   if (reason !== undefined)
     return new XftpError('CONNECT_FAILED', `Cannot connect to ${place}: ${reason}.`, { cause });
@@ -47,8 +48,4 @@ export function cancelled(): XftpError {
 /** Throws if the caller has stopped already. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw cancelled();
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

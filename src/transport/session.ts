@@ -105,10 +105,11 @@ export interface OpenOptions {
 }
 
 /**
- * Connects to a relay, checks who it is and shakes hands. Without a proxy, public hosts are tried before onion hosts,
- * each in turn until one connects.
+ * Connects to a relay, checks who it is and shakes hands. Its public hosts are tried in turn until one
+ * connects.
  *
- * @throws XftpError of the last host tried; IDENTITY_MISMATCH at once, since another host would not mend it
+ * @throws XftpError of the last host tried; IDENTITY_MISMATCH at once, since another host would not mend it;
+ *   TOR_REQUIRED if there are onion hosts only
  */
 export async function openSession(server: ServerAddress, options: OpenOptions): Promise<Session> {
   let failure: unknown;
@@ -124,11 +125,18 @@ export async function openSession(server: ServerAddress, options: OpenOptions): 
   throw failure;
 }
 
-/** Public hosts as configured; onion hosts only if there is nothing else. */
+/**
+ * Public hosts as configured. Onion hosts are for Tor only: whoever looked their names up would tell the DNS which
+ * relay is wanted, and learn nothing (RFC 7686).
+ */
 function endpointsOf(server: ServerAddress): Endpoint[] {
   const publicHosts = server.hosts.filter((host) => host.kind !== 'onion');
-  const hosts = publicHosts.length > 0 ? publicHosts : server.hosts;
-  return hosts.map((host) => ({ host: host.text, port: serverPort(server) }));
+  if (publicHosts.length === 0)
+    throw new XftpError(
+      'TOR_REQUIRED',
+      `The relay ${server.hosts[0].text} can be reached through Tor only, which is not supported yet.`,
+    );
+  return publicHosts.map((host) => ({ host: host.text, port: serverPort(server) }));
 }
 
 async function openSessionAt(

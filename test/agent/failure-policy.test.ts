@@ -34,6 +34,7 @@ const TABLE: Readonly<Record<FailureCode, Consequence>> = {
   RELAY_FULL: 'other-server',
   RELAY_SIZE: 'other-server',
   RELAY_VERSION: 'other-server',
+  TOR_REQUIRED: 'other-server',
 
   CHUNK_GONE: 'other-replica',
   CHUNK_MISSING: 'other-replica',

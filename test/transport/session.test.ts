@@ -1,8 +1,9 @@
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { generateKeyPair, publicKeyOf, randomBytes, signSessionKey } from '#src/crypto/index.js';
 import {
@@ -96,6 +97,15 @@ describe('a session with an honest relay', () => {
     const relay = await startFakeRelay();
     const hosts = [parseHost('127.0.0.2'), parseHost('127.0.0.3'), ...relay.server.hosts] as const;
     expect((await open({ ...relay.server, hosts })).place).toBe(`127.0.0.1:${String(relay.port)}`);
+  });
+
+  it('says what is missing when there are onion hosts only, and asks nobody for their names', async () => {
+    const { server } = await startFakeRelay();
+    const lookup = vi.spyOn(dns, 'lookup');
+    const hosts = [parseHost(`${'a'.repeat(56)}.onion`)] as const;
+    await expect(open({ ...server, hosts })).rejects.toThrow(failing('TOR_REQUIRED'));
+    expect(lookup).not.toHaveBeenCalled();
+    lookup.mockRestore();
   });
 
   it('does not try onion hosts where there are others', async () => {

@@ -8,12 +8,9 @@ import {
   openFirstChunk,
 } from '../transfer/index.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
-import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import { consequenceOf, MAX_CORRUPT, toFailureInfo } from './failure-policy.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
 import type { Run } from './run.js';
-
-/** How often a replica may hand out wrong bytes before it counts as bad. */
-const MAX_CORRUPT = 2;
 
 /** Brings one chunk of a receive into the part file, from whichever of its replicas has it. */
 export class ChunkDownload {

@@ -16,6 +16,9 @@ import type { FailureInfo } from './model.js';
 export type Consequence =
   'retry' | 'other-server' | 'distrust' | 'other-replica' | 'again' | 'wait-for-disk' | 'fail' | 'stop';
 
+/** How often a replica may hand out wrong bytes before it counts as bad. */
+export const MAX_CORRUPT = 2;
+
 /** The one place that decides what follows a failure of a step on a relay or on this machine. */
 export function consequenceOf(error: unknown): Consequence {
   if (!isXftpError(error)) return 'fail';

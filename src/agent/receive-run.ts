@@ -5,22 +5,14 @@ import {
   formatDescription,
   parseDescription,
   type Replica,
-  XftpError,
 } from '../protocol/index.js';
-import {
-  type EncryptedFile,
-  finishPart,
-  followRedirect,
-  safeFileName,
-  TaskGroup,
-  verifyPart,
-} from '../transfer/index.js';
+import { type EncryptedFile, finishPart, safeFileName, TaskGroup, verifyPart } from '../transfer/index.js';
 import { cancelled } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
 import { incomplete, receiveOf } from './part-record.js';
-import { consequenceOf } from './failure-policy.js';
+import { downloadRedirect } from './redirect-download.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 
@@ -74,39 +66,13 @@ async function resolveRedirect(run: Run): Promise<boolean> {
   const outer = parseDescription(receive.description);
   if (outer.redirect === undefined || receive.redirected !== null) return false;
   run.enter('downloading');
-  const [first] = outer.chunks.flatMap(({ replicas }) => replicas);
-  if (first === undefined) throw new XftpError('INVALID_DESCRIPTION', 'The description names no relay.');
-  const { ciphers, database, receives, relays } = run.services;
-  const inner = await run.job(() =>
-    untilItWorks(run, () =>
-      relays.ask(
-        {
-          server: first.server,
-          action: 'download',
-          bytes: outer.size,
-          turn: run.turn,
-          signal: run.signal,
-          onBlocked: run.onBlocked,
-        },
-        (client) => followRedirect(outer, { client, ciphers, attempts: 1, signal: run.signal }),
-      ),
-    ),
-  );
+  const { database, receives } = run.services;
+  const inner = await run.job(() => downloadRedirect(run, outer));
   database.transaction(() => {
     receives.setRedirected(run.id, formatDescription(inner));
     recordChunks(run, inner);
   });
   return true;
-}
-
-/** A step that only the network, a relay or the disk can hold up. */
-async function untilItWorks<T>(run: Run, step: () => Promise<T>): Promise<T> {
-  for (;;)
-    try {
-      return await step();
-    } catch (error) {
-      if (consequenceOf(error) !== 'retry' || run.signal.aborted) throw error;
-    }
 }
 
 async function downloadChunks(run: Run): Promise<void> {

@@ -35,7 +35,8 @@ export async function storeRedirects(
   const stored = services.sends.redirects(id).map(({ transfer_id: transferId }) => transferId);
   for (const each of stored) {
     const { state } = services.transfers.row(each);
-    if (state === 'failed' || state === 'cancelled') services.transfers.transition(each, { to: 'queued' });
+    if (state === 'failed' || state === 'cancelled' || state === 'paused')
+      services.transfers.transition(each, { to: 'queued' });
   }
   services.wake();
   for (const each of stored) {

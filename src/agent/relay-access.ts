@@ -125,6 +125,8 @@ export class RelayAccess {
 
   #judge(key: string, ask: Ask, passage: Passage, error: XftpError): void {
     const { network, servers } = this.#options;
+    // Nobody was asked.
+    if (error.code === 'TOR_REQUIRED') return;
     switch (consequenceOf(error)) {
       case 'retry':
         servers.recordFailure(key, ask.action, error.kind);

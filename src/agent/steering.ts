@@ -38,8 +38,7 @@ export class Steering {
 
   pause(id: string): TransferInfo {
     this.#visible(id);
-    this.#services.transfers.transition(id, { to: 'paused' });
-    this.#halt(id);
+    this.#stop(id, 'paused');
     return this.#services.transfers.info(id);
   }
 
@@ -51,15 +50,8 @@ export class Steering {
 
   cancel(id: string): TransferInfo {
     this.#visible(id);
-    const { sends, transfers } = this.#services;
-    this.#services.database.transaction(() => {
-      transfers.transition(id, { to: 'cancelled' });
-      for (const { transfer_id: stored } of sends.redirects(id))
-        if (!isFinal(transfers.row(stored).state)) transfers.transition(stored, { to: 'cancelled' });
-    });
-    for (const { transfer_id: stored } of sends.redirects(id)) this.#halt(stored);
-    this.#halt(id);
-    return transfers.info(id);
+    this.#stop(id, 'cancelled');
+    return this.#services.transfers.info(id);
   }
 
   retry(id: string): TransferInfo {
@@ -283,6 +275,20 @@ export class Steering {
     transfers.transition(id, { to: 'queued' });
     wake();
     return transfers.info(id);
+  }
+
+  /** Stops a transfer, and with a send the transfers that store its descriptions. */
+  #stop(id: string, to: 'paused' | 'cancelled'): void {
+    const { database, sends, transfers } = this.#services;
+    const stored = sends.redirects(id).map(({ transfer_id: each }) => each);
+    database.transaction(() => {
+      transfers.transition(id, { to });
+      for (const each of stored) {
+        const { state } = transfers.row(each);
+        if (!isFinal(state) && state !== to) transfers.transition(each, { to });
+      }
+    });
+    for (const each of [...stored, id]) this.#halt(each);
   }
 
   #halt(id: string): void {

@@ -73,9 +73,7 @@ export function requireCompleted(transfer: TransferInfo): void {
   const { id, state, failure } = transfer;
   if (state === 'completed') return;
   if (failure === undefined) throw new XftpError('ILLEGAL_STATE', `The transfer ${id} was cancelled.`);
-  const hint = failure.hint === undefined ? '' : ` ${failure.hint}`;
-  const wire = failure.wire === undefined ? {} : { wire: failure.wire };
-  throw new XftpError(failure.code, `${failure.message}${hint}`, wire);
+  throw new XftpError(failure.code, failure.message, failure);
 }
 
 function sayApproval({ output }: AgentSession, id: string, servers: readonly string[]): void {

@@ -53,7 +53,7 @@ export class HumanOutput implements Output {
   }
 
   fail(error: XftpError): void {
-    this.#note(error.message);
+    this.#note(error.hint === undefined ? error.message : `${error.message} ${error.hint}`);
     if (this.#verbose) for (const reason of causesOf(error)) this.#note(`  because: ${reason}`);
   }
 
@@ -98,8 +98,14 @@ export class JsonOutput implements Output {
   }
 
   fail(error: XftpError): void {
-    const wire = error.wire === undefined ? {} : { wire: error.wire };
-    this.#line({ event: 'error', code: error.code, message: error.message, ...wire });
+    const { code, hint, message, wire } = error;
+    this.#line({
+      event: 'error',
+      code,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      ...(wire === undefined ? {} : { wire }),
+    });
   }
 
   progress(label: string): (progress: TransferProgress) => void {

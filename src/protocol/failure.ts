@@ -93,6 +93,8 @@ export interface FailureDetails {
   readonly cause?: unknown;
   /** The relay's own error text, as received. */
   readonly wire?: string;
+  /** What a person can do about it, beyond what the message says. */
+  readonly hint?: string;
 }
 
 /** The one error class of the project. The message is a sentence for a person and never holds a secret. */
@@ -101,11 +103,14 @@ export class XftpError extends Error {
   readonly code: FailureCode;
   /** The relay's own error text, when a relay's answer led to this failure. */
   readonly wire: string | undefined;
+  /** What a person can do about it, where an agent has told. */
+  readonly hint: string | undefined;
 
   constructor(code: FailureCode, message: string, details: FailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.wire = details.wire;
+    this.hint = details.hint;
   }
 
   get kind(): FailureKind {

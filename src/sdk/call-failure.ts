@@ -13,13 +13,13 @@ const UNKNOWN: FailureCode = 'LOCAL_IO';
 /** The error member of an answer as a failure. */
 export function failureOf(error: unknown): XftpError {
   const { code, message, data } = membersOf(error);
-  const { code: name, wire } = membersOf(data);
+  const { code: name, hint, wire } = membersOf(data);
   const known = FAILURE_CODES.find((each) => each === name);
   const standard = typeof code === 'number' ? STANDARD[code] : undefined;
   return new XftpError(
     known ?? standard ?? UNKNOWN,
     typeof message === 'string' ? message : 'The agent answered with an error that says nothing.',
-    typeof wire === 'string' ? { wire } : {},
+    { ...(typeof wire === 'string' ? { wire } : {}), ...(typeof hint === 'string' ? { hint } : {}) },
   );
 }
 
@@ -27,6 +27,7 @@ interface ErrorMembers {
   readonly code?: unknown;
   readonly message?: unknown;
   readonly data?: unknown;
+  readonly hint?: unknown;
   readonly wire?: unknown;
 }
 

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import type { ReceiveParams, RecipientDescription } from '#src/agent/model.js';
+import { generateKeyPair } from '#src/crypto/index.js';
+import { formatDescriptionUri, parseLink, parseServerAddress } from '#src/protocol/index.js';
 import { failing } from '../crypto/expected-failure.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
 import { CALLER, type TestAgent, testAgent } from './agent-samples.js';
@@ -131,6 +133,33 @@ describe('a file that is received', () => {
     const { chunksTotal } = await agent.reached(id, 'completed');
     await agent.until(() => agent.info().relayTasks === 0);
     expect((await relay.counts()).FACK).toBe(chunksTotal + 1);
+  });
+
+  it('by a link is found where its description still is', async () => {
+    const { agent, content, description, relay } = await sample();
+    const other = await countedRelay();
+    const { redirect, ...outer } = parseLink(await redirectThrough(relay.address, description));
+    // The first replica is on a relay that knows nothing of it.
+    const { privateKey: key } = generateKeyPair('ed25519');
+    const lost = { server: parseServerAddress(other.address), id: randomBytes(16), key };
+    const chunks = outer.chunks.map((chunk) => ({ ...chunk, replicas: [lost, ...chunk.replicas] }));
+    const link = formatDescriptionUri({ ...outer, chunks, redirect });
+    const { id } = await agent.receive({ link, approveRelays: 'all' }, CALLER);
+    await agent.reached(id, 'completed');
+    expect(filesOf(agent)).toEqual({ 'sample.bin': content.toString('hex') });
+  });
+
+  it('by a link whose description the relay has changed asks once more, and then tells', async () => {
+    const { agent, description, relay } = await sample();
+    const before = new Set(readdirSync(relay.filesPath));
+    const link = await redirectThrough(relay.address, description);
+    const stored = readdirSync(relay.filesPath).filter((name) => !before.has(name));
+    expect(stored).toHaveLength(1);
+    for (const name of stored) writeFileSync(join(relay.filesPath, name), randomBytes(64 * KIB));
+    const { id } = await agent.receive({ link }, CALLER);
+    expect((await agent.reached(id, 'failed')).failure?.code).toBe('CHUNK_DIGEST');
+    const [stats] = agent.stats().filter(({ address }) => address === relay.address);
+    expect(stats?.failures.map(({ kind, count }) => [kind, count])).toEqual([['corrupt', 2]]);
   });
 
   it('fails when it is gone, and a retry asks again', async () => {

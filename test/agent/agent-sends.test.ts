@@ -245,6 +245,31 @@ describe('links', () => {
     expect(agent.errors).toEqual([]);
   });
 
+  it('are not stored while the send is paused', async () => {
+    const relay = await countedRelay();
+    const proxy = await startFaultProxy(relay.port);
+    const address = relay.address.replace(`:${String(relay.port)}`, `:${String(proxy.port)}`);
+    const agent = await testAgent({ servers: [address] });
+    // One connection: the only chunk of the file passes, the description behind it stands still in the middle.
+    agent.setSettings({ chunksPerServer: 1 });
+    proxy.setFault({ type: 'stall', direction: 'up', after: 160 * KIB });
+    const { path, content } = sourceIn(agent, 10 * KIB);
+    const { id } = await agent.send({ path, redirect: 'always' }, CALLER);
+    await proxy.struck();
+    await agent.until(() => agent.get(id).chunksDone === 1);
+    agent.pause(id);
+    // In this order: what stands still is not to reach the relay.
+    proxy.cutAll();
+    proxy.setFault();
+    await sent(agent, { path, redirect: 'never' });
+    expect((await relay.counts()).FPUT).toBe(2);
+    agent.resume(id);
+    await agent.reached(id, 'completed');
+    expect((await relay.counts()).FPUT).toBe(3);
+    const [recipient] = agent.descriptions(id).recipients;
+    expect((await received(agent, { link: recipient!.link })).equals(content)).toBe(true);
+  });
+
   it('are gone with the file when it is revoked', async () => {
     const { agent, relay } = await agentAndRelay();
     const { path } = sourceIn(agent, 10);

@@ -96,7 +96,7 @@ describe('A call', () => {
     await expect(client.call('transfers.nothing')).rejects.toThrow(failing('INVALID_ARGUMENT'));
   });
 
-  it('fails as the agent did, with code and what the relay said', async () => {
+  it('fails as the agent did, with code, what the relay said and what to do', async () => {
     const { agent, client } = await pair();
     agent.onGet = () => {
       throw new XftpError('RELAY_TEMPORARY', 'The relay is busy.', { wire: 'INTERNAL' });
@@ -104,6 +104,13 @@ describe('A call', () => {
     const failure: unknown = await client.transfers.get({ id: 'x' }).catch((error: unknown) => error);
     expect(isXftpError(failure, 'RELAY_TEMPORARY')).toBe(true);
     expect(failure).toMatchObject({ message: 'The relay is busy.', wire: 'INTERNAL', temporary: true });
+    agent.onGet = () => {
+      throw new XftpError('DISK_FULL', 'The disk is full.');
+    };
+    await expect(client.transfers.get({ id: 'x' })).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      hint: expect.stringContaining('Make room') as string,
+    });
   });
 
   it('ends by its signal or its time, and the connection goes on', async () => {

@@ -14,7 +14,7 @@ export const RECIPIENTS_PER_REQUEST = 200;
 /** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
 const MAX_CORRUPT = 3;
 /** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
-const PATIENCE = 3;
+export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
@@ -90,7 +90,10 @@ export class ChunkUpload {
       const first = chunks.recipients(replica.id).slice(0, RECIPIENTS_PER_REQUEST);
       await this.#ask(server, 'create', (client) => this.#create(client, server, replica, first));
     }
-    await registerRecipients(this.#run, replica, server, this.#signal);
+    await registerRecipients(this.#run, replica, server, {
+      signal: this.#signal,
+      givesUp: () => this.#givesUp(server),
+    });
     return chunks.replica(replica.id) ?? replica;
   }
 
@@ -257,7 +260,7 @@ export async function registerRecipients(
   run: Pick<Run, 'services' | 'turn' | 'onBlocked'>,
   replica: ReplicaRow,
   server: ServerAddress,
-  signal: AbortSignal,
+  wait: Required<Pick<Ask, 'signal' | 'givesUp'>>,
 ): Promise<void> {
   const { chunks, relays } = run.services;
   for (;;) {
@@ -268,15 +271,15 @@ export async function registerRecipients(
       server,
       action: 'create',
       turn: run.turn,
-      signal,
       onBlocked: run.onBlocked,
+      ...wait,
     } as const;
     const ids = await relays.ask(ask, (client) =>
       client.addRecipients(
         server,
         { id, privateKey: replica.access_key },
         batch.map(({ access_key: key }) => publicKeyOf(key)),
-        { signal },
+        { signal: wait.signal },
       ),
     );
     chunks.setRecipientIds(replica.id, pairUp(batch, ids));

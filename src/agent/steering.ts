@@ -1,7 +1,7 @@
 import { unlink } from 'node:fs/promises';
 
 import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
-import { newKeys, registerRecipients } from './chunk-upload.js';
+import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, roundUp } from './intake.js';
 import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
@@ -265,7 +265,11 @@ export class Steering {
     await Promise.all(
       replicas.map((replica) => {
         const server = this.#services.servers.withPassword(parseServerAddress(replica.server));
-        return registerRecipients(run, replica, server, this.#options.signal);
+        return registerRecipients(run, replica, server, {
+          signal: this.#options.signal,
+          // Somebody waits for the answer, and may ask again.
+          givesUp: () => this.#services.gates.status(replica.server).failures >= PATIENCE,
+        });
       }),
     );
   }

@@ -125,8 +125,6 @@ export class RelayAccess {
 
   #judge(key: string, ask: Ask, passage: Passage, error: XftpError): void {
     const { network, servers } = this.#options;
-    // Nobody was asked.
-    if (error.code === 'TOR_REQUIRED') return;
     switch (consequenceOf(error)) {
       case 'retry':
         servers.recordFailure(key, ask.action, error.kind);
@@ -136,8 +134,10 @@ export class RelayAccess {
       case 'other-server':
       case 'other-replica':
       case 'again':
-        // The relay answered: it can be reached.
         servers.recordFailure(key, ask.action, error.kind);
+        // Nobody was asked.
+        if (error.code === 'TOR_REQUIRED') return;
+        // The relay answered: it can be reached.
         network.succeeded();
         passage.succeeded();
         return;

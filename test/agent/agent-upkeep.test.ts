@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import type { ServerTestResult } from '#src/agent/model.js';
+import { startFaultProxy } from '../support/fault-proxy.js';
+import { CALLER, fakeClock, type TestAgent, testAgent } from './agent-samples.js';
+import { countedRelay } from './relay-samples.js';
+
+const DAY_MS = 24 * 3600_000;
+const ALL_STEPS = 'name tcp tls identity handshake create upload download compare delete'.split(' ');
+
+async function sentFile(agent: TestAgent, name: string, size = 10): Promise<string> {
+  const path = join(agent.folder, name);
+  writeFileSync(path, randomBytes(size));
+  const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+  return id;
+}
+
+/** The steps, the failing one with its code. */
+function walked({ steps }: ServerTestResult): string[] {
+  return steps.map(({ step, failure }) => (failure === undefined ? step : `${step}: ${failure.code}`));
+}
+
+describe('the test of a server', () => {
+  it('walks all the way that a file goes and leaves nothing behind', async () => {
+    const relay = await countedRelay();
+    const agent = await testAgent();
+    const result = await agent.testServer(relay.address);
+    expect([result.ok, result.address]).toEqual([true, relay.address]);
+    expect(walked(result)).toEqual(ALL_STEPS);
+    for (const { ms } of result.steps) expect(ms).toBeGreaterThanOrEqual(0);
+    expect(await relay.counts()).toMatchObject({ FNEW: 1, FPUT: 1, FDEL: 1 });
+    expect(relay.chunks()).toBe(0);
+  });
+
+  it('ends with the step that fails, and says why', async () => {
+    const strict = await countedRelay({ createPassword: 'secret' });
+    const proxy = await startFaultProxy(strict.port);
+    const agent = await testAgent();
+    const [scheme = '', rest = ''] = strict.address.split('//');
+    const [, place = ''] = rest.split('@');
+    const otherFingerprint = randomBytes(32).toString('base64url') + '=';
+    const opened = ALL_STEPS.slice(0, ALL_STEPS.indexOf('create'));
+
+    expect(walked(await agent.testServer(strict.address))).toEqual([...opened, 'create: RELAY_REFUSED']);
+    const stranger = `${scheme}//${otherFingerprint}@${place}`;
+    expect(walked(await agent.testServer(stranger))).toEqual([
+      'name',
+      'tcp',
+      'tls',
+      'identity: IDENTITY_MISMATCH',
+    ]);
+    proxy.setFault({ type: 'cut', direction: 'down', after: 0 });
+    const cut = strict.address.replace(`:${String(strict.port)}`, `:${String(proxy.port)}`);
+    expect(walked(await agent.testServer(cut))).toEqual(['name', 'tcp', 'tls: CONNECT_FAILED']);
+    const onion = `${scheme}//${otherFingerprint}@${'a'.repeat(56)}.onion`;
+    expect(walked(await agent.testServer(onion))).toEqual(['name', 'tcp: TOR_REQUIRED']);
+    await strict.stop();
+    expect(walked(await agent.testServer(strict.address))).toEqual(['name', 'tcp: CONNECT_FAILED']);
+  });
+});
+
+describe('priorities', () => {
+  it('decide which of the sends that wait for a relay comes first, also when they are changed', async () => {
+    const relay = await countedRelay();
+    const proxy = await startFaultProxy(relay.port);
+    const address = relay.address.replace(`:${String(relay.port)}`, `:${String(proxy.port)}`);
+    const agent = await testAgent({ servers: [address] });
+    agent.setSettings({ chunksPerServer: 1 });
+    // What is under way keeps the only place until everybody else waits for it.
+    proxy.setFault({ type: 'stall', direction: 'up', after: 60_000 });
+    await sentFile(agent, 'first');
+    await proxy.struck();
+    const [low, high, raised] = [
+      await sentFile(agent, 'low'),
+      await sentFile(agent, 'high'),
+      await sentFile(agent, 'raised'),
+    ];
+    const ids = [low, high, raised];
+    await agent.until(() => ids.every((id) => agent.get(id).state === 'uploading'));
+    agent.setPriority(high, 5);
+    agent.setPriority(raised, 9);
+    proxy.setFault();
+    for (const id of ids) await agent.reached(id, 'completed');
+    const completed = agent
+      .listEvents({ types: ['transfer.completed'], limit: 10 })
+      .events.map(({ transferId }) => transferId);
+    expect(completed.slice(1)).toEqual([raised, high, low]);
+  });
+});
+
+describe('what is kept no longer', () => {
+  it('is removed when the agent starts: transfers that ended, and events', async () => {
+    const relay = await countedRelay();
+    const clock = fakeClock(Date.now());
+    const agent = await testAgent({ servers: [relay.address], clock });
+    const id = await sentFile(agent, 'old');
+    await agent.reached(id, 'completed');
+    agent.setSettings({ transferDays: 2, eventDays: 5 });
+    clock.advance(3 * DAY_MS);
+    const later = await agent.reopen();
+    expect(later.list({ limit: 10 }).items).toEqual([]);
+    expect(later.listEvents({ since: 0, limit: 100 }).lagged).toBe(false);
+    clock.advance(3 * DAY_MS);
+    const { events, lagged, newest, oldest } = (await later.reopen()).listEvents({ since: 0, limit: 100 });
+    expect(lagged).toBe(true);
+    expect(events.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: newest - oldest + 1 }, (_, index) => oldest + index),
+    );
+    expect(oldest).toBeGreaterThan(1);
+  });
+});

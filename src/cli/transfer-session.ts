@@ -40,6 +40,9 @@ export async function withTransferSession<T>(
           onWarning: (message) => {
             output.warn(message);
           },
+          onDetail: (message) => {
+            output.detail(message);
+          },
         }),
       }),
     );

@@ -12,7 +12,7 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import { deleteFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import { discardFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
 import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
 import { writePrivateFile } from './private-file.js';
@@ -71,7 +71,7 @@ function upload(
       return await writeDescriptions(folder, sent);
     } catch (error) {
       // Without descriptions nobody can ever use or delete the chunks.
-      await deleteFile(sent.sender, context()).catch(() => undefined);
+      await discardFile(sent.sender, context());
       throw error;
     }
   });

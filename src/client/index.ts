@@ -4,6 +4,7 @@ export {
   DOWNLOAD_TAG_LENGTH,
   type DownloadBox,
   type NewChunk,
+  type RegisterOptions,
   RelayClient,
   type ReplicaAccess,
 } from './relay-client.js';

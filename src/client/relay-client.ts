@@ -1,7 +1,8 @@
 import { generateKeyPair, type KeyPair, sharedSecret } from '../crypto/index.js';
 import { encodeUtf8, type ServerAddress, XftpError } from '../protocol/index.js';
-import type { ExchangeOptions, SessionPool } from '../transport/index.js';
+import { type ExchangeOptions, type Session, type SessionPool, throwIfAborted } from '../transport/index.js';
 import { type AuthorizedCommand, exchangeCommand } from './command-exchange.js';
+import { withLateAbort } from './late-abort.js';
 
 /** Length of the tag behind a downloaded chunk, in bytes. */
 export const DOWNLOAD_TAG_LENGTH = 16;
@@ -43,6 +44,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Stops the registration of a chunk. */
+export interface RegisterOptions extends CallOptions {
+  /**
+   * How long the answer to a request that is under way is still awaited when `signal` aborts, in ms; 0 if absent. Only
+   * the answer tells how to delete the chunk.
+   */
+  readonly answerMs?: number;
+}
+
 /**
  * The XFTP commands, one method each, over the sessions of a pool. Nothing is retried here. Every method throws
  * XftpError: of the transport, or of the relay's answer.
@@ -55,32 +65,17 @@ export class RelayClient {
   }
 
   /** FNEW: registers a chunk. Not idempotent: each call makes another chunk. */
-  createChunk(server: ServerAddress, chunk: NewChunk, options: CallOptions = {}): Promise<ChunkIds> {
-    const { senderKey, size, digest, recipientKeys } = chunk;
+  createChunk(server: ServerAddress, chunk: NewChunk, options: RegisterOptions = {}): Promise<ChunkIds> {
+    const { signal, answerMs = 0 } = options;
     return this.#pool.use(
       server,
       'shared',
       async (session) => {
-        const { response } = await exchangeCommand(
-          session,
-          {
-            command: {
-              type: 'FNEW',
-              senderKey: senderKey.publicKey,
-              size,
-              digest,
-              recipientKeys,
-              ...(server.password === undefined ? {} : { password: encodeUtf8(server.password) }),
-            },
-            purpose: 'create',
-            entityId: new Uint8Array(),
-            privateKey: senderKey.privateKey,
-          },
-          'SIDS',
-          options,
-        );
-        checkCount(response.recipientIds, recipientKeys, session.place);
-        return response;
+        // A request that has not begun need not be made.
+        throwIfAborted(signal);
+        return signal === undefined || answerMs === 0
+          ? register(session, server, chunk, options)
+          : withLateAbort(signal, answerMs, (late) => register(session, server, chunk, { signal: late }));
       },
       options,
     );
@@ -211,6 +206,36 @@ export class RelayClient {
       options,
     );
   }
+}
+
+/** The password is this caller's: others may use the same session with another one, or without. */
+async function register(
+  session: Session,
+  { password }: ServerAddress,
+  chunk: NewChunk,
+  options: CallOptions,
+): Promise<ChunkIds> {
+  const { senderKey, size, digest, recipientKeys } = chunk;
+  const { response } = await exchangeCommand(
+    session,
+    {
+      command: {
+        type: 'FNEW',
+        senderKey: senderKey.publicKey,
+        size,
+        digest,
+        recipientKeys,
+        ...(password === undefined ? {} : { password: encodeUtf8(password) }),
+      },
+      purpose: 'create',
+      entityId: new Uint8Array(),
+      privateKey: senderKey.privateKey,
+    },
+    'SIDS',
+    options,
+  );
+  checkCount(response.recipientIds, recipientKeys, session.place);
+  return response;
 }
 
 function agreeOnSecret(own: KeyPair, relayKey: Uint8Array, place: string): Uint8Array {

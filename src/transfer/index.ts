@@ -2,6 +2,7 @@ export type { DownloadedChunk } from './chunk-box.js';
 export type { ChunkMemory } from './chunk-memory.js';
 export { CipherPool } from './cipher-pool.js';
 export type { SentFile } from './describe-file.js';
+export { discardFile } from './discard-chunks.js';
 export type { EncryptedFile } from './encrypted-file.js';
 export { safeFileName } from './file-name.js';
 export type { FilePrefix } from './file-prefix.js';

@@ -1,15 +1,10 @@
-import PQueue from 'p-queue';
-
-import type { ReplicaAccess } from '../client/index.js';
-import { type FileDescription, isXftpError, type ServerAddress, XftpError } from '../protocol/index.js';
-import { withRetries } from './retry.js';
-import { ProgressMeter, type TransferContext } from './transfer-context.js';
-
-/** Small commands under way at once: they cost a round trip each and little else. */
-const COMMANDS_AT_ONCE = 16;
+import { type FileDescription, XftpError } from '../protocol/index.js';
+import { forEachReplica, type Outcome, type OwnedReplica, sizeOf } from './replica-commands.js';
+import type { TransferContext } from './transfer-context.js';
 
 /**
- * Deletes a sent file from its relays. Chunks that are gone already do not stop it.
+ * Deletes a sent file from its relays. Chunks that are gone already do not stop it. Progress counts chunks that are
+ * deleted.
  *
  * @throws XftpError CHUNK_GONE when no chunk was left, INVALID_DESCRIPTION for a recipient's description, or the first
  *   other failure, after all chunks have been tried
@@ -20,66 +15,43 @@ export async function deleteFile(description: FileDescription, context: Transfer
       'INVALID_DESCRIPTION',
       "This is a recipient's file description: only the sender's description (snd.xftp.private) can delete the file.",
     );
-  const { gone, failures, total } = await forEachReplica(description, context, (server, replica, options) =>
-    context.client.deleteChunk(server, replica, options),
+  const replicas = replicasOf(description);
+  const outcome = await forEachReplica(replicas, context, ({ server, access }, options) =>
+    context.client.deleteChunk(server, access, options),
   );
+  throwIfCancelled(outcome);
+  const { gone, failures } = outcome;
   if (failures[0] !== undefined) throw failures[0];
-  if (gone.length === total && gone[0] !== undefined) throw gone[0];
+  if (gone.length === outcome.total && gone[0] !== undefined) throw gone[0];
+  const total = sizeOf(replicas);
+  // With those that were gone before, all is done now.
+  if (gone.length > 0) context.onProgress?.({ done: total, total });
 }
 
 /**
  * Tells the relays that a recipient has the file, which ends this recipient's access. Best effort: a failure is a
  * warning, since the file is there.
+ *
+ * @throws XftpError CANCELLED
  */
 export async function acknowledgeFile(description: FileDescription, context: TransferContext): Promise<void> {
-  const { failures } = await forEachReplica(description, context, (server, replica, options) =>
-    context.client.acknowledgeChunk(server, replica, options),
+  const outcome = await forEachReplica(replicasOf(description), context, ({ server, access }, options) =>
+    context.client.acknowledgeChunk(server, access, options),
   );
-  if (failures[0] !== undefined)
-    context.onWarning?.(`The file is complete, but a relay could not be told so. ${failures[0].message}`);
+  throwIfCancelled(outcome);
+  const [failure] = outcome.failures;
+  if (failure !== undefined)
+    context.onWarning?.(`The file is complete, but a relay could not be told so. ${failure.message}`);
 }
 
-interface Outcome {
-  readonly total: number;
-  /** Failures that say that the chunk is no longer there. */
-  readonly gone: XftpError[];
-  readonly failures: XftpError[];
+/** The replicas of a description, with the rights that it gives. */
+export function replicasOf({ chunks }: FileDescription): OwnedReplica[] {
+  return chunks.flatMap(({ size, replicas }) =>
+    replicas.map(({ server, id, key }) => ({ server, access: { id, privateKey: key }, size })),
+  );
 }
 
-async function forEachReplica(
-  { chunks, size }: FileDescription,
-  context: TransferContext,
-  command: (
-    server: ServerAddress,
-    replica: ReplicaAccess,
-    options: { signal?: AbortSignal },
-  ) => Promise<void>,
-): Promise<Outcome> {
-  const options = context.signal === undefined ? {} : { signal: context.signal };
-  const replicas = chunks.flatMap((chunk) =>
-    chunk.replicas.map((replica) => ({ ...replica, size: chunk.size })),
-  );
-  const outcome: Outcome = { total: replicas.length, gone: [], failures: [] };
-  const progress = new ProgressMeter(size, context.onProgress);
-  const queue = new PQueue({ concurrency: COMMANDS_AT_ONCE });
-  await queue.addAll(
-    replicas.map((replica) => async () => {
-      const access = { id: replica.id, privateKey: replica.key };
-      let tries = 0;
-      const step = (): Promise<void> => {
-        tries += 1;
-        return command(replica.server, access, options);
-      };
-      try {
-        await withRetries(context.attempts, step, options);
-      } catch (error) {
-        if (!isXftpError(error) || error.kind === 'cancelled') throw error;
-        // Gone at the second try: the first one did it, only its answer was lost.
-        if (error.kind !== 'gone') outcome.failures.push(error);
-        else if (tries === 1) outcome.gone.push(error);
-      }
-      progress.chunk().set(replica.size);
-    }),
-  );
-  return outcome;
+function throwIfCancelled({ failures }: Outcome): void {
+  const stop = failures.find(({ kind }) => kind === 'cancelled');
+  if (stop !== undefined) throw stop;
 }

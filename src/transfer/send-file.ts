@@ -3,6 +3,8 @@ import { generateKeyPair, type KeyPair, randomBytes } from '../crypto/index.js';
 import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, type ServerAddress } from '../protocol/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { describeFile, type SentFile, type UploadedChunk } from './describe-file.js';
+import { discardChunks } from './discard-chunks.js';
+import type { OwnedReplica } from './replica-commands.js';
 import { withRetries } from './retry.js';
 import { ServerChoice } from './server-choice.js';
 import { TaskGroup } from './task-group.js';
@@ -10,6 +12,8 @@ import { ProgressMeter, type TransferContext } from './transfer-context.js';
 
 /** Recipients per request, as official clients send them. */
 const RECIPIENTS_PER_REQUEST = 200;
+/** How long a relay may still answer a registration after the transfer has failed, in ms: a slow round trip. */
+const REGISTRATION_ANSWER_MS = 2000;
 
 /** A file to send. */
 export interface SendRequest {
@@ -26,11 +30,29 @@ export interface SendRequest {
 }
 
 /**
- * Encrypts a file and uploads its chunks, reading the source once and writing nothing to disk.
+ * Encrypts a file and uploads its chunks, reading the source once and writing nothing to disk. After a failure, or when
+ * it is stopped, the chunks that relays have taken by then are deleted as far as that is possible within a few seconds.
  *
  * @throws XftpError of the source, or of the last relay tried
  */
 export async function sendFile(request: SendRequest, context: TransferContext): Promise<SentFile> {
+  const registered: OwnedReplica[] = [];
+  try {
+    return await sealAndUpload(request, context, (replica) => {
+      registered.push(replica);
+    });
+  } catch (error) {
+    await discardChunks(registered, context);
+    throw error;
+  }
+}
+
+/** @param onRegistered called for each replica that a relay has made room for, whatever becomes of it */
+async function sealAndUpload(
+  request: SendRequest,
+  context: TransferContext,
+  onRegistered: (replica: OwnedReplica) => void,
+): Promise<SentFile> {
   const key = randomBytes(FILE_KEY_LENGTH);
   const nonce = randomBytes(FILE_NONCE_LENGTH);
   const group = new TaskGroup(context.signal);
@@ -44,7 +66,7 @@ export async function sendFile(request: SendRequest, context: TransferContext): 
       const largest = chunkSizes.reduce((most, chunkSize) => Math.max(most, chunkSize), 0);
       const pool = new BufferPool(context.ciphers.memory, chunksInMemory(largest), largest);
       buffers = pool;
-      const uploader = new ChunkUploader(request, { ...context, signal: group.signal }, size);
+      const uploader = new ChunkUploader(request, { ...context, signal: group.signal, onRegistered }, size);
       const uploads: Promise<UploadedChunk>[] = [];
       for (const index of chunkSizes.keys()) {
         const buffer = await pool.take(group.signal);
@@ -74,19 +96,20 @@ interface SealedChunk {
   readonly digest: Uint8Array;
 }
 
+interface UploadContext extends TransferContext {
+  readonly signal: AbortSignal;
+  readonly onRegistered: (replica: OwnedReplica) => void;
+}
+
 /** Registers and uploads chunks. */
 class ChunkUploader {
   readonly #client: RelayClient;
-  readonly #context: TransferContext & { readonly signal: AbortSignal };
+  readonly #context: UploadContext;
   readonly #choice: ServerChoice;
   readonly #progress: ProgressMeter;
   readonly #recipients: number;
 
-  constructor(
-    request: SendRequest,
-    context: TransferContext & { readonly signal: AbortSignal },
-    size: number,
-  ) {
+  constructor(request: SendRequest, context: UploadContext, size: number) {
     this.#client = context.client;
     this.#context = context;
     this.#choice = new ServerChoice(request.servers, context.onWarning);
@@ -123,7 +146,7 @@ class ChunkUploader {
     server: ServerAddress,
     { bytes, digest }: SealedChunk,
   ): Promise<Pick<UploadedChunk, 'server' | 'sender' | 'recipients'>> {
-    const { attempts, signal } = this.#context;
+    const { attempts, signal, onRegistered } = this.#context;
     const senderKey = generateKeyPair('ed25519');
     const recipients: ReplicaAccess[] = [];
     const [first = [], ...others] = keyBatches(this.#recipients);
@@ -134,13 +157,14 @@ class ChunkUploader {
         return this.#client.createChunk(
           server,
           { senderKey, size: bytes.length, digest, recipientKeys },
-          { signal },
+          { signal, answerMs: REGISTRATION_ANSWER_MS },
         );
       },
       { signal },
     );
-    recipients.push(...pairUp(ids.recipientIds, first));
     const sender = { id: ids.senderId, privateKey: senderKey.privateKey };
+    onRegistered({ server, access: sender, size: bytes.length });
+    recipients.push(...pairUp(ids.recipientIds, first));
     for (const keys of others) {
       const recipientKeys = keys.map(({ publicKey }) => publicKey);
       const add = (): Promise<readonly Uint8Array[]> =>

@@ -18,6 +18,8 @@ export interface TransferContext {
   readonly onProgress?: (progress: TransferProgress) => void;
   /** Something that the user should know although the transfer goes on: one sentence. */
   readonly onWarning?: (message: string) => void;
+  /** Something for a user who wants to know more: one sentence. */
+  readonly onDetail?: (message: string) => void;
 }
 
 /** Adds up the bytes of many chunks under way. */

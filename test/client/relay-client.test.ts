@@ -122,6 +122,33 @@ describe('a command', () => {
     });
   });
 
+  it('to create that is stopped still gives the IDs if the answer comes in time', async () => {
+    const stop = new AbortController();
+    const relay = await startFakeRelay({
+      onCommand: () => {
+        stop.abort();
+        return { response: RESPONSES.create };
+      },
+    });
+    const options = { signal: stop.signal, answerMs: 5000 };
+    const ids = await newClient().createChunk(relay.server, chunk, options);
+    expect(ids.recipientIds).toHaveLength(2);
+    await expect(newClient().createChunk(relay.server, chunk, options)).rejects.toThrow(failing('CANCELLED'));
+    expect(relay.requests).toHaveLength(1);
+  });
+
+  it('to create that is stopped gives up when the answer takes too long', async () => {
+    const stop = new AbortController();
+    const relay = await startFakeRelay({
+      onCommand: () => {
+        stop.abort();
+        return 'silence';
+      },
+    });
+    const options = { signal: stop.signal, answerMs: 50 };
+    await expect(newClient().createChunk(relay.server, chunk, options)).rejects.toThrow(failing('CANCELLED'));
+  });
+
   it('to upload carries the bytes, and releases them once', async () => {
     const relay = await startFakeRelay({ onCommand: () => ({ response: { type: 'OK' } }) });
     const bytes = randomBytes(CHUNK);

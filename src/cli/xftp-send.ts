@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
@@ -45,8 +45,9 @@ export async function runSend(options: SendOptions, output: Output): Promise<voi
   if (options.folder === '')
     throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
   const folder = await makeUniqueFolder(options.folder, fitFileName(`${name}.xftp`));
-  const sent = await upload(options, { name, folder }, output).catch(async (error: unknown) => {
-    await rm(folder, { recursive: true, force: true });
+  const sent = await upload(options, { name, folder: folder.path }, output).catch(async (error: unknown) => {
+    // The reason for the failure is worth more than that of a folder that stays.
+    await folder.remove().catch(() => undefined);
     throw error;
   });
   report(options, output, sent);

@@ -1,4 +1,4 @@
 export { afterEvents } from './after-events.js';
 export { errorCode } from './error-code.js';
 export { hasPeer } from './has-peer.js';
-export { makeFolders } from './make-folders.js';
+export { makeFolders, removeEmptyFolders } from './make-folders.js';

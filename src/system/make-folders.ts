@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { errorCode } from './error-code.js';
@@ -8,24 +8,41 @@ import { errorCode } from './error-code.js';
  * cannot be made in one that exists because the system says that it does not exist, as in `/proc`.
  *
  * @param mode of the folders that are new
- * @throws the error of the system
+ * @returns the folders that are new, from the outermost to the innermost
+ * @throws the error of the system; then no new folder is left
  */
-export async function makeFolders(path: string, mode?: number): Promise<void> {
+export async function makeFolders(path: string, mode?: number): Promise<readonly string[]> {
   try {
-    await makeFolder(path, mode);
+    return await makeFolder(path, mode);
   } catch (error) {
     const parent = dirname(path);
     if (errorCode(error) !== 'ENOENT' || parent === path) throw error;
-    await makeFolders(parent, mode);
-    await makeFolder(path, mode);
+    const above = await makeFolders(parent, mode);
+    try {
+      return [...above, ...(await makeFolder(path, mode))];
+    } catch (inner) {
+      await removeEmptyFolders(above);
+      throw inner;
+    }
   }
 }
 
-async function makeFolder(path: string, mode: number | undefined): Promise<void> {
+/** Removes folders, from the last to the first, until one of them holds something. */
+export async function removeEmptyFolders(paths: readonly string[]): Promise<void> {
+  try {
+    for (const path of paths.toReversed()) await rmdir(path);
+  } catch {
+    // Somebody else uses it by now, and those above it too.
+  }
+}
+
+async function makeFolder(path: string, mode: number | undefined): Promise<readonly string[]> {
   try {
     await mkdir(path, mode);
+    return [path];
   } catch (error) {
     if (errorCode(error) !== 'EEXIST' || !(await isFolder(path))) throw error;
+    return [];
   }
 }
 

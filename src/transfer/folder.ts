@@ -1,29 +1,52 @@
-import { lstat, mkdir, open, statfs } from 'node:fs/promises';
+import { lstat, mkdir, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { humanSize, XftpError } from '../protocol/index.js';
-import { makeFolders } from '../system/index.js';
+import { makeFolders, removeEmptyFolders } from '../system/index.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { localFailure } from './local-failure.js';
 
 /**
  * Creates a folder and those above it, unless it is there.
  *
+ * @returns the folders that are new, from the outermost to the innermost
  * @throws XftpError NO_PERMISSION and the like
  */
-export async function ensureFolder(folder: string): Promise<void> {
-  await makeFolders(folder).catch((error: unknown) => {
+export async function ensureFolder(folder: string): Promise<readonly string[]> {
+  return makeFolders(folder).catch((error: unknown) => {
     throw localFailure(error, folder);
   });
 }
 
+/** A folder that was made. */
+export interface NewFolder {
+  readonly path: string;
+  /** Removes it with all that is in it, and of the folders that were made for it those that hold nothing else. */
+  readonly remove: () => Promise<void>;
+}
+
 /**
- * Creates a new folder in `parent` (made if needed), with a number in its name if the name is taken.
+ * Creates a new folder in `parent` (made if needed), with a number in its name if the name is taken. Its path begins as
+ * `parent` was given.
  *
- * @returns its path, which begins as `parent` was given
+ * @throws XftpError; then no new folder is left
  */
-export async function makeUniqueFolder(parent: string, name: string): Promise<string> {
-  await ensureFolder(parent);
+export async function makeUniqueFolder(parent: string, name: string): Promise<NewFolder> {
+  const above = await ensureFolder(parent);
+  try {
+    const path = await makeNumberedFolder(parent, name);
+    const remove = async (): Promise<void> => {
+      await rm(path, { recursive: true, force: true });
+      await removeEmptyFolders(above);
+    };
+    return { path, remove };
+  } catch (error) {
+    await removeEmptyFolders(above);
+    throw error;
+  }
+}
+
+async function makeNumberedFolder(parent: string, name: string): Promise<string> {
   for (let attempt = 0; attempt < MAX_NUMBERED; attempt++) {
     const path = join(parent, numberedName(name, attempt));
     try {

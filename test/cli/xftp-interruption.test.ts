@@ -1,11 +1,11 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { cleanUp } from '../support/clean-up.js';
-import { startFaultProxy } from '../support/fault-proxy.js';
-import { startProgram } from '../support/program.js';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.js';
+import { type RunningProgram, startProgram } from '../support/program.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { expectEmpty, expectReceived, makeFile, sendSample, xftp } from '../support/transfers.js';
@@ -21,37 +21,95 @@ beforeAll(async () => {
 const SIGNALS = [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const;
+
+/** IDs of the chunks that a relay has registered and not deleted, as its store log tells. */
+async function chunksOn({ storeLogPath }: RelayProcess): Promise<string[]> {
+  const lines = (await readFile(storeLogPath, 'utf8')).split('\n').map((line) => line.split(' '));
+  const idsOf = (change: string): string[] =>
+    lines.filter(([name]) => name === change).map(([, id = '']) => id);
+  const deleted = new Set(idsOf('FDEL'));
+  return idsOf('FNEW').filter((id) => !deleted.has(id));
+}
 
 describe('An upload', () => {
   it.each(SIGNALS)(
-    'that gets %s ends with exit code %i and leaves no folder of descriptions',
+    'that gets %s ends with exit code %i and leaves neither folders nor chunks',
     async (signal, exitCode) => {
       const proxy = await startFaultProxy(relay.port);
+      const before = await chunksOn(relay);
       const folder = await temporaryFolder();
-      const target = join(folder, 'descriptions');
-      await mkdir(target);
       const source = await makeFile(folder, 20_000_000);
-      proxy.setFault({ type: 'stall', direction: 'up', after: 2_000_000 });
+      proxy.setFault({ type: 'stall', direction: 'up', after: 6_000_000 });
       const program = startProgram('xftp', [
         'send',
         source,
-        target,
+        join(folder, 'new', 'descriptions'),
         '-s',
         relay.addressWith({ port: proxy.port }),
       ]);
       await proxy.struck();
-      expect(await readdir(target)).toEqual(['sample.bin.xftp']);
+      expect(await chunksOn(relay)).not.toEqual(before);
+      expect(await readdir(join(folder, 'new', 'descriptions'))).toEqual(['sample.bin.xftp']);
       expect(await program.end(signal)).toEqual({
         exitCode,
         signal: null,
         stdout: '',
         stderr: 'The transfer was stopped.\n',
       });
-      await expectEmpty(target);
+      expect(await readdir(folder)).toEqual(['sample.bin']);
+      expect(await chunksOn(relay)).toEqual(before);
     },
   );
+
+  it('that is stopped tells with -v that it deletes chunks', async () => {
+    const { program, proxy } = await stalledUpload(['-v']);
+    await proxy.struck();
+    expect((await program.end('SIGINT')).stderr).toMatch(
+      /^Deleting \d chunks? of the file from the relays\.\nThe transfer was stopped\.\n$/,
+    );
+  });
+
+  it('that is stopped when the relay no longer answers ends soon, and says what it had to leave', async () => {
+    const { program, proxy } = await stalledUpload();
+    await proxy.struck();
+    // Nothing passes any more on new connections either.
+    proxy.setFault({ type: 'stall', direction: 'up', after: 0 });
+    const before = performance.now();
+    expect(await program.end('SIGINT')).toMatchObject({
+      exitCode: 130,
+      stderr: expect.stringMatching(
+        /^Warning: (\d) of \1 chunks? could not be deleted .* expire by themselves\.\nThe transfer was stopped\.\n$/,
+      ),
+    });
+    expect(performance.now() - before).toBeLessThan(12_000);
+  });
+
+  it('that is stopped twice ends at once', async () => {
+    const { program, proxy } = await stalledUpload(['-v']);
+    await proxy.struck();
+    proxy.setFault({ type: 'stall', direction: 'up', after: 0 });
+    const stopping = program.end('SIGINT');
+    await program.printed(/^Deleting /m);
+    const before = performance.now();
+    expect(await program.end('SIGINT')).toEqual(await stopping);
+    expect(await stopping).toMatchObject({ exitCode: 130, stderr: expect.stringMatching(/^Deleting .*\n$/) });
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
 });
+
+/** Starts an upload that will stand still after some chunks. */
+async function stalledUpload(
+  options: readonly string[] = [],
+): Promise<{ readonly program: RunningProgram; readonly proxy: FaultProxy }> {
+  const proxy = await startFaultProxy(relay.port);
+  const folder = await temporaryFolder();
+  const source = await makeFile(folder, 20_000_000);
+  proxy.setFault({ type: 'stall', direction: 'up', after: 6_000_000 });
+  const address = relay.addressWith({ port: proxy.port });
+  return { program: startProgram('xftp', ['send', source, folder, '-s', address, ...options]), proxy };
+}
 
 describe('A download', () => {
   it.each(SIGNALS)(

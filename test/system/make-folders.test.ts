@@ -1,9 +1,9 @@
-import { stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { makeFolders } from '#src/system/index.js';
+import { makeFolders, removeEmptyFolders } from '#src/system/index.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 describe('a folder that is needed', () => {
@@ -16,6 +16,21 @@ describe('a folder that is needed', () => {
     ]);
     expect((await stat(path)).mode & 0o777).toBe(0o700);
     await makeFolders(path);
+  });
+
+  it('is told with those that had to be made for it, and no others', async () => {
+    const folder = await temporaryFolder();
+    const [a, b, c] = [join(folder, 'a'), join(folder, 'a', 'b'), join(folder, 'a', 'b', 'c')];
+    expect(await makeFolders(a)).toEqual([a]);
+    expect(await makeFolders(c)).toEqual([b, c]);
+    expect(await makeFolders(c)).toEqual([]);
+  });
+
+  it('that cannot be made leaves none that was made for it', async () => {
+    const folder = await temporaryFolder();
+    const tooLong = 'x'.repeat(300);
+    await expect(makeFolders(join(folder, 'a', 'b', tooLong))).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('may be behind a link', async () => {
@@ -39,4 +54,14 @@ describe('a folder that is needed', () => {
       await expect(makeFolders('/proc/none/a')).rejects.toMatchObject({ code: 'ENOENT' });
     },
   );
+});
+
+describe('folders that are no longer needed', () => {
+  it('are removed as far as they are empty', async () => {
+    const folder = await temporaryFolder();
+    const made = await makeFolders(join(folder, 'a', 'b', 'c'));
+    await mkdir(join(folder, 'a', 'other'));
+    await removeEmptyFolders(made);
+    expect(await readdir(join(folder, 'a'))).toEqual(['other']);
+  });
 });

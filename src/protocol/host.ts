@@ -1,5 +1,5 @@
+import { AddressFault, readAddressPart } from './address-fault.js';
 import { encodeUtf8 } from './bytes.js';
-import { XftpError } from './failure.js';
 import { formatIpv6, parseIpv4, parseIpv6 } from './ip-address.js';
 
 /** The kinds of host in the order in which descriptions sort them (protocol reference, section 8.2). */
@@ -22,11 +22,20 @@ export interface Host {
  * @throws XftpError INVALID_ADDRESS. The message does not repeat the text.
  */
 export function parseHost(text: string): Host {
-  if (text === '') throw invalid('it is empty');
+  return readAddressPart('This is not a host name', () => readHost(text));
+}
+
+/**
+ * The same for a host that is part of something.
+ *
+ * @throws AddressFault
+ */
+export function readHost(text: string): Host {
+  if (text === '') throw new AddressFault('it is empty');
   const bracketed = /^\[(.*)\]$/s.exec(text)?.[1];
   const groups = parseIpv6(bracketed ?? text);
   if (groups !== undefined) return { kind: 'ipv6', text: formatIpv6(groups) };
-  if (bracketed !== undefined) throw invalid('there is no IPv6 address between its brackets');
+  if (bracketed !== undefined) throw new AddressFault('there is no IPv6 address between its brackets');
   const octets = parseIpv4(text);
   if (octets !== undefined) return { kind: 'ipv4', text: octets.join('.') };
   if (/\.onion\.?$/i.test(text)) return parseOnion(text);
@@ -36,20 +45,17 @@ export function parseHost(text: string): Host {
 
 /** Every name that ends in `.onion` is an onion host or an error: none may slip to the DNS as a domain. */
 function parseOnion(text: string): Host {
-  if (!/^[a-z\d]{1,100}\.onion$/i.test(text)) throw invalid('it is not a valid onion address');
+  if (!/^[a-z\d]{1,100}\.onion$/i.test(text)) throw new AddressFault('it is not a valid onion address');
   return { kind: 'onion', text: text.toLowerCase() };
 }
 
 function checkDomain(text: string): void {
-  if (text.includes(':')) throw invalid('it holds a colon, but neither an IPv6 address nor the last port');
-  if (encodeUtf8(text).length > MAX_HOST_LENGTH) throw invalid('it is too long');
+  if (text.includes(':'))
+    throw new AddressFault('it holds a colon, but neither an IPv6 address nor the last port');
+  if (encodeUtf8(text).length > MAX_HOST_LENGTH) throw new AddressFault('it is too long');
   if (!/^[\p{L}\p{M}\p{N}._-]+$/u.test(text))
-    throw invalid('it holds a character that host names do not have');
-  if (/^[\d.]+$/.test(text)) throw invalid('it is not a valid IPv4 address');
-}
-
-function invalid(reason: string): XftpError {
-  return new XftpError('INVALID_ADDRESS', `This is not a host name: ${reason}.`);
+    throw new AddressFault('it holds a character that host names do not have');
+  if (/^[\d.]+$/.test(text)) throw new AddressFault('it is not a valid IPv4 address');
 }
 
 /** Order of hosts in descriptions: by kind, then by value (protocol reference, section 8.2). */

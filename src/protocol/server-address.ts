@@ -1,8 +1,8 @@
+import { AddressFault, readAddressPart } from './address-fault.js';
 import { decodeBase64Url, encodeBase64Url } from './base64url.js';
 import { bytesEqual, encodeUtf8 } from './bytes.js';
 import { MAX_SHORT } from './encoding.js';
-import { XftpError } from './failure.js';
-import { compareArrays, compareHosts, type Host, parseHost } from './host.js';
+import { compareArrays, compareHosts, type Host, readHost } from './host.js';
 import { isPasswordText } from './password.js';
 
 /** The port of an address without one. */
@@ -15,6 +15,9 @@ export const FINGERPRINT_LENGTH = 32;
 const MAX_ADDRESS_LENGTH = 2048;
 
 const SCHEME = 'xftp://';
+
+/** How failures begin. */
+const WRONG = 'A server address is wrong';
 
 /** The address of a relay (protocol reference, section 9.1). */
 export interface ServerAddress {
@@ -43,15 +46,19 @@ export interface ParseAddressOptions {
  * @throws XftpError INVALID_ADDRESS. The message says which part is wrong and repeats nothing of the text.
  */
 export function parseServerAddress(text: string, options: ParseAddressOptions = {}): ServerAddress {
-  if (!text.startsWith(SCHEME)) throw invalid(`it does not begin with ${SCHEME}`);
+  return readAddressPart(WRONG, () => readServerAddress(text, options));
+}
+
+function readServerAddress(text: string, options: ParseAddressOptions = {}): ServerAddress {
+  if (!text.startsWith(SCHEME)) throw new AddressFault(`it does not begin with ${SCHEME}`);
   if (text.length > MAX_ADDRESS_LENGTH)
-    throw invalid(`it is longer than ${String(MAX_ADDRESS_LENGTH)} characters`);
+    throw new AddressFault(`it is longer than ${String(MAX_ADDRESS_LENGTH)} characters`);
   const at = text.indexOf('@');
-  if (at < 0) throw invalid('there is no @ between the fingerprint and the host');
+  if (at < 0) throw new AddressFault('there is no @ between the fingerprint and the host');
   const [fingerprintText = '', password, ...more] = text.slice(SCHEME.length, at).split(':');
-  if (more.length > 0) throw invalid('there is more than one colon before the @');
+  if (more.length > 0) throw new AddressFault('there is more than one colon before the @');
   const address = { fingerprint: parseFingerprint(fingerprintText), ...parseHosts(text.slice(at + 1)) };
-  if (options.checkFingerprint !== false) requireFullFingerprint(address);
+  if (options.checkFingerprint !== false) checkFingerprintLength(address);
   if (password === undefined) return address;
   checkPassword(password);
   return { ...address, password };
@@ -79,32 +86,21 @@ export function formatServerAddress(
  */
 export function parseServerList(text: string): ServerAddress[] {
   // A password may hold a semicolon, so only one before another address or the end separates.
-  return text
+  const items = text
     .split(/;(?=\s*(?:;|xftp:\/\/|$))/)
     .map((item) => item.trim())
-    .filter((item) => item !== '')
-    .map((item, index) => {
-      try {
-        return parseServerAddress(item);
-      } catch (cause) {
-        const detail = cause instanceof XftpError ? ` ${cause.message}` : '';
-        throw new XftpError(
-          'INVALID_ADDRESS',
-          `Server address ${String(index + 1)} of the list is wrong.${detail}`,
-          {
-            cause,
-          },
-        );
-      }
-    });
+    .filter((item) => item !== '');
+  return items.map((item, index) => {
+    const wrong = items.length === 1 ? WRONG : `Server address ${String(index + 1)} of the list is wrong`;
+    return readAddressPart(wrong, () => readServerAddress(item));
+  });
 }
 
 /** @throws XftpError INVALID_ADDRESS unless the fingerprint has 32 bytes. */
 export function requireFullFingerprint(address: Pick<ServerAddress, 'fingerprint'>): void {
-  if (address.fingerprint.length !== FINGERPRINT_LENGTH)
-    throw invalid(
-      `its fingerprint has ${String(address.fingerprint.length)} bytes instead of ${String(FINGERPRINT_LENGTH)}`,
-    );
+  readAddressPart(WRONG, () => {
+    checkFingerprintLength(address);
+  });
 }
 
 /** The port to connect to. */
@@ -155,27 +151,37 @@ function formatHosts({ hosts, port }: ServerAddress): string {
   return `${texts.join(',')}:${String(port)}`;
 }
 
+function checkFingerprintLength({ fingerprint }: Pick<ServerAddress, 'fingerprint'>): void {
+  const { length } = fingerprint;
+  if (length !== FINGERPRINT_LENGTH)
+    throw new AddressFault(
+      `its fingerprint has ${String(length)} bytes instead of ${String(FINGERPRINT_LENGTH)}`,
+    );
+}
+
 function parseFingerprint(text: string): Uint8Array {
-  if (text === '') throw invalid('there is no fingerprint');
+  if (text === '') throw new AddressFault('there is no fingerprint');
   try {
     return decodeBase64Url(text);
   } catch (cause) {
-    throw invalid('its fingerprint is not base64url', cause);
+    throw new AddressFault('its fingerprint is not base64url', { cause });
   }
 }
 
 function checkPassword(password: string): void {
   const bytes = encodeUtf8(password);
-  if (bytes.length === 0) throw invalid('its password is empty');
-  if (bytes.length > MAX_SHORT) throw invalid('its password is longer than 255 bytes');
-  if (!isPasswordText(bytes)) throw invalid('its password holds a character that is not allowed');
+  if (bytes.length === 0) throw new AddressFault('its password is empty');
+  if (bytes.length > MAX_SHORT) throw new AddressFault('its password is longer than 255 bytes');
+  if (!isPasswordText(bytes)) throw new AddressFault('its password holds a character that is not allowed');
 }
 
 function parseHosts(text: string): Pick<ServerAddress, 'hosts' | 'port'> {
   const items = text.split(',');
   const { host, port } = splitPort(items.pop() ?? '');
-  const [first, ...others] = [...items, host].map((item, index) => parseNumberedHost(item, index + 1));
-  if (first === undefined) throw invalid('it has no host');
+  const [first, ...others] = [...items, host].map((item, index) =>
+    parseOneHost(item, items.length === 0 ? 'host' : `host ${String(index + 1)}`),
+  );
+  if (first === undefined) throw new AddressFault('it has no host');
   const hosts = [first, ...others] as const;
   return port === undefined ? { hosts } : { hosts, port: parsePort(port) };
 }
@@ -189,32 +195,26 @@ function splitPort(text: string): { host: string; port?: string } {
 
 function isHost(text: string): boolean {
   try {
-    parseHost(text);
+    readHost(text);
     return true;
   } catch {
     return false;
   }
 }
 
-function parseNumberedHost(text: string, number: number): Host {
+function parseOneHost(text: string, name: string): Host {
   try {
-    return parseHost(text);
-  } catch (cause) {
-    const detail = cause instanceof XftpError ? ` ${cause.message}` : '';
-    throw new XftpError('INVALID_ADDRESS', `Host ${String(number)} of a server address is wrong.${detail}`, {
-      cause,
-    });
+    return readHost(text);
+  } catch (error) {
+    if (!(error instanceof AddressFault)) throw error;
+    throw new AddressFault(`its ${name} cannot be used, since ${error.message}`);
   }
 }
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65535) throw invalid('its port is not a number from 1 to 65535');
+  if (port < 1 || port > 65535) throw new AddressFault('its port is not a number from 1 to 65535');
   return port;
-}
-
-function invalid(reason: string, cause?: unknown): XftpError {
-  return new XftpError('INVALID_ADDRESS', `A server address is wrong: ${reason}.`, { cause });
 }
 
 /** The servers that the reference command line uses unless told otherwise (protocol reference, section 9.1). */

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { cleanUp } from '../support/clean-up.js';
 import { commandOf, type ProgramResult, startCommand } from '../support/program.js';
+import { startFaultProxy } from '../support/fault-proxy.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { makeFile, sendSample, xftp } from '../support/transfers.js';
@@ -130,11 +131,18 @@ describe('On a terminal', () => {
     await writeFile(source, '');
     await truncate(source, 30_000_000);
     const stdoutTo = join(folder, 'stdout.txt');
-    const { exitCode, stdout: screen } = await onTerminal(['send', source, folder, '-s', relay.address], {
+    // So slow that there is a speed to show.
+    const proxy = await startFaultProxy(relay.port);
+    proxy.setFault({ type: 'slow', direction: 'up', bytesPerSecond: 3_000_000 });
+    const address = relay.addressWith({ port: proxy.port });
+    const { exitCode, stdout: screen } = await onTerminal(['send', source, folder, '-s', address], {
       stdoutTo,
     });
+    proxy.setFault();
     expect(exitCode).toBe(0);
-    expect(screen).toMatch(/<clear>Uploading \d+\.\d MiB of 2\d\.\d MiB \(\d+ %\), \d+\.\d [KM]iB\/s/);
+    expect(screen).toMatch(
+      /<clear>Uploading \d+\.\d MiB of 2\d\.\d MiB \(\d+ %\), \d+\.\d [KM]iB\/s, \d+ s left<clear>/,
+    );
     expect(screen).toContain('(100 %)');
     const lines = screen.split(CLEARED);
     expect(lines.at(-1)).toBe('');

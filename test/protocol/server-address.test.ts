@@ -96,21 +96,21 @@ describe('a server address', () => {
     [`xftp://${FINGERPRINT}:a b@example.com`, 'password'],
     [`xftp://${FINGERPRINT}:${'x'.repeat(256)}@example.com`, 'password'],
     [`xftp://${FINGERPRINT}:a:b@example.com`, 'colon'],
-    [at(''), 'Host 1'],
-    [at('a,,b'), 'Host 2'],
-    [at('h1:5000,h2'), 'Host 1'],
+    [at(''), 'its host cannot be used'],
+    [at('a,,b'), 'its host 2 '],
+    [at('h1:5000,h2'), 'its host 1 '],
     [at('a:0'), 'port'],
     [at('a:65536'), 'port'],
     [at('a:'), 'port'],
     [at('a:4x'), 'port'],
-    [at('a/'), 'Host 1'],
-    [at('a b'), 'Host 1'],
-    [at('a\u001b[2J'), 'Host 1'],
+    [at('a/'), 'its host '],
+    [at('a b'), 'its host '],
+    [at('a\u001b[2J'), 'its host '],
     [at('256.1.1.1'), 'IPv4'],
     [at('1.2.3'), 'IPv4'],
     [at('[1.2.3.4]'), 'IPv6'],
-    [at('[::1'), 'Host 1'],
-    [at('1::2::3'), 'Host 1'],
+    [at('[::1'), 'its host '],
+    [at('1::2::3'), 'its host '],
     [at('[::1%eth0]'), 'IPv6'],
     [at('a.b.onion'), 'onion'],
     [at('abc.onion.'), 'onion'],
@@ -176,7 +176,13 @@ describe('a list of server addresses', () => {
   });
 
   it('is refused with the number of the wrong address', () => {
-    expect(() => parseServerList(`${at('a')};xftp://b`)).toThrow(/^Server address 2 of the list is wrong\./);
+    expect(() => parseServerList(`${at('a')};xftp://b`)).toThrow(
+      /^Server address 2 of the list is wrong: there is no @ .*\.$/,
+    );
+  });
+
+  it('of one address is refused as that address would be', () => {
+    expect(() => parseServerList('xftp://b')).toThrow(/^A server address is wrong: there is no @ .*\.$/);
   });
 
   it('has the six presets of the reference, each with an onion host', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import type { DescriptionsResult } from '../agent/index.js';
-import { isXftpError, XftpError } from '../protocol/index.js';
+import { humanCount, isXftpError, XftpError } from '../protocol/index.js';
 import { ensureFolder } from '../transfer/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
 import { findTransfer } from './agent-transfer-id.js';
@@ -60,7 +60,7 @@ export function addDescriptionCommands(program: Command, tools: CommandTools): v
             ? { id: (await findTransfer(agent, id ?? '')).id }
             : { senderDescription: await readDescriptionText(description) };
         const { deletions } = await agent.transfers.revoke(target);
-        const text = `${String(deletions)} chunks will be deleted from their relays in the background.`;
+        const text = `${humanCount(deletions, 'chunk')} will be deleted from the relays in the background.`;
         output.result('revoked', text, { ...('id' in target ? target : {}), deletions });
       }),
     );

@@ -17,7 +17,7 @@ import { isLink, readDescriptionText } from './description-input.js';
 import { safeText } from './display-text.js';
 import type { Output } from './output.js';
 import { formatFields } from './table.js';
-import { humanSize } from '../protocol/index.js';
+import { humanCount, humanSize } from '../protocol/index.js';
 
 interface ReceiveOptions extends SubmitOptions {
   readonly onConflict?: OnConflict;
@@ -48,7 +48,7 @@ export function addReceiveCommands(program: Command, tools: CommandTools): void 
       `
 Examples:
   xftp-agent receive "https://relay.example/file#…" --wait
-  xftp-agent receive rcv1.xftp ~/Pictures --name cat.jpg
+  xftp-agent receive rcv1.xftp . --name cat.jpg
   xftp-agent receive rcv1.xftp --approve ask   then: xftp-agent approve ID`,
     )
     .action((from: string, folder: string | undefined, options: ReceiveOptions) =>
@@ -96,7 +96,7 @@ async function runInspect(agent: AgentSession['agent'], output: Output, from: st
   const { party, encryptedSize, chunks, servers, redirect } = result;
   const lines = formatFields([
     ['Description of', party === 'sender' ? 'the sender' : 'a recipient'],
-    ['Encrypted size', `${humanSize(encryptedSize)} in ${String(chunks)} chunks`],
+    ['Encrypted size', `${humanSize(encryptedSize)} in ${humanCount(chunks, 'chunk')}`],
     ['Leads to a file of', redirect && humanSize(redirect.encryptedSize)],
     ...servers.map(
       ({ address, bytes, known }) =>

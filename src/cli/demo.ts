@@ -87,14 +87,18 @@ async function throughAKill(
     if (share !== undefined && share >= KILL_AT && !killed) {
       killed = true;
       await agent.kill();
-      say(`${label} ${String(Math.floor(share * 100))} % done: the agent is killed with -9`);
+      say(`${label} ${String(Math.floor(share * 100))} % done: the agent is killed with SIGKILL`);
       await agent.start();
       say(`             a new agent goes on, process ${String(agent.pid)}`);
     }
     if (event.type === 'transfer.failed') throw new Error(event.data.failure.message);
     if (event.type !== 'transfer.completed') continue;
-    const { encryptedSize = 0, path = '' } = event.data.transfer;
-    say(`${label} completed: ${humanSize(encryptedSize)} on the relay, encrypted`);
+    const { direction, encryptedSize = 0, fileSize = 0, path = '' } = event.data.transfer;
+    say(
+      direction === 'send'
+        ? `${label} completed: the relay has ${humanSize(encryptedSize)}, encrypted and padded`
+        : `${label} completed: ${humanSize(fileSize)}, decrypted, verified and saved`,
+    );
     return path;
   }
   throw new Error('The events ended before the transfer.');

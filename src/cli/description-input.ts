@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import {
   type FileDescription,
   formatServerAddress,
+  humanCount,
   humanSize,
   isXftpError,
   MAX_DESCRIPTION_LENGTH,
@@ -14,6 +15,9 @@ import { localFailure } from '../transfer/index.js';
 
 /** Largest description file that is read, in bytes: the parser takes no more. */
 const MAX_DESCRIPTION_FILE = MAX_DESCRIPTION_LENGTH;
+
+/** What systems call standard input in paths. */
+const STANDARD_INPUT = '/dev/stdin';
 
 /** Whether an argument is a link rather than a path. */
 export function isLink(argument: string): boolean {
@@ -57,7 +61,7 @@ export function describeParts({ chunks, size }: FileDescription): string {
   const relays = new Set(
     chunks.flatMap(({ replicas }) => replicas.map(({ server }) => formatServerAddress(server))),
   );
-  return `${humanSize(size)} in ${String(chunks.length)} chunks on ${[...relays].join(', ')}.`;
+  return `${humanSize(size)} in ${humanCount(chunks.length, 'chunk')} on ${[...relays].join(', ')}.`;
 }
 
 async function readTextFile(path: string): Promise<string> {
@@ -65,7 +69,9 @@ async function readTextFile(path: string): Promise<string> {
   const pieces: Buffer[] = [];
   let length = 0;
   try {
-    for await (const piece of createReadStream(path)) {
+    // The path works for pipes and files, and not when another program has given a socket.
+    const input = path === STANDARD_INPUT ? process.stdin : createReadStream(path);
+    for await (const piece of input) {
       pieces.push(piece as Buffer);
       length += (piece as Buffer).length;
       if (length > MAX_DESCRIPTION_FILE)

@@ -1,5 +1,5 @@
 import type { AgentEvent } from '../agent/index.js';
-import { humanSize } from '../protocol/index.js';
+import { humanCount, humanSize } from '../protocol/index.js';
 import { safeText } from './display-text.js';
 import { failureText, nameOf, paceText, percentOf, stateText } from './transfer-text.js';
 
@@ -30,9 +30,9 @@ export function eventText(event: AgentEvent): string {
     case 'transfer.recipients':
       return `recipients: ${String(event.data.handedOut)} handed out, ${String(event.data.spare)} spare`;
     case 'transfer.revoked':
-      return `revoked, ${String(event.data.pending)} deletions to do`;
+      return `revoked, ${humanCount(event.data.pending, 'deletion')} to do`;
     case 'transfer.deleted':
-      return `deleted from relays: ${String(event.data.deleted)} chunks, ${String(event.data.failed)} failed`;
+      return `deleted from relays: ${humanCount(event.data.deleted, 'chunk')}, ${String(event.data.failed)} failed`;
     case 'transfer.removed':
       return 'was removed from the list';
     case 'transfer.progress': {

@@ -131,6 +131,13 @@ export class JsonOutput implements Output {
 
 function causesOf(error: Error): string[] {
   const reasons: string[] = [];
-  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) reasons.push(cause.message);
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) reasons.push(reasonText(cause));
   return reasons;
+}
+
+/** What OpenSSL says of an error is a line about its source code, with the reason somewhere in it. */
+function reasonText(cause: Error): string {
+  const { code = '', reason } = cause as Error & { readonly code?: unknown; readonly reason?: unknown }; // as Node documents it
+  if (!String(code).startsWith('ERR_SSL') && !cause.message.includes(':SSL routines:')) return cause.message;
+  return `the TLS handshake failed (${typeof reason === 'string' ? reason : String(code)}).`;
 }

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
 import type { FailureInfo, TransferInfo, TransferState, WaitingReason } from '../agent/index.js';
-import { humanDuration, humanSize } from '../protocol/index.js';
+import { humanCount, humanDuration, humanSize } from '../protocol/index.js';
 import { safeText } from './display-text.js';
 import type { Column } from './table.js';
 import { fullTime, relativeTime } from './time-text.js';
@@ -151,7 +151,7 @@ export function transferFields(
 function doneText({ bytesDone, chunksDone, chunksTotal }: TransferInfo, total: number): string {
   return (
     `${String(percentOf(bytesDone, total))} %, ${humanSize(bytesDone)} of ${humanSize(total)} encrypted, ` +
-    `${String(chunksDone)} of ${String(chunksTotal)} chunks`
+    `${String(chunksDone)} of ${humanCount(chunksTotal, 'chunk')}`
   );
 }
 

@@ -41,7 +41,7 @@ Examples:
   xftp-agent start                              run the agent; everything else talks to it
   xftp-agent servers add --preset simplex       send through the public relays of SimpleX
   xftp-agent send photo.jpg --wait              upload, then print the links
-  xftp-agent receive "https://…#…" ~/Pictures   download in the background
+  xftp-agent receive "https://…#…" .            download into this folder, in the background
   xftp-agent list                               what there is
   xftp-agent watch                              how it goes, live
   xftp-agent pause 4f1c                         IDs may be abbreviated

@@ -1,9 +1,11 @@
 import { createWriteStream } from 'node:fs';
+import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { randomBytes } from '../crypto/index.js';
-import { type FileDescription, formatServerAddress, formatSizeText } from '../protocol/index.js';
+import { type FileDescription, formatServerAddress, formatSizeText, XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { deleteFile, localFailure } from '../transfer/index.js';
 import { readDescription } from './description-input.js';
 import type { Output } from './output.js';
@@ -49,12 +51,17 @@ export async function runInfo(from: string, output: Output): Promise<void> {
 
 /** `xftp rand`: makes a file with random content, for tests. */
 export async function runRandom(path: string, size: number, output: Output): Promise<void> {
+  if (path === '') throw new XftpError('INVALID_ARGUMENT', 'The file to create has no name.');
   try {
     await pipeline(Readable.from(randomPieces(size)), createWriteStream(path, { flags: 'wx' }));
   } catch (error) {
-    throw localFailure(error, path);
+    throw errorCode(error) === 'ENOENT' ? missingFolder(dirname(path), error) : localFailure(error, path);
   }
   output.result('created', `File created: ${path}`, { path, size });
+}
+
+function missingFolder(folder: string, cause: unknown): XftpError {
+  return new XftpError('SOURCE_MISSING', `The folder ${folder} does not exist: make it first.`, { cause });
 }
 
 function* randomPieces(size: number): Generator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { stat, unlink } from 'node:fs/promises';
+import { lstat, stat, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { type FileDescription, XftpError } from '../protocol/index.js';
@@ -7,6 +7,7 @@ import {
   type Destination,
   ensureFolder,
   followRedirect,
+  localFailure,
   receiveFile,
 } from '../transfer/index.js';
 import { describeParts, isLink, readDescription } from './description-input.js';
@@ -47,14 +48,25 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
   if (!isLink(from)) await offerDeletion(from, options.yes, output);
 }
 
-/** Asks whether to delete a description that is used up, and deletes it. Without an answer it stays. */
+/**
+ * Asks whether to delete a description that is used up, and deletes it. Without an answer it stays. That it cannot be
+ * deleted is a warning: what the description was for is done.
+ */
 export async function offerDeletion(path: string, yes: boolean, output: Output): Promise<void> {
-  // What a pipe or a process brought is gone anyway.
-  const found = await stat(path).catch(() => undefined);
+  // What a pipe or a process brought is gone anyway, and a link (/dev/stdin is one) is not the description.
+  const found = await lstat(path).catch(() => undefined);
   if (found?.isFile() !== true) return;
   const question = `\nFile description ${path} can't be used again. Delete it (Y/n): `;
   if (!yes && !(output.asks && (await confirm(question)))) return;
-  await unlink(path);
+  try {
+    await unlink(path);
+  } catch (error) {
+    const { code, message } = localFailure(error, path);
+    // Deleted by somebody else meanwhile.
+    if (code === 'SOURCE_MISSING') return;
+    output.warn(`The used file description could not be deleted. ${message}`);
+    return;
+  }
   output.result('descriptionDeleted', `${yes ? '\n' : ''}File description ${path} is deleted.`, { path });
 }
 

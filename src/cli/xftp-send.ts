@@ -110,6 +110,8 @@ function report(
   const links =
     first === undefined ? undefined : { web: webLinkOf(first), simplex: formatDescriptionUri(first) };
   if (links !== undefined) {
+    if (recipientPaths.length > 1)
+      lines.push('', 'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.');
     lines.push('', 'Web link:', links.web);
     if (links.simplex.length <= MAX_SHOWN_LINK) lines.push('', 'SimpleX link:', links.simplex);
     if (qr) lines.push('', ...qrLines(links.simplex, links.simplex.length <= QR_LINK_LIMIT));

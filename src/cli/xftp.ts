@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import {
+  formatSizeText,
   parseServerList,
   parseSizeText,
   PRESET_SERVERS,
@@ -66,7 +67,11 @@ program
     new Option('-s, --servers <SERVER>', 'relays, separated by ; (default: the preset relays of SimpleX)'),
   )
   .addOption(retryOption())
-  .option('--max-size <SIZE>', 'largest file to send (kb, mb, gb)', sizeOf, DEFAULT_MAX_SIZE)
+  .addOption(
+    new Option('--max-size <SIZE>', 'largest file to send (kb, mb, gb)')
+      .argParser(sizeOf)
+      .default(DEFAULT_MAX_SIZE, formatSizeText(DEFAULT_MAX_SIZE)),
+  )
   .option('--qr', 'show the link as a QR code if it is short enough')
   .addOption(tmpOption())
   .option('--json', 'print one JSON object a line')

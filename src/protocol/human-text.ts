@@ -9,6 +9,11 @@ export function humanSize(bytes: number): string {
     : `${(bytes / 1024 ** power).toFixed(1)} ${unit}`;
 }
 
+/** A number of things for people: `1 chunk`, `3 chunks`. For words that take an `s`. */
+export function humanCount(count: number, thing: string): string {
+  return `${String(count)} ${thing}${count === 1 ? '' : 's'}`;
+}
+
 /** A duration for people, from seconds: `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function humanDuration(seconds: number): string {
   const rounded = Math.ceil(seconds);

@@ -164,6 +164,7 @@ function recipientYaml(description: FileDescription): string {
 }
 
 function parseRecipient(yaml: string): FileDescription {
+  if (yaml.trim() === '') throw invalid('the file description in it is empty');
   const description = parseDescription(yaml);
   if (description.party !== 'recipient')
     throw invalid("it carries a sender's description, not a recipient's");

@@ -151,9 +151,15 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   };
 }
 
-/** The address that clients need; the port is left out if it is the usual one (protocol reference, section 11.1). */
+/**
+ * The address that clients need; the port is left out if it is the usual one (protocol reference, section 11.1). An IPv6
+ * host before a port stands in brackets, as in every other address: bare, the port would be read as a part of it.
+ *
+ * @param host one or several, separated by commas
+ */
 export function formatRelayAddress(fingerprint: string, host: string, port: number): string {
-  return `xftp://${fingerprint}@${host}${port === DEFAULT_PORT ? '' : `:${String(port)}`}`;
+  if (port === DEFAULT_PORT) return `xftp://${fingerprint}@${host}`;
+  return `xftp://${fingerprint}@${host.replace(/[^,[\]]*:[^,[\]]*$/, '[$&]')}:${String(port)}`;
 }
 
 async function openServices(options: RelayOptions): Promise<RelayServices> {

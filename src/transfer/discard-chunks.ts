@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 
-import type { FileDescription } from '../protocol/index.js';
+import { type FileDescription, humanCount } from '../protocol/index.js';
 import { replicasOf } from './manage-file.js';
 import { forEachReplica, type OwnedReplica } from './replica-commands.js';
 import type { TransferContext } from './transfer-context.js';
@@ -22,7 +22,7 @@ export async function discardChunks(
   context: TransferContext,
 ): Promise<void> {
   if (replicas.length === 0) return;
-  const chunks = `${String(replicas.length)} ${replicas.length === 1 ? 'chunk' : 'chunks'}`;
+  const chunks = humanCount(replicas.length, 'chunk');
   context.onDetail?.(`Deleting ${chunks} of the file from the relays.`);
   const left = await withinTime(context.signal, async (signal) => {
     const { attempts } = context;

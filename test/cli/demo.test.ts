@@ -13,7 +13,7 @@ describe('The demo', () => {
     const result = await runProgram('demo', [], { env: { TMPDIR } });
     expect(result).toMatchObject({ exitCode: 0, stderr: '' });
     expect(result.stdout).toMatch(/^5\. Compared {2}identical, byte for byte$/m);
-    expect(result.stdout.match(/the agent is killed with -9/g)).toHaveLength(2);
+    expect(result.stdout.match(/the agent is killed with SIGKILL/g)).toHaveLength(2);
     expect(result.stdout).toMatch(/^6\. Events {4}\d+, numbered without a gap:$/m);
     expect(result.stdout.match(/transfer\.completed/g)).toHaveLength(2);
     await expectEmpty(TMPDIR);

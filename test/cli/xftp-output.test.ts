@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { cleanUp } from '../support/clean-up.js';
 import { commandOf, type ProgramResult, startCommand } from '../support/program.js';
@@ -101,6 +103,44 @@ describe('--json', () => {
       message: expect.stringMatching(/\.$/),
       wire: 'AUTH',
     });
+  });
+});
+
+describe('Progress of a deletion', () => {
+  it('is none when there was nothing left to delete', async () => {
+    const sent = await sendSample(relay.address);
+    expect(eventsOf(await xftp(['del', sent.sender, '--json'])).slice(0, -1)).toContainEqual(
+      expect.objectContaining({ event: 'progress', done: 327_680, total: 327_680 }),
+    );
+    expect(eventsOf(await xftp(['del', sent.sender, '--json'])).map(({ event }) => event)).toEqual(['error']);
+  });
+});
+
+describe('-v', () => {
+  it('tells of a TLS handshake that failed in words, without lines of the library', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).end('This is no TLS.\n');
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => {
+      server.close();
+    });
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo; // listens on a TCP port
+    const folder = await temporaryFolder();
+    const source = await makeFile(folder, 10);
+    const address = relay.addressWith({ port });
+    expect(await xftp(['send', source, folder, '-s', address, '-r', '1', '-v'])).toMatchObject({
+      exitCode: 11,
+      stderr: expect.stringMatching(
+        /^127\.0\.0\.1:\d+ does not complete a TLS handshake as an XFTP relay does\.\n {2}because: the TLS handshake failed \([a-z ]+\)\.\n$/,
+      ),
+    });
+  });
+
+  it('says on which relays a file is, in how many chunks', async () => {
+    const sent = await sendSample(relay.address, { size: 1000 });
+    const { stderr } = await xftp(['recv', sent.recipients[0], sent.into, '-y', '-v']);
+    expect(stderr).toBe(`64.0 KiB in 1 chunk on ${relay.address}.\n`);
   });
 });
 

@@ -47,7 +47,7 @@ describe('Wrong usage', () => {
 
   it('of server addresses exits with 3, says what is wrong, and repeats no password', async () => {
     const cases = [
-      ['nonsense', /it does not begin with xftp:\/\/\.$/],
+      ['nonsense', /^A server address is wrong: it does not begin with xftp:\/\/\.$/],
       ['', /relay.*\.$/],
       ['xftp://short:secret-word@relay.example', /its fingerprint .*\.$/],
       [`${NOWHERE};xftp://${'A'.repeat(43)}=:secret word@relay.example`, /password.*\.$/],
@@ -84,6 +84,21 @@ describe('Wrong usage', () => {
       }),
     );
     await expectEmpty(target);
+  });
+
+  it('of files to create exits with a code for the reason', async () => {
+    const folder = await temporaryFolder();
+    const cases: readonly (readonly [string, FailureCode, RegExp])[] = [
+      ['', 'INVALID_ARGUMENT', /^The file to create has no name\.$/],
+      ['nodir/x', 'SOURCE_MISSING', /^The folder nodir does not exist: make it first\.$/],
+      [folder, 'FILE_EXISTS', / exists already: /],
+    ];
+    await Promise.all(
+      cases.map(async ([path, code, sentence]) => {
+        expectFailure(await xftp(['rand', path, '5'], { cwd: folder }), code, sentence);
+      }),
+    );
+    await expectEmpty(folder);
   });
 
   it('of descriptions exits with 4 and says what is wrong with them', async () => {
@@ -130,6 +145,11 @@ describe('Wrong usage', () => {
       ['https://example.com/', 'INVALID_LINK', /^This link cannot be read: it has no # /],
       ['https://example.com/#AAAA', 'INVALID_LINK', /^This link cannot be read: .*\.$/],
       [
+        'simplex:/file#/?desc=',
+        'INVALID_LINK',
+        /^This link cannot be read: the file description in it is empty\.$/,
+      ],
+      [
         'simplex:/file#/?nothing=here',
         'INVALID_LINK',
         /^This link cannot be read: it has no desc parameter\.$/,
@@ -165,6 +185,10 @@ describe('Help', () => {
         });
       }),
     );
+  });
+
+  it('of send has the largest size with its unit', async () => {
+    expect((await xftp(['send', '--help'])).stdout).toMatch(/\(default:\s+5gb\)/);
   });
 
   it('names the exit codes that there are', async () => {

@@ -59,6 +59,8 @@ describe('xftp send', () => {
         'photo.jpg.xftp/rcv1.xftp',
         'photo.jpg.xftp/rcv2.xftp',
         '',
+        'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.',
+        '',
         'Web link:',
         webLinkOf(first),
         '',

@@ -9,7 +9,14 @@ import type { ProgramResult } from '../support/program.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { xftpOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
-import { expectEmpty, expectFailure, makeFile, sendSample, xftp } from '../support/transfers.js';
+import {
+  expectEmpty,
+  expectFailure,
+  expectReceived,
+  makeFile,
+  sendSample,
+  xftp,
+} from '../support/transfers.js';
 
 let relay: RelayProcess;
 
@@ -96,6 +103,21 @@ describe('A folder that may not be written to', () => {
     expectFailure(result, 'NO_PERMISSION', /^You have no permission to use .*\.$/);
     expect(await readdir(folder)).toEqual(['sample.bin']);
     expect(await relay.chunkPaths()).toEqual(before);
+  });
+});
+
+describe('A description that may not be deleted', () => {
+  it('is told in a warning, since the file is there', async () => {
+    const sent = await sendSample(relay.address);
+    await chmod(join(sent.sender, '..'), 0o500);
+    const result = await xftp(['recv', sent.recipients[0], sent.into, '-y'], { under: UNPRIVILEGED });
+    expect(result).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringMatching(
+        /^Warning: The used file description could not be deleted\. You have no permission to use .*rcv1\.xftp\.\n$/,
+      ),
+    });
+    await expectReceived(sent);
   });
 });
 

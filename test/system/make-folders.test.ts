@@ -29,7 +29,9 @@ describe('a folder that is needed', () => {
   it('that cannot be made leaves none that was made for it', async () => {
     const folder = await temporaryFolder();
     const tooLong = 'x'.repeat(300);
-    await expect(makeFolders(join(folder, 'a', 'b', tooLong))).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+    await expect(makeFolders(join(folder, 'a', 'b', tooLong))).rejects.toMatchObject({
+      code: 'ENAMETOOLONG',
+    });
     expect(await readdir(folder)).toEqual([]);
   });
 

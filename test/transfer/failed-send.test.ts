@@ -89,9 +89,7 @@ describe('A file that cannot be sent to its end', () => {
   it('says how many chunks it had to leave', async () => {
     const asked = await startRelay(({ command }) => {
       if (command.type === 'FPUT') return FULL;
-      return command.type === 'FDEL'
-        ? { response: { type: 'ERR', error: { type: 'INTERNAL' } } }
-        : undefined;
+      return command.type === 'FDEL' ? { response: { type: 'ERR', error: { type: 'INTERNAL' } } } : undefined;
     });
     const context = transferContext();
     await expect(send(asked, context)).rejects.toMatchObject({ code: 'RELAY_FULL' });

@@ -1,4 +1,6 @@
-import { encodeBase64Url } from '../protocol/index.js';
+import { once } from 'node:events';
+
+import { encodeBase64Url, isXftpError } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
 import {
   formatRelayAddress,
@@ -11,27 +13,45 @@ import {
   startRelay,
 } from '../relay/index.js';
 
-/** `start`: runs the server until SIGINT or SIGTERM (protocol reference, sections 11.1 and 11.9). */
+/** The identity cannot be made again: its fingerprint is in the address that clients know. */
+const CREDENTIAL_ADVICE = {
+  online: 'run `xftp-server cert` to make a new certificate and key',
+  identity: 'restore both from a backup, since the address of the relay depends on them',
+};
+
+/**
+ * `start`: runs the server until SIGINT or SIGTERM (protocol reference, sections 11.1 and 11.9), which may come while it
+ * still reads its store log.
+ */
 export async function startServer(folders: RelayFolders, version: string): Promise<void> {
+  const stop = stopSignal();
+  try {
+    await runServer(folders, version, stop);
+  } catch (error) {
+    if (!isXftpError(error, 'CANCELLED')) throw error;
+  }
+  print(['Server stopped']);
+  process.exit(0);
+}
+
+async function runServer(folders: RelayFolders, version: string, stop: AbortSignal): Promise<void> {
   const config = await loadRelayConfig(folders);
-  const credentials = await readCredentials(folders);
+  const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
   const storeLogPath = config.storeLog ? relayFiles(folders).storeLog : undefined;
   const fingerprint = encodeBase64Url(fingerprintOf(credentials.identityCertificate));
   print([version, `Fingerprint: ${fingerprint}`]);
   print([`Server address: ${formatRelayAddress(fingerprint, config.host ?? '<hostnames>', config.port)}`]);
   print(describe(config, storeLogPath));
-  const stopped = untilSignal();
   const relay = await startRelay({
     ...relayOptions(config),
     credentials,
     report: (problem) => process.stderr.write(`${problem}\n`),
+    signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
   print([`Listening on port ${String(relay.port)}...`]);
-  await stopped;
+  if (!stop.aborted) await once(stop, 'abort');
   await relay.stop();
-  print(['Server stopped']);
-  process.exit(0);
 }
 
 function relayOptions(config: RelayConfig): RelayOptions {
@@ -78,18 +98,15 @@ function formatDuration(seconds: number): string {
   return `${String(seconds)} seconds`;
 }
 
-/** Resolves at the first SIGINT or SIGTERM; at a second one the process ends at once. */
-function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const onSignal = (): void => {
-      if (asked) process.exit(1);
-      asked = true;
-      resolve();
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-  });
+/** Aborts at the first SIGINT or SIGTERM; at a second one the process ends at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return stop.signal;
 }
 
 function print(lines: readonly string[]): void {

@@ -8,6 +8,7 @@ import { errorCode, makeFolders } from '../system/index.js';
 import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
 import { GroupCommit } from './group-commit.js';
+import { throwIfStopped } from './stopped-start.js';
 
 /** Bodies that are being received. The dot keeps them apart from chunk names, which have none. */
 const INCOMING_PREFIX = '.incoming-';
@@ -40,14 +41,15 @@ export class ChunkStorage {
    * Opens the folder, makes it if it is missing, checks that it can be written, and removes what uploads left behind
    * when the relay was killed.
    *
-   * @throws XftpError NO_PERMISSION or LOCAL_IO
+   * @throws XftpError NO_PERMISSION, LOCAL_IO, or CANCELLED
    */
-  static async open(folder: string): Promise<ChunkStorage> {
+  static async open(folder: string, signal?: AbortSignal): Promise<ChunkStorage> {
     const storage = new ChunkStorage(folder);
     try {
       await makeFolders(folder);
       for (const name of await storage.fileNames()) {
         if (!INCOMING_NAME.test(name)) continue;
+        throwIfStopped(signal);
         await storage.removeFile(name);
         storage.#unfinished += 1;
       }

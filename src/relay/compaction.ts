@@ -9,6 +9,7 @@ import { StoreLog } from './store-log.js';
 import { formatLogLine, parseLogLine } from './store-log-lines.js';
 import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
+import { throwIfStopped } from './stopped-start.js';
 
 /** Longest line that is read: the reference compacts all recipients of a chunk into one, this many are beyond reason. */
 const MAX_LINE_LENGTH = 16 * 1024 * 1024;
@@ -38,6 +39,8 @@ export interface StoreLogOptions {
   readonly now: () => number;
   /** Told of each line that was skipped, in one sentence. */
   readonly report: (problem: string) => void;
+  /** Ends the work early, as a crash would: nothing is lost. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -46,26 +49,30 @@ export interface StoreLogOptions {
  * kept as `NAME.<ISO time>`. A crash at any point leaves either the old log, or it under `NAME.start`, from where
  * the next start takes it back.
  *
- * @throws XftpError NO_PERMISSION, DISK_FULL or LOCAL_IO
+ * @throws XftpError NO_PERMISSION, DISK_FULL, LOCAL_IO, or CANCELLED
  */
 export async function openStoreLog(path: string, options: StoreLogOptions): Promise<OpenedStoreLog> {
+  const { signal } = options;
   const starting = `${path}.start`;
   try {
     if (await exists(starting)) await rename(starting, path);
     const hadLog = await exists(path);
     let complete = hadLog;
     const unreadable: string[] = [];
-    const table = await readStoreLog(path, (problem, line) => {
+    const report = (problem: string, line?: string): void => {
       complete = false;
       if (line !== undefined) unreadable.push(line);
       options.report(problem);
-    });
+    };
+    const table = await readStoreLog(path, { report, signal });
     if (hadLog) await rename(path, starting);
-    await writeCompacted(path, table, unreadable);
+    await writeCompacted(path, table, { unreadable, signal });
     // Before a command is answered, the file that its line goes to must be there after a crash.
     await flushFolder(dirname(path));
     if (hadLog) {
       await rename(starting, await backupPath(path, options.now()));
+      // A power loss must not undo this once new lines were acknowledged: the old log would replace them.
+      await flushFolder(dirname(path));
       await removeOldBackups(path, options.now());
     }
     return { table, log: await StoreLog.open(path), complete };
@@ -77,12 +84,16 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
 /**
  * The records that a log makes. Lines that make no sense are reported and skipped, a cut last line is dropped.
  *
- * @param report told of each, with the line if it could not be read
+ * @param options.report told of each, with the line if it could not be read
  */
 async function readStoreLog(
   path: string,
-  report: (problem: string, line?: string) => void,
+  options: {
+    readonly report: (problem: string, line?: string) => void;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<RecordTable> {
+  const { report, signal } = options;
   const table = new RecordTable();
   const name = basename(path);
   let number = 0;
@@ -96,6 +107,7 @@ async function readStoreLog(
   };
   try {
     for await (const piece of createReadStream(path, { encoding: 'latin1', highWaterMark: WRITE_SIZE })) {
+      throwIfStopped(signal);
       const lines = (line + String(piece)).split('\n');
       line = lines.pop() ?? '';
       for (const text of lines) readLine(text);
@@ -130,7 +142,10 @@ const OUTCOMES: Readonly<Record<ChangeOutcome, string | undefined>> = {
 async function writeCompacted(
   path: string,
   table: RecordTable,
-  unreadable: readonly string[],
+  {
+    unreadable,
+    signal,
+  }: { readonly unreadable: readonly string[]; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const file = await open(path, 'w', LOG_MODE);
   try {
@@ -140,6 +155,7 @@ async function writeCompacted(
     for (const change of table.changes()) {
       lines += `${formatLogLine(change)}\n`;
       if (lines.length < WRITE_SIZE) continue;
+      throwIfStopped(signal);
       await file.appendFile(lines);
       lines = '';
     }

@@ -1,3 +1,5 @@
+import { getSystemErrorMap } from 'node:util';
+
 import { type FailureCode, XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
 
@@ -5,11 +7,14 @@ import { errorCode } from '../system/index.js';
  * Turns an error of the file system or of a socket into one with a sentence for the operator.
  *
  * @param what the sentence's beginning: what could not be done
+ * @param ifMissing the sentence's end when the file does not exist: what to do about it
  */
-export function describeFileError(error: unknown, what: string): XftpError {
+export function describeFileError(error: unknown, what: string, ifMissing?: string): XftpError {
   if (error instanceof XftpError) return error;
-  const { code, reason } = explain(errorCode(error), error);
-  return new XftpError(code, `${what}: ${reason}.`, { cause: error });
+  const system = errorCode(error);
+  const { code, reason } = explain(system, error);
+  const advice = system === 'ENOENT' && ifMissing !== undefined ? `; ${ifMissing}` : '';
+  return new XftpError(code, `${what}: ${reason}${advice}.`, { cause: error });
 }
 
 function explain(code: string | undefined, error: unknown): { code: FailureCode; reason: string } {
@@ -24,6 +29,11 @@ function explain(code: string | undefined, error: unknown): { code: FailureCode;
       return { code: 'NO_PERMISSION', reason: 'the file system is read-only' };
     case 'ENOENT':
       return { code: 'LOCAL_IO', reason: 'it does not exist' };
+    case 'EEXIST':
+      return {
+        code: 'FILE_EXISTS',
+        reason: 'a file of that name is there already, move it away or choose another name',
+      };
     case 'ENOTDIR':
       return { code: 'LOCAL_IO', reason: 'a part of its path is not a folder' };
     case 'EISDIR':
@@ -31,13 +41,24 @@ function explain(code: string | undefined, error: unknown): { code: FailureCode;
     case 'ENOSPC':
     case 'EDQUOT':
       return { code: 'DISK_FULL', reason: 'the disk is full' };
-    case 'EADDRINUSE':
-      return { code: 'ADDRESS_IN_USE', reason: 'another program listens there already' };
+    case 'EMFILE':
+    case 'ENFILE':
+      return {
+        code: 'LOCAL_IO',
+        reason: 'too many files are open, raise the limit (LimitNOFILE of the service, or ulimit -n)',
+      };
     case 'EADDRNOTAVAIL':
       return { code: 'LOCAL_IO', reason: 'this machine does not have that address' };
     default:
-      return { code: 'LOCAL_IO', reason: code ?? unexpected(error) };
+      return { code: 'LOCAL_IO', reason: code === undefined ? unexpected(error) : inWords(code, error) };
   }
+}
+
+/** The system's own words for an error that is too rare for a sentence of ours; its code, to look it up. */
+function inWords(code: string, error: unknown): string {
+  const number = error instanceof Error && 'errno' in error ? error.errno : undefined;
+  const [, words] = (typeof number === 'number' ? getSystemErrorMap().get(number) : undefined) ?? [];
+  return `${words ?? 'unexpected error'} (${code})`;
 }
 
 /** An error that is a fault of this program: its own words help whoever mends it. */

@@ -7,6 +7,7 @@ export {
 } from './config.js';
 export {
   createCredentials,
+  type CredentialAdvice,
   readCredentials,
   type RelayCredentials,
   renewOnlineCertificate,

@@ -8,6 +8,7 @@ import { notInitialized } from './config.js';
 import { createCredentials, writeCredentials } from './credentials.js';
 import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
+import { checkFolderPath, hostNamesOf } from './init-values.js';
 import { formatIni } from './ini-template.js';
 
 /** What a new relay is to be. */
@@ -36,8 +37,8 @@ export interface InitializedRelay {
  * Makes the credentials and the INI of a new relay. The reference empties both folders first; this relay deletes
  * nothing: it refuses folders that hold files, which may be the keys or the log of another relay.
  *
- * @throws XftpError INVALID_CONFIG when there is a relay or a file already, INVALID_ARGUMENT for a host that does not
- * fit, NO_PERMISSION or LOCAL_IO
+ * @throws XftpError INVALID_CONFIG when there is a relay or a file already, INVALID_ARGUMENT for a path or a host that
+ * does not fit, NO_PERMISSION or LOCAL_IO
  */
 export async function initRelay(folders: RelayFolders, options: InitOptions): Promise<InitializedRelay> {
   const files = relayFiles(folders);
@@ -46,11 +47,14 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
       'INVALID_CONFIG',
       'Error: server is already initialized (INI exists).\nRun `xftp-server start`.',
     );
+  checkFolderPath(options.filesPath, 'chunks');
+  const webPath = options.webPath ?? files.defaultWebFolder;
+  checkFolderPath(webPath, 'web pages');
   const host = options.fqdn ?? options.ip;
-  if (!/^[^\s:#;/]+$/.test(host) && !/^[0-9a-fA-F:]+$/.test(host))
-    throw new XftpError('INVALID_ARGUMENT', `${JSON.stringify(host)} is not a host name or an address.`);
   // Several names are allowed in the address; a certificate has one.
-  const credentials = createCredentials(options.algorithm, host.split(',')[0] ?? host);
+  const [commonName] = hostNamesOf(host);
+  hostNamesOf(options.ip);
+  const credentials = createCredentials(options.algorithm, commonName);
   await makeEmptyFolder(folders.config);
   await makeEmptyFolder(folders.log);
   await makeFolder(options.filesPath);
@@ -61,7 +65,7 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
     port: DEFAULT_PORT,
     filesPath: isAbsolute(options.filesPath) ? options.filesPath : resolve(options.filesPath),
     storageQuota: options.storageQuota,
-    webPath: options.webPath ?? files.defaultWebFolder,
+    webPath,
     webCertificate: join(folders.config, 'web.crt'),
     webKey: join(folders.config, 'web.key'),
   });
@@ -115,7 +119,9 @@ export async function requireRelay(folders: RelayFolders): Promise<void> {
 
 async function makeEmptyFolder(folder: string): Promise<void> {
   await makeFolder(folder);
-  const [first] = await readdir(folder);
+  const [first] = await readdir(folder).catch((error: unknown) => {
+    throw describeFileError(error, `The folder ${folder} cannot be read`);
+  });
   if (first !== undefined)
     throw new XftpError(
       'INVALID_CONFIG',

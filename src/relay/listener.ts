@@ -23,7 +23,7 @@ export class RelayListener {
   /** Sockets whose TLS handshake is under way, by the client's end of them. */
   readonly #shaking = new Map<string, Socket>();
   readonly #connections = new Set<RelayConnection>();
-  readonly #peerCheck: NodeJS.Timeout;
+  #peerCheck: NodeJS.Timeout | undefined;
 
   constructor(services: RelayServices) {
     this.#services = services;
@@ -43,9 +43,6 @@ export class RelayListener {
     this.#server.on('secureConnection', (socket) => {
       this.#accept(socket);
     });
-    this.#peerCheck = setInterval(() => {
-      for (const connection of this.#connections) if (!connection.hasPeer) connection.destroy();
-    }, PEER_CHECK_MS).unref();
   }
 
   /**
@@ -58,12 +55,7 @@ export class RelayListener {
   async listen(host: string | undefined, port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       const fail = (error: Error): void => {
-        if (errorCode(error) === 'EACCES') {
-          reject(portForbidden(port, error));
-          return;
-        }
-        const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
-        reject(describeFileError(error, `The relay cannot listen on ${place}`));
+        reject(listenFailure(error, host, port));
       };
       this.#server.once('error', fail);
       const where = host === undefined ? { port } : { port, host };
@@ -74,6 +66,9 @@ export class RelayListener {
         resolve();
       });
     });
+    this.#peerCheck = setInterval(() => {
+      for (const connection of this.#connections) if (!connection.hasPeer) connection.destroy();
+    }, PEER_CHECK_MS).unref();
     const address = this.#server.address();
     return typeof address === 'object' && address !== null ? address.port : port;
   }
@@ -141,13 +136,26 @@ function peerOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ''} ${String(socket.remotePort)}`;
 }
 
-function portForbidden(port: number, cause: Error): XftpError {
-  return new XftpError(
-    'NO_PERMISSION',
-    `The relay may not listen on port ${String(port)}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
-      'or set another port in [TRANSPORT] of file-server.ini.',
-    { cause },
-  );
+function listenFailure(cause: Error, host: string | undefined, port: number): XftpError {
+  const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
+  switch (errorCode(cause)) {
+    case 'EACCES':
+      return new XftpError(
+        'NO_PERMISSION',
+        `The relay may not listen on ${place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
+          'or set another port in [TRANSPORT] of file-server.ini.',
+        { cause },
+      );
+    case 'EADDRINUSE':
+      return new XftpError(
+        'ADDRESS_IN_USE',
+        `The relay cannot listen on ${place}: another program listens there already; ` +
+          'stop that one, or set another port in [TRANSPORT] of file-server.ini.',
+        { cause },
+      );
+    default:
+      return describeFileError(cause, `The relay cannot listen on ${place}`);
+  }
 }
 
 function ignore(): void {

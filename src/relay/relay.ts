@@ -4,7 +4,7 @@ import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js
 import { fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
 import { ChunkStorage } from './chunk-storage.js';
-import { openStoreLog } from './compaction.js';
+import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
 import { DownloadSlots } from './download-slots.js';
@@ -19,6 +19,7 @@ import { StorageQuota } from './quota.js';
 import { MemoryRecordStore, type RecordStore } from './record-store.js';
 import { RecordTable } from './record-table.js';
 import type { RelayServices } from './services.js';
+import { throwIfStopped } from './stopped-start.js';
 import { NO_JOURNAL } from './store-log.js';
 import { sweepChunks } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
@@ -55,6 +56,8 @@ export interface RelayOptions {
   readonly now?: () => number;
   /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
   readonly report?: (problem: string) => void;
+  /** Stops the start, which may take long where there is a large store log. Has no effect on a relay at work. */
+  readonly signal?: AbortSignal;
 }
 
 /** A relay at work. */
@@ -78,7 +81,8 @@ const DEFAULT_LIFE_SECONDS = 48 * 3600;
 /**
  * Starts a relay.
  *
- * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION, DISK_FULL, LOCAL_IO or INVALID_CERTIFICATE
+ * @throws XftpError ALREADY_RUNNING, ADDRESS_IN_USE, NO_PERMISSION, DISK_FULL, LOCAL_IO, INVALID_CERTIFICATE, or
+ * CANCELLED, then with nothing lost
  */
 export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   const unlock = await lockFiles(options);
@@ -95,10 +99,11 @@ async function lockFiles({ filesPath, storeLogPath }: RelayOptions): Promise<Unl
   await makeFolders(filesPath).catch((error: unknown) => {
     throw describeFileError(error, `The folder of chunks ${filesPath} cannot be used`);
   });
-  const unlockFiles = await lockInstance(join(filesPath, '.lock'));
+  // No such file is made: the name only tells the lock of a folder from that of a file.
+  const unlockFiles = await lockInstance(join(filesPath, '.lock'), `The folder of chunks ${filesPath}`);
   if (storeLogPath === undefined) return unlockFiles;
   try {
-    const unlockLog = await lockInstance(storeLogPath);
+    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
     return async () => {
       await unlockLog();
       await unlockFiles();
@@ -118,9 +123,11 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     expiring = expiring.then(() => deleteExpired(services, stopping.signal)).catch(services.failed);
     return expiring;
   };
-  const listener = new RelayListener(services);
+  let listener: RelayListener;
   let port: number;
   try {
+    throwIfStopped(options.signal);
+    listener = new RelayListener(services);
     port = await listener.listen(options.listenHost, options.port ?? 0);
   } catch (error) {
     await services.store.close();
@@ -137,8 +144,16 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     stopping.abort();
     await listener.stop();
     await expiring;
-    await services.store.close();
-    await unlock();
+    try {
+      await services.store.close();
+    } catch (error) {
+      throw describeFileError(
+        error,
+        'The last changes, which no client was told of, are not in the store log',
+      );
+    } finally {
+      await unlock();
+    }
   };
   let stopped: Promise<void> | undefined;
   return {
@@ -166,9 +181,13 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
   const now = options.now ?? Date.now;
   const report = options.report ?? ((): void => undefined);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const storage = await ChunkStorage.open(options.filesPath);
-  const { store, complete } = await openStore(options.storeLogPath, now, report);
-  await sweepChunks(storage, store, { complete, report });
+  const storage = await ChunkStorage.open(options.filesPath, options.signal);
+  const { store, complete } = await openStore(options.storeLogPath, {
+    now,
+    report,
+    signal: options.signal,
+  });
+  await sweepChunks(storage, store, { complete, report, signal: options.signal });
   return {
     credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
     store,
@@ -191,12 +210,11 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
 
 async function openStore(
   path: string | undefined,
-  now: () => number,
-  report: (problem: string) => void,
+  options: StoreLogOptions,
 ): Promise<{ readonly store: RecordStore; readonly complete: boolean }> {
   if (path === undefined)
     return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
-  const { table, log, complete } = await openStoreLog(path, { now, report });
+  const { table, log, complete } = await openStoreLog(path, options);
   return { store: new MemoryRecordStore(table, log), complete };
 }
 

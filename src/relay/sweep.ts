@@ -12,6 +12,8 @@ export interface SweepOptions {
   readonly complete: boolean;
   /** Told, in one sentence, what was removed or why that failed. */
   readonly report: (problem: string) => void;
+  /** Ends it early; the next start goes on. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -22,11 +24,12 @@ export interface SweepOptions {
 export async function sweepChunks(
   storage: ChunkStorage,
   store: RecordStore,
-  { complete, report }: SweepOptions,
+  { complete, report, signal }: SweepOptions,
 ): Promise<void> {
   let removed = 0;
   try {
     for (const name of complete ? await findOrphans(storage, store) : []) {
+      if (signal?.aborted === true) break;
       await storage.removeFile(name);
       removed += 1;
     }

@@ -13,9 +13,9 @@ it('a second relay on the same log or chunks is refused, and the first one loses
   await client.put(await client.create(new Uint8Array(65536)));
   const other = await temporaryFolder();
   const sameFiles = startRelay({ filesPath: relay.filesPath, storeLogPath: join(other, 'log') });
-  await expect(sameFiles).rejects.toThrow(failing('ADDRESS_IN_USE'));
+  await expect(sameFiles).rejects.toThrow(failing('ALREADY_RUNNING'));
   const sameLog = startRelay({ filesPath: join(other, 'files'), storeLogPath: relay.storeLogPath });
-  await expect(sameLog).rejects.toThrow(failing('ADDRESS_IN_USE'));
+  await expect(sameLog).rejects.toThrow(failing('ALREADY_RUNNING'));
   const chunk = await client.create(new Uint8Array(65536).fill(1));
   await client.put(chunk);
   const again = await (await relay.restart()).client();

@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 
-import { isXftpError, type XftpError } from '../protocol/index.js';
+import { type FailureCode, isXftpError, type XftpError } from '../protocol/index.js';
 import { localFailure } from '../transfer/index.js';
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, exitCodeOf } from './exit-codes.js';
 import type { Output } from './output.js';
@@ -11,25 +11,30 @@ import { surviveClosedOutput } from './standard-streams.js';
  * mistake of ours shows a stack trace.
  *
  * @param output where failures are told, asked for when one happens
+ * @param exitCode the code for a failure, unless it is that of the failure's table
  */
-export async function runProgram(program: Command, output: () => Output): Promise<void> {
+export async function runProgram(
+  program: Command,
+  output: () => Output,
+  exitCode: (code: FailureCode) => number = exitCodeOf,
+): Promise<void> {
   surviveClosedOutput();
   try {
     await program.parseAsync();
     process.exitCode ??= EXIT_OK;
   } catch (error) {
-    const exitCode = report(error, output());
+    const code = report(error, output(), exitCode);
     // An interruption has chosen its code already, by the signal.
-    if (exitCode !== EXIT_INTERRUPTED || process.exitCode === undefined) process.exitCode = exitCode;
+    if (code !== EXIT_INTERRUPTED || process.exitCode === undefined) process.exitCode = code;
   }
 }
 
-function report(error: unknown, output: Output): number {
+function report(error: unknown, output: Output, exitCode: (code: FailureCode) => number): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_FAILURE;
   const failure = toFailure(error);
   output.endProgress();
   output.fail(failure);
-  return exitCodeOf(failure.code);
+  return exitCode(failure.code);
 }
 
 function toFailure(error: unknown): XftpError {

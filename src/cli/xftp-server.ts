@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-import { parseSizeText, XftpError } from '../protocol/index.js';
+import { parseSizeText } from '../protocol/index.js';
 import { relayFolders } from '../relay/index.js';
+import { EXIT_FAILURE } from './exit-codes.js';
+import { HumanOutput } from './output.js';
 import { packageVersion } from './package-version.js';
+import { runProgram } from './program.js';
 import { surviveClosedOutput } from './standard-streams.js';
 import { deleteServer } from './xftp-server-delete.js';
 import { initServer, renewServer } from './xftp-server-init.js';
@@ -21,20 +24,34 @@ const algorithm = (): Option =>
 const program = new Command('xftp-server')
   .description('XFTP server: keeps the chunks of encrypted files for a while')
   .version(versionText, '-v, --version', 'show the version')
+  .helpOption('-h, --help', 'show help')
   .helpCommand(false)
+  // So that -v means the version only before a command.
+  .enablePositionalOptions()
+  .showHelpAfterError('(xftp-server --help tells more)')
+  .exitOverride()
   .addHelpText(
     'after',
     `
 Environment:
   XFTP_SERVER_CFG_PATH  folder of configuration and keys (now ${folders.config})
-  XFTP_SERVER_LOG_PATH  folder of the store log (now ${folders.log})`,
+  XFTP_SERVER_LOG_PATH  folder of the store log (now ${folders.log})
+
+Examples:
+  xftp-server init -p /srv/xftp -q 100gb -n relay.example.com   make a server, once
+  xftp-server start                                             run it, until Ctrl-C or SIGTERM
+  xftp-server cert                                              renew its certificate; its address stays
+  xftp-server delete                                            ask, then delete its keys and its log
+
+Exit codes: 0 done, 1 everything else.`,
   );
 
 program
   .command('init')
   .description('make keys, certificates and the INI of a new server')
-  .requiredOption('-p, --path <PATH>', 'folder of the chunks')
-  .requiredOption('-q, --quota <QUOTA>', 'storage quota, e.g. 100gb', quota)
+  .usage('-p <PATH> -q <QUOTA> [options]')
+  .requiredOption('-p, --path <PATH>', 'folder of the chunks (required)')
+  .requiredOption('-q, --quota <QUOTA>', 'storage quota, e.g. 100gb (required)', quota)
   .option('-n, --fqdn <FQDN>', 'host name of the server')
   .option('--ip <IP>', 'IP address of the server, unless there is a host name', '127.0.0.1')
   .addOption(algorithm().default('ED448'))
@@ -47,7 +64,7 @@ program
 
 program
   .command('start')
-  .description('run the server')
+  .description('run the server in the foreground, until Ctrl-C or SIGTERM')
   .addOption(
     new Option('--confirm-migrations <up|down>', 'accepted for old scripts; there are no migrations').choices(
       ['up', 'down'],
@@ -68,7 +85,7 @@ program
 
 program
   .command('delete')
-  .description('delete configuration, keys and log')
+  .description('ask, then delete configuration, keys and log; the chunks stay')
   .action(async () => {
     await deleteServer(folders);
   });
@@ -84,13 +101,17 @@ interface InitArguments {
   readonly webPath?: string;
 }
 
-surviveClosedOutput();
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (!(error instanceof XftpError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+if (process.argv.length <= 2) {
+  surviveClosedOutput();
+  program.outputHelp();
+} else {
+  const output = new HumanOutput({ verbose: false });
+  // As the reference, which knows no other code.
+  await runProgram(
+    program,
+    () => output,
+    () => EXIT_FAILURE,
+  );
 }
 
 function quota(text: string): number {

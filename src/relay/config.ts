@@ -40,13 +40,19 @@ export interface InactiveClients {
 const DEFAULT_LIFE_HOURS = 48;
 /** 100 years: more is a mistake, and times stay far from where numbers lose precision. */
 const MAX_LIFE_HOURS = 100 * 365 * 24;
+/** Keys of the reference that have no effect yet. They are looked at all the same, since it stops at wrong ones too. */
+const UNUSED_FLAGS = [
+  ['STORE_LOG', 'db_store_log'],
+  ['STORE_LOG', 'log_stats'],
+  ['TRANSPORT', 'log_tls_errors'],
+] as const;
 /** What a timer of the platform can wait, in seconds. */
 const MAX_TIMER_SECONDS = 2_147_483;
 
 /**
  * Reads the INI of an initialised relay.
  *
- * @throws XftpError INVALID_CONFIG naming section, key and what is expected; `Error: server is not initialized …`
+ * @throws XftpError INVALID_CONFIG naming line, section, key and what is expected; `Error: server is not initialized …`
  * when there is none
  */
 export async function loadRelayConfig(folders: RelayFolders): Promise<RelayConfig> {
@@ -61,12 +67,13 @@ export async function loadRelayConfig(folders: RelayFolders): Promise<RelayConfi
   return parseRelayConfig(text, path);
 }
 
-/** The configuration in the text of an INI; keys that have no effect yet are not looked at. */
+/** The configuration in the text of an INI; of the keys that have no effect yet only booleans are looked at. */
 export function parseRelayConfig(text: string, name: string): RelayConfig {
   const ini = new IniReader(parseIni(text, name), name);
   const store = ini.text('STORE_LOG', 'store_files');
   if (store !== undefined && store !== 'memory')
     throw ini.expected('STORE_LOG', 'store_files', 'memory: this relay has no database store');
+  for (const [section, key] of UNUSED_FLAGS) ini.flag(section, key);
   return {
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,

@@ -1,7 +1,7 @@
 import { XftpError } from '../protocol/index.js';
 import type { Ini } from './ini.js';
 
-/** Reads values of an INI; every mistake is one sentence that names section, key and what is expected. */
+/** Reads values of an INI; every mistake is one sentence that names line, section, key and what is expected. */
 export class IniReader {
   readonly #ini: Ini;
   readonly #name: string;
@@ -20,7 +20,7 @@ export class IniReader {
 
   /** The text of a key, which may be empty; undefined if it is absent. */
   value(section: string, key: string): string | undefined {
-    return this.#ini.get(section)?.get(key);
+    return this.#ini.get(section)?.get(key)?.value;
   }
 
   /** `on` or `off`; undefined if absent. */
@@ -49,7 +49,9 @@ export class IniReader {
 
   /** The failure of a key whose value is not what it must be. Secrets are not shown. */
   expected(section: string, key: string, what: string, shown: 'show' | 'hide' = 'show'): XftpError {
-    const found = shown === 'show' ? `, found ${JSON.stringify(this.value(section, key) ?? '')}` : '';
-    return new XftpError('INVALID_CONFIG', `${this.#name}: [${section}] ${key} must be ${what}${found}.`);
+    const entry = this.#ini.get(section)?.get(key);
+    const place = entry === undefined ? this.#name : `${this.#name}, line ${String(entry.line)}`;
+    const found = shown === 'show' ? `, found ${JSON.stringify(entry?.value ?? '')}` : '';
+    return new XftpError('INVALID_CONFIG', `${place}: [${section}] ${key} must be ${what}${found}.`);
   }
 }

@@ -1,7 +1,14 @@
 import { XftpError } from '../protocol/index.js';
 
-/** A parsed INI file: section → key → value. Names are case-sensitive. */
-export type Ini = ReadonlyMap<string, ReadonlyMap<string, string>>;
+/** A value and where it stands. */
+export interface IniEntry {
+  readonly value: string;
+  /** Counted from 1. */
+  readonly line: number;
+}
+
+/** A parsed INI file: section → key → entry. Names are case-sensitive. */
+export type Ini = ReadonlyMap<string, ReadonlyMap<string, IniEntry>>;
 
 /**
  * Reads INI text (protocol reference, section 11.3): `key = value` or `key: value`; `#` and `;` start comment
@@ -12,8 +19,8 @@ export type Ini = ReadonlyMap<string, ReadonlyMap<string, string>>;
  * @throws XftpError INVALID_CONFIG for a line that is none of these
  */
 export function parseIni(text: string, name: string): Ini {
-  const sections = new Map<string, Map<string, string>>();
-  let current: Map<string, string> | undefined;
+  const sections = new Map<string, Map<string, IniEntry>>();
+  let current: Map<string, IniEntry> | undefined;
   for (const [index, rawLine] of text
     .replace(/^\uFEFF/, '')
     .split('\n')
@@ -22,7 +29,7 @@ export function parseIni(text: string, name: string): Ini {
     if (line === '' || line.startsWith('#') || line.startsWith(';')) continue;
     const header = /^\[([^\]]+)\]$/.exec(line)?.[1]?.trim();
     if (header !== undefined) {
-      current = sections.get(header) ?? new Map<string, string>();
+      current = sections.get(header) ?? new Map<string, IniEntry>();
       sections.set(header, current);
       continue;
     }
@@ -32,7 +39,7 @@ export function parseIni(text: string, name: string): Ini {
         'INVALID_CONFIG',
         `${name}, line ${String(index + 1)}: expected [SECTION]${current === undefined ? '' : ' or "key = value"'}.`,
       );
-    if (!current.has(entry.key)) current.set(entry.key, entry.value);
+    if (!current.has(entry.key)) current.set(entry.key, { value: entry.value, line: index + 1 });
   }
   return sections;
 }

@@ -64,9 +64,16 @@ describe('an INI', () => {
   it('may use = and :, comments, blanks and carriage returns', () => {
     const ini = parseIni('# a\r\n; b\r\n[ S ]\r\n a = 1 = 2 \r\nb:2:3\r\n\r\nb = again', NAME);
     expect([...ini.get('S')!]).toEqual([
-      ['a', '1 = 2'],
-      ['b', '2:3'],
+      ['a', { value: '1 = 2', line: 4 }],
+      ['b', { value: '2:3', line: 5 }],
     ]);
+  });
+
+  it('may turn on or off what has no effect yet', () => {
+    for (const flag of ['on', 'off']) {
+      const flags = `[STORE_LOG]\nlog_stats: ${flag}\ndb_store_log: ${flag}\n[TRANSPORT]\nlog_tls_errors: ${flag}\n`;
+      expect(parseRelayConfig(MINIMAL + flags, NAME).port).toBe(443);
+    }
   });
 
   it('turns on the closing of inactive clients', () => {
@@ -75,50 +82,69 @@ describe('an INI', () => {
   });
 });
 
-describe('a mistake in the INI is one sentence naming section, key and what is expected', () => {
+describe('a mistake in the INI is one sentence naming line, section, key and what is expected', () => {
   it.each([
     ['[FILES]\npath: /srv\n', 'file-server.ini: section [TRANSPORT] needs the key "port".'],
     ['[TRANSPORT]\nport: 443\n', 'file-server.ini: section [FILES] needs the key "path".'],
     [
       '[TRANSPORT]\nport: https\n[FILES]\npath: /srv\n',
-      'file-server.ini: [TRANSPORT] port must be a whole number from 0 to 65535, found "https".',
+      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, found "https".',
     ],
     [
       `${MINIMAL}[AUTH]\nnew_files: yes\n`,
-      'file-server.ini: [AUTH] new_files must be on or off, found "yes".',
+      'file-server.ini, line 6: [AUTH] new_files must be on or off, found "yes".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nstore_files: database\n`,
-      'file-server.ini: [STORE_LOG] store_files must be memory: this relay has no database store, found "database".',
+      'file-server.ini, line 6: [STORE_LOG] store_files must be memory: this relay has no database store, found "database".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nexpire_files_hours: 0\n`,
-      'file-server.ini: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "0".',
+      'file-server.ini, line 6: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "0".',
     ],
     [
       `[FILES]\nstorage_quota: lots\npath: x\n[TRANSPORT]\nport: 1\n`,
-      'file-server.ini: [FILES] storage_quota must be a size such as 500mb or 10gb, found "lots".',
+      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb or 10gb, found "lots".',
     ],
     [
       `${MINIMAL}[AUTH]\ncreate_password: not@allowed\n`,
-      'file-server.ini: [AUTH] create_password must be 1 to 255 printable ASCII characters without space, @, : and /',
+      'file-server.ini, line 6: [AUTH] create_password must be 1 to 255 printable ASCII characters without space, @, : and /',
     ],
     [
       `${MINIMAL}[AUTH]\ncreate_password:\n`,
-      'file-server.ini: [AUTH] create_password must be 1 to 255 printable ASCII characters',
+      'file-server.ini, line 6: [AUTH] create_password must be 1 to 255 printable ASCII characters',
     ],
-    [`${MINIMAL}[AUTH]\ncreate_password: straße\n`, 'file-server.ini: [AUTH] create_password must be'],
+    [
+      `${MINIMAL}[AUTH]\ncreate_password: straße\n`,
+      'file-server.ini, line 6: [AUTH] create_password must be',
+    ],
     [
       `[FILES]\nstorage_quota:\npath: x\n[TRANSPORT]\nport: 1\n`,
-      'file-server.ini: [FILES] storage_quota must be a size such as 500mb or 10gb, found "".',
+      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb or 10gb, found "".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nexpire_files_hours:\n`,
-      'file-server.ini: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "".',
+      'file-server.ini, line 6: [STORE_LOG] expire_files_hours must be a whole number from 1 to 876000, found "".',
     ],
     [
       `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\n`,
       'file-server.ini: section [INACTIVE_CLIENTS] needs the key "ttl".',
+    ],
+    [
+      `${MINIMAL}[STORE_LOG]\nlog_stats: true\n`,
+      'file-server.ini, line 6: [STORE_LOG] log_stats must be on or off, found "true".',
+    ],
+    [
+      `${MINIMAL}[STORE_LOG]\ndb_store_log:\n`,
+      'file-server.ini, line 6: [STORE_LOG] db_store_log must be on or off, found "".',
+    ],
+    [
+      `${MINIMAL}[TRANSPORT]\nlog_tls_errors: ON\n`,
+      'file-server.ini, line 6: [TRANSPORT] log_tls_errors must be on or off, found "ON".',
+    ],
+    [
+      `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: no\n`,
+      'file-server.ini, line 6: [INACTIVE_CLIENTS] disconnect must be on or off, found "no".',
     ],
     ['port: 443\n', 'file-server.ini, line 1: expected [SECTION].'],
     [`${MINIMAL}rubbish\n`, 'file-server.ini, line 5: expected [SECTION] or "key = value".'],

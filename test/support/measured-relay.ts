@@ -21,6 +21,8 @@ export interface Holdings {
 
 /** A relay in a process of its own, so that nothing of the test is counted. */
 export interface MeasuredRelay {
+  readonly port: number;
+  readonly fingerprint: Uint8Array;
   /** A client with the handshake done. */
   readonly client: (options?: Pick<RawOptions, 'window'>) => Promise<RawClient>;
   readonly holdings: () => Promise<Holdings>;
@@ -54,14 +56,14 @@ export async function measuredRelay(options: Pick<RelayOptions, 'limits'> = {}):
     child.kill('SIGKILL');
     await ended;
   });
-  const { port, fingerprint } = await message<{ port: number; fingerprint: string }>(child, ended);
+  const started = await message<{ port: number; fingerprint: string }>(child, ended);
+  const { port } = started;
+  const fingerprint = Buffer.from(started.fingerprint, 'hex');
   return {
+    port,
+    fingerprint,
     client: async (connection = {}) => {
-      const client = await RawClient.open({
-        ...connection,
-        port,
-        fingerprint: Buffer.from(fingerprint, 'hex'),
-      });
+      const client = await RawClient.open({ ...connection, port, fingerprint });
       onTestFinished(() => client.close());
       return client;
     },

@@ -1,3 +1,5 @@
+import type { FileHandle } from 'node:fs/promises';
+
 import { createDigest, type Digest } from '../crypto/index.js';
 import type { ChunkStorage, IncomingFile } from './chunk-storage.js';
 import { MIN_PIECE_COST, UPLOAD_QUEUE, UPLOAD_WRITE } from './limits.js';
@@ -82,10 +84,7 @@ export class IncomingBody implements BodySink {
         const pieces = this.#queue.splice(0, MAX_PIECES_PER_WRITE);
         if (this.#queue.length === 0) this.#queueCost = 0;
         else for (const piece of pieces) this.#queueCost -= Math.max(piece.length, MIN_PIECE_COST);
-        const wanted = pieces.reduce((sum, piece) => sum + piece.length, 0);
-        const { bytesWritten } = await file.writev(pieces, this.#position);
-        if (bytesWritten !== wanted) throw new Error(`Only ${String(bytesWritten)} bytes could be written.`);
-        this.#position += bytesWritten;
+        this.#position = await writeAll(file, pieces, this.#position);
         this.#body.resume();
       }
     } catch (error) {
@@ -98,6 +97,31 @@ export class IncomingBody implements BodySink {
       this.#writing = undefined;
     }
   }
+}
+
+/**
+ * Writes all pieces and gives the position behind them. A disk that becomes full takes a part at first; only the next
+ * write tells why.
+ */
+async function writeAll(file: FileHandle, pieces: readonly Buffer[], start: number): Promise<number> {
+  let position = start;
+  for (let rest = pieces; rest.length > 0;) {
+    const { bytesWritten } = await file.writev(rest, position);
+    if (bytesWritten === 0) throw new Error('The system writes nothing and does not say why.');
+    position += bytesWritten;
+    rest = behind(rest, bytesWritten);
+  }
+  return position;
+}
+
+/** What is left of pieces behind so many bytes of them. */
+function behind(pieces: readonly Buffer[], bytes: number): readonly Buffer[] {
+  let skipped = 0;
+  for (const [index, piece] of pieces.entries()) {
+    if (skipped + piece.length > bytes) return [piece.subarray(bytes - skipped), ...pieces.slice(index + 1)];
+    skipped += piece.length;
+  }
+  return [];
 }
 
 /** A piece that is a small part of a network buffer is copied, so that it does not keep the whole of it alive. */

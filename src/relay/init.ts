@@ -89,27 +89,39 @@ const OWN_FILES = {
  * Deletes configuration, credentials and log of a relay, and their folders if nothing else is in them. Chunk bodies
  * stay, and so do files that no relay makes: a wrong path in the environment must not cost more than it names.
  *
- * @returns the folders that were kept because of other files
+ * @returns the folders that were kept because of other files; both may be the same one
  * @throws XftpError INVALID_CONFIG when there is no relay, NO_PERMISSION or LOCAL_IO
  */
 export async function deleteRelay(folders: RelayFolders): Promise<readonly string[]> {
   await requireRelay(folders);
+  for (const which of ['log', 'config'] as const) await deleteOwnFiles(folders[which], OWN_FILES[which]);
   const kept: string[] = [];
-  for (const which of ['log', 'config'] as const) {
-    const folder = folders[which];
-    try {
-      const names = await readdir(folder);
-      for (const name of names.filter((name) => OWN_FILES[which].test(name)))
-        await rm(join(folder, name), { recursive: true, force: true });
-      await rmdir(folder);
-    } catch (error) {
-      const code = errorCode(error);
-      // EBUSY: the mount point of a container's volume.
-      if (code === 'ENOTEMPTY' || code === 'EBUSY') kept.push(folder);
-      else if (code !== 'ENOENT') throw describeFileError(error, `${folder} cannot be deleted`);
-    }
-  }
+  for (const folder of new Set([folders.log, folders.config]))
+    if (!(await deleteFolder(folder))) kept.push(folder);
   return kept;
+}
+
+async function deleteOwnFiles(folder: string, own: RegExp): Promise<void> {
+  try {
+    const names = await readdir(folder);
+    for (const name of names.filter((name) => own.test(name)))
+      await rm(join(folder, name), { recursive: true, force: true });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw describeFileError(error, `${folder} cannot be deleted`);
+  }
+}
+
+/** Whether the folder is gone: it stays if something is in it. */
+async function deleteFolder(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    const code = errorCode(error);
+    // EBUSY: the mount point of a container's volume.
+    if (code === 'ENOTEMPTY' || code === 'EBUSY') return false;
+    if (code !== 'ENOENT') throw describeFileError(error, `${folder} cannot be deleted`);
+  }
+  return true;
 }
 
 /** @throws XftpError INVALID_CONFIG when no relay was initialised in these folders */

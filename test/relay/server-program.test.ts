@@ -229,6 +229,17 @@ describe('xftp-server delete', () => {
     expect((await readdir(home)).sort()).toEqual(['srv', 'var']);
     expect(await readdir(join(home, 'var'))).toEqual(['letter.txt']);
   });
+
+  it('deletes a folder that is both for configuration and for logs', async () => {
+    const home = await temporaryFolder();
+    const env = { XFTP_SERVER_LOG_PATH: join(home, 'etc') };
+    const init = ['init', '-p', join(home, 'srv'), '-q', '1gb', '-a', 'ED25519'];
+    expect(await runServer(home, init, '', env)).toMatchObject({ code: 0, stderr: '' });
+    const { code, stdout } = await runServer(home, ['delete'], 'Y\n', env);
+    expect(code).toBe(0);
+    expect(stdout).not.toContain('stays');
+    expect(await readdir(home)).toEqual(['srv']);
+  });
 });
 
 it('xftp-server --version and --help say who they are', async () => {

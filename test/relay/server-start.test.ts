@@ -10,7 +10,7 @@ import { generateKeyPair, randomBytes, sha256 } from '#src/crypto/index.js';
 
 import { startProgram } from '../support/program.js';
 import { RawClient } from '../support/raw-client.js';
-import { runServer, serverEnvironment, startServerProcess } from '../support/server-process.js';
+import { runServer, serverVariables, startServerProcess } from '../support/server-process.js';
 import { programOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes } from '../support/test-relay.js';
@@ -63,7 +63,7 @@ describe('xftp-server start', () => {
       const whole = await readFile(log, 'utf8');
 
       const program = startProgram('xftp-server', ['start'], {
-        env: serverEnvironment(home) as Record<string, string>,
+        env: serverVariables(home),
       });
       await program.printed(/^Uploading new files/m);
       const { exitCode, stdout, stderr } = await program.end(signal);
@@ -83,7 +83,7 @@ describe('xftp-server start', () => {
   );
 
   it('whose log cannot be written at the end says so, without a stack trace', async () => {
-    const env = serverEnvironment(home) as Record<string, string>;
+    const env = serverVariables(home);
     const relay = await programOnSmallDisk('xftp-server', { bytes: 65_536 }, (disk) => ({
       args: ['start'],
       options: { env: { ...env, XFTP_SERVER_LOG_PATH: disk } },
@@ -121,7 +121,7 @@ describe('what keeps a server from starting is one sentence that says what to do
 
   it('about another server on the same folders, with its process', async () => {
     const program = startProgram('xftp-server', ['start'], {
-      env: serverEnvironment(home) as Record<string, string>,
+      env: serverVariables(home),
     });
     await program.printed(/^Listening/m);
     await expectRefused(

@@ -14,17 +14,23 @@ export interface ProgramRun {
 }
 
 /** The folders of a server under test, as the environment names them. */
+export function serverVariables(home: string): Readonly<Record<string, string>> {
+  return { XFTP_SERVER_CFG_PATH: join(home, 'etc'), XFTP_SERVER_LOG_PATH: join(home, 'var') };
+}
+
+/** The whole environment of a server under test. */
 export function serverEnvironment(home: string): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env.PATH,
-    XFTP_SERVER_CFG_PATH: join(home, 'etc'),
-    XFTP_SERVER_LOG_PATH: join(home, 'var'),
-  };
+  return { PATH: process.env.PATH, ...serverVariables(home) };
 }
 
 /** Runs the program to its end. */
-export async function runServer(home: string, args: readonly string[], input = ''): Promise<ProgramRun> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: serverEnvironment(home) });
+export async function runServer(
+  home: string,
+  args: readonly string[],
+  input = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<ProgramRun> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...serverEnvironment(home), ...env } });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });

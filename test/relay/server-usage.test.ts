@@ -3,9 +3,6 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { parseServerAddress } from '#src/protocol/index.js';
-import { formatRelayAddress } from '#src/relay/index.js';
-
 import { runServer } from '../support/server-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -94,16 +91,4 @@ describe('values that init and cert cannot use', () => {
     expect([code, stderr]).toEqual([1, '"" is not a host name or an address.\n']);
     expect(await readFile(join(home, 'etc/server.crt'), 'utf8')).toBe(before);
   });
-});
-
-it.each([
-  ['relay.example', 443, ['relay.example']],
-  ['relay.example', 5443, ['relay.example']],
-  ['2001:db8::1', 443, ['2001:db8::1']],
-  ['2001:db8::1', 5443, ['2001:db8::1']],
-  ['relay.example,2001:db8::1', 5443, ['relay.example', '2001:db8::1']],
-])('the address of a relay on %s, port %i, is read back', (host, port, hosts) => {
-  const address = parseServerAddress(formatRelayAddress(`${'A'.repeat(43)}=`, host, port));
-  expect(address.hosts.map(({ text }) => text)).toEqual(hosts);
-  expect(address.port ?? 443).toBe(port);
 });

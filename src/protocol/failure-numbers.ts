@@ -34,6 +34,7 @@ const NUMBER_OF: Readonly<Record<FailureCode, number>> = {
   RELAY_FULL: 21,
   RELAY_SIZE: 22,
   RELAY_ERROR: 23,
+  PROXY_FAILED: 24,
 
   CHUNK_GONE: 30,
   CHUNK_MISSING: 31,

@@ -33,6 +33,7 @@ const KIND_OF = {
   LIMIT_EXCEEDED: 'invalid',
 
   CONNECT_FAILED: 'temporary',
+  PROXY_FAILED: 'temporary',
   TLS_FAILED: 'temporary',
   CONNECTION_LOST: 'temporary',
   STALLED: 'temporary',

@@ -2,7 +2,7 @@ import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
 
 /** Node's error codes that mean "the other side cannot be reached at all". */
-const UNREACHABLE: Readonly<Record<string, string>> = {
+export const UNREACHABLE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'the name does not exist or cannot be looked up',
   EAI_AGAIN: 'the name cannot be looked up at the moment',

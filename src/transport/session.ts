@@ -7,7 +7,6 @@ import {
   formatWireError,
   negotiateVersion,
   type ServerAddress,
-  serverPort,
   showWireError,
   SUPPORTED_VERSIONS,
   VERSION_INITIAL,
@@ -16,10 +15,12 @@ import {
 } from '../protocol/index.js';
 import { Channel, type Exchange, type ExchangeOptions } from './channel.js';
 import type { Deadlines } from './deadlines.js';
+import { type Endpoint, formatEndpoint } from './endpoint.js';
 import { throwIfAborted } from './network-failure.js';
 import { checkHelloIdentity, checkTlsIdentity } from './relay-identity.js';
 import type { Reply } from './reply-receiver.js';
-import { type Endpoint, formatEndpoint, openTlsConnection } from './tls-connection.js';
+import { type Hop, hopsTo, type Route } from './route.js';
+import { openTlsConnection } from './tls-connection.js';
 
 /** What a handshake settles. */
 interface Handshake {
@@ -100,23 +101,25 @@ export type OpenStep = 'tcp' | 'tls' | 'identity' | 'handshake';
 export interface OpenOptions {
   readonly deadlines: Deadlines;
   readonly signal?: AbortSignal;
+  /** The proxy to go through, and what for; none unless given. */
+  readonly route?: Route;
   /** Called when a step has succeeded. Trying another host begins anew. */
   readonly onStep?: (step: OpenStep) => void;
 }
 
 /**
- * Connects to a relay, checks who it is and shakes hands. Its public hosts are tried in turn until one
- * connects.
+ * Connects to a relay, checks who it is and shakes hands. Its hosts are tried in turn until one connects
+ * (`hopsTo`).
  *
  * @throws XftpError of the last host tried; IDENTITY_MISMATCH at once, since another host would not mend it;
- *   TOR_REQUIRED if there are onion hosts only
+ *   TOR_REQUIRED if no host may be used
  */
 export async function openSession(server: ServerAddress, options: OpenOptions): Promise<Session> {
   let failure: unknown;
-  for (const endpoint of endpointsOf(server)) {
+  for (const hop of hopsTo(server, options.route)) {
     throwIfAborted(options.signal);
     try {
-      return await openSessionAt(server, endpoint, options);
+      return await openSessionAt(server, hop, options);
     } catch (error) {
       if (!(error instanceof XftpError && error.temporary)) throw error;
       failure = error;
@@ -125,28 +128,14 @@ export async function openSession(server: ServerAddress, options: OpenOptions): 
   throw failure;
 }
 
-/**
- * Public hosts as configured. Onion hosts are for Tor only: whoever looked their names up would tell the DNS which
- * relay is wanted, and learn nothing (RFC 7686).
- */
-function endpointsOf(server: ServerAddress): Endpoint[] {
-  const publicHosts = server.hosts.filter((host) => host.kind !== 'onion');
-  if (publicHosts.length === 0)
-    throw new XftpError(
-      'TOR_REQUIRED',
-      `The relay ${server.hosts[0].text} can be reached through Tor only, which is not supported yet.`,
-    );
-  return publicHosts.map((host) => ({ host: host.text, port: serverPort(server) }));
-}
-
 async function openSessionAt(
   server: ServerAddress,
-  endpoint: Endpoint,
+  hop: Hop,
   { deadlines, signal, onStep }: OpenOptions,
 ): Promise<Session> {
-  const place = formatEndpoint(endpoint);
+  const place = formatEndpoint(hop);
   const abort = signal === undefined ? {} : { signal };
-  const socket = await openTlsConnection(endpoint, {
+  const socket = await openTlsConnection(hop, {
     connectMs: deadlines.connectMs,
     ...abort,
     onConnect: () => onStep?.('tcp'),
@@ -160,7 +149,7 @@ async function openSessionAt(
     if (sessionId === undefined)
       throw new XftpError('TLS_FAILED', `The TLS connection to ${place} has no session identifier.`);
     const withHandshake = socket.alpnProtocol === ALPN_XFTP;
-    channel = new Channel(socket, { authority: authorityOf(endpoint), place, stallMs: deadlines.stallMs });
+    channel = new Channel(socket, { authority: authorityOf(hop), place, stallMs: deadlines.stallMs });
     const handshake = withHandshake
       ? await within(deadlines.connectMs, channel, (opened) =>
           shakeHands(opened, { server, identity, sessionId, place }, abort),

@@ -1,4 +1,4 @@
-import { cancelled } from './network-failure.js';
+import { rejectOnAbort } from './abort.js';
 
 /** One attempt to connect that several callers wait for. It is stopped only when all who joined have given up. */
 export class SharedDial<T> {
@@ -40,18 +40,4 @@ export class SharedDial<T> {
   stop(): void {
     if (!this.#settled) this.#abort.abort();
   }
-}
-
-function rejectOnAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(cancelled());
-    };
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', onAbort);
-    });
-  });
 }

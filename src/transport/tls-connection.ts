@@ -2,17 +2,14 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 
 import { ALPN_XFTP } from '../protocol/index.js';
+import { type Endpoint, formatEndpoint } from './endpoint.js';
 import { cancelled, connectFailure, stalled, throwIfAborted } from './network-failure.js';
-
-/** One host and port of a relay. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
+import type { Hop } from './route.js';
+import { connectThroughProxy } from './socks-proxy.js';
 
 /** How a connection is opened. */
 export interface ConnectOptions {
-  /** Longest time in all, in milliseconds. */
+  /** Longest time in all, in milliseconds; through a proxy, for its part and for TLS each. */
   readonly connectMs: number;
   readonly signal?: AbortSignal;
   /** Called when the TCP connection is there and TLS begins. */
@@ -31,35 +28,30 @@ const TLS_PARAMETERS = {
 /** Idle time before TCP keep-alive probes begin, in milliseconds (section 1.6). */
 const KEEP_ALIVE_IDLE_MS = 30_000;
 
-/** `host:port` for messages. */
-export function formatEndpoint({ host, port }: Endpoint): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
-}
-
 /**
  * Opens a TLS connection to a relay, without SNI and without resumption. The relay's identity is *not* checked
  * here: certificates are self-signed and the caller knows the fingerprint.
  *
- * @throws XftpError CONNECT_FAILED, TLS_FAILED, STALLED (after `connectMs` milliseconds) or CANCELLED
+ * @throws XftpError CONNECT_FAILED, PROXY_FAILED, TLS_FAILED, STALLED (after `connectMs` milliseconds) or CANCELLED
  */
-export async function openTlsConnection(endpoint: Endpoint, options: ConnectOptions): Promise<TLSSocket> {
+export async function openTlsConnection(hop: Hop, options: ConnectOptions): Promise<TLSSocket> {
   throwIfAborted(options.signal);
-  const tcp = connectTcp({
-    ...endpoint,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
-  });
-  return startTls(tcp, endpoint, options);
+  const { via } = hop;
+  const tcp = via === undefined ? connectDirectly(hop) : await connectThroughProxy(hop, via, options);
+  return startTls(tcp.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_IDLE_MS), hop, options);
+}
+
+function connectDirectly({ host, port }: Endpoint): Socket {
+  return connectTcp({ host, port });
 }
 
 function startTls(
   tcp: Socket,
-  endpoint: Endpoint,
+  hop: Hop,
   { connectMs, signal, onConnect }: ConnectOptions,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const place = formatEndpoint(endpoint);
+    const place = formatEndpoint(hop);
     let tls: TLSSocket | undefined;
     const shakeHands = (): void => {
       onConnect?.();
@@ -103,7 +95,9 @@ function startTls(
     }, connectMs);
     // Not before there is a connection: Node tries several addresses of a name, each with a new handle, and TLS on the
     // handle of one that failed crashes the process.
-    tcp.once('connect', shakeHands).on('error', onError).once('close', onClose);
+    tcp.on('error', onError).once('close', onClose);
+    if (tcp.connecting) tcp.once('connect', shakeHands);
+    else shakeHands();
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -1,6 +1,12 @@
 import { generateKeyPair, type KeyPair, sharedSecret } from '../crypto/index.js';
 import { encodeUtf8, type ServerAddress, XftpError } from '../protocol/index.js';
-import { type ExchangeOptions, type Session, type SessionPool, throwIfAborted } from '../transport/index.js';
+import {
+  type ExchangeOptions,
+  type Session,
+  type SessionPool,
+  type SessionUse,
+  throwIfAborted,
+} from '../transport/index.js';
 import { type AuthorizedCommand, exchangeCommand } from './command-exchange.js';
 import { withLateAbort } from './late-abort.js';
 
@@ -59,15 +65,23 @@ export interface RegisterOptions extends CallOptions {
  */
 export class RelayClient {
   readonly #pool: SessionPool;
+  readonly #unit: string;
 
-  constructor(pool: SessionPool) {
+  /** @param unit isolation unit: sessions are shared with other clients of the same one only */
+  constructor(pool: SessionPool, unit = '') {
     this.#pool = pool;
+    this.#unit = unit;
+  }
+
+  /** A client of another isolation unit over the same pool. */
+  isolated(unit: string): RelayClient {
+    return new RelayClient(this.#pool, unit);
   }
 
   /** FNEW: registers a chunk. Not idempotent: each call makes another chunk. */
   createChunk(server: ServerAddress, chunk: NewChunk, options: RegisterOptions = {}): Promise<ChunkIds> {
     const { signal, answerMs = 0 } = options;
-    return this.#pool.use(
+    return this.#use(
       server,
       'shared',
       async (session) => {
@@ -88,7 +102,7 @@ export class RelayClient {
     recipientKeys: readonly Uint8Array[],
     options: CallOptions = {},
   ): Promise<readonly Uint8Array[]> {
-    return this.#pool.use(
+    return this.#use(
       server,
       'shared',
       async (session) => {
@@ -119,7 +133,7 @@ export class RelayClient {
     // Until a session takes the chunk over, releasing it is up to this method.
     const handover = { done: false };
     try {
-      await this.#pool.use(
+      await this.#use(
         server,
         'upload',
         (session) => {
@@ -145,7 +159,7 @@ export class RelayClient {
     into: Uint8Array,
     options: CallOptions & Pick<ExchangeOptions, 'onReceived' | 'pace'> = {},
   ): Promise<DownloadBox> {
-    return this.#pool.use(
+    return this.#use(
       server,
       'shared',
       async (session) => {
@@ -193,13 +207,23 @@ export class RelayClient {
     return this.#simple(server, request, 'PONG', options);
   }
 
+  #use<T>(
+    server: ServerAddress,
+    use: SessionUse,
+    work: (session: Session) => Promise<T>,
+    { signal }: CallOptions,
+  ): Promise<T> {
+    const unit = this.#unit;
+    return this.#pool.use(server, use, work, signal === undefined ? { unit } : { unit, signal });
+  }
+
   async #simple(
     server: ServerAddress,
     request: AuthorizedCommand,
     expected: 'OK' | 'PONG',
     options: CallOptions,
   ): Promise<void> {
-    await this.#pool.use(
+    await this.#use(
       server,
       'shared',
       (session) => exchangeCommand(session, request, expected, options),

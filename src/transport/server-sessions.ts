@@ -1,12 +1,18 @@
-import type { ServerAddress } from '../protocol/index.js';
+import { randomBytes } from '../crypto/index.js';
+import { isXftpError, type ServerAddress } from '../protocol/index.js';
 import { cancelled } from './network-failure.js';
 import type { Session } from './session.js';
 import { SharedDial } from './shared-dial.js';
+import type { SocksCredentials } from './socks-proxy.js';
 
 /** What a pool needs. */
 export interface SessionPoolOptions {
-  /** Opens a session; each call makes a new one. */
-  readonly open: (server: ServerAddress, signal: AbortSignal) => Promise<Session>;
+  /** Opens a session; each call makes a new one. A proxy is told the credentials. */
+  readonly open: (
+    server: ServerAddress,
+    signal: AbortSignal,
+    credentials: SocksCredentials,
+  ) => Promise<Session>;
   /** Most sessions with one relay. */
   readonly sessionsPerServer: number;
   /** A session without requests for so long is closed, in milliseconds. */
@@ -33,16 +39,24 @@ interface Waiter {
   readonly cancel: () => void;
 }
 
-/** The sessions with one relay. */
+/** What the sessions with one relay need. */
+export interface ServerSessionsOptions extends SessionPoolOptions {
+  /** Called when there is neither a session nor somebody who wants one, which may be more than once. */
+  readonly onUnused: () => void;
+}
+
+/** The sessions with one relay within one isolation unit. */
 export class ServerSessions {
   readonly #server: ServerAddress;
-  readonly #options: SessionPoolOptions;
+  readonly #options: ServerSessionsOptions;
   readonly #slots = new Set<Slot>();
   /** In the order of their coming, which is kept among uploads. */
   readonly #waiters = new Set<Waiter>();
+  /** Random, so that they tell nothing but that connections belong together. */
+  #credentials = freshCredentials();
   #closed = false;
 
-  constructor(server: ServerAddress, options: SessionPoolOptions) {
+  constructor(server: ServerAddress, options: ServerSessionsOptions) {
     this.#server = server;
     this.#options = options;
   }
@@ -126,6 +140,10 @@ export class ServerSessions {
     clearTimeout(slot.idleTimer);
     try {
       return await work(await slot.dial.join(signal));
+    } catch (error) {
+      // The next session is to take another way: what held this one up may be a bad circuit.
+      if (isXftpError(error) && error.temporary) this.#credentials = freshCredentials();
+      throw error;
     } finally {
       slot.users -= 1;
       if (slot.users === 0 && this.#slots.has(slot)) this.#startIdleTimer(slot);
@@ -158,7 +176,7 @@ export class ServerSessions {
   }
 
   #openSlot(): Slot {
-    const dial = new SharedDial((signal) => this.#options.open(this.#server, signal));
+    const dial = new SharedDial((signal) => this.#options.open(this.#server, signal, this.#credentials));
     const slot: Slot = { dial, uploading: false, users: 0 };
     this.#slots.add(slot);
     dial.outcome.then(
@@ -180,6 +198,7 @@ export class ServerSessions {
   #forget(slot: Slot): void {
     clearTimeout(slot.idleTimer);
     if (this.#slots.delete(slot)) this.#serve();
+    if (this.#slots.size === 0 && this.#waiters.size === 0) this.#options.onUnused();
   }
 
   #startIdleTimer(slot: Slot): void {
@@ -187,4 +206,12 @@ export class ServerSessions {
       slot.session?.retire();
     }, this.#options.idleMs).unref();
   }
+}
+
+function freshCredentials(): SocksCredentials {
+  return { user: randomHex(), password: randomHex() };
+}
+
+function randomHex(): string {
+  return Buffer.from(randomBytes(16)).toString('hex');
 }

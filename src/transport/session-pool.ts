@@ -14,10 +14,18 @@ export const DEFAULT_SESSIONS_PER_SERVER = 4;
 /** Long enough to bridge the pauses within a transfer, short enough not to hold relays' sockets for nothing. */
 export const DEFAULT_IDLE_MS = 60_000;
 
-/** Sessions shared by everyone in the process who talks to the same relays. */
+/** For whom, and how long. */
+export interface UseOptions {
+  readonly signal?: AbortSignal;
+  /** Isolation unit: sessions are shared only by uses with the same one. One for all unless given. */
+  readonly unit?: string;
+}
+
+/** Sessions shared by everyone in the process who talks to the same relays within the same isolation unit. */
 export class SessionPool {
   readonly #options: SessionPoolOptions;
-  readonly #servers = new Map<string, ServerSessions>();
+  /** By server and unit. */
+  readonly #sessions = new Map<string, ServerSessions>();
   #closed = false;
 
   constructor(options: SessionPoolOptions) {
@@ -34,28 +42,33 @@ export class SessionPool {
     server: ServerAddress,
     use: SessionUse,
     work: (session: Session) => Promise<T>,
-    { signal }: { readonly signal?: AbortSignal } = {},
+    { signal, unit = '' }: UseOptions = {},
   ): Promise<T> {
     throwIfAborted(signal);
     if (this.#closed) throw cancelled();
-    const sessions = this.#sessionsOf(server);
+    const sessions = this.#sessionsOf(server, unit);
     return use === 'upload' ? sessions.upload(work, signal) : sessions.share(work, signal);
   }
 
   /** Closes all sessions at once; requests under way fail, and dials under way are stopped. */
   close(): void {
     this.#closed = true;
-    for (const sessions of this.#servers.values()) sessions.close();
-    this.#servers.clear();
+    for (const sessions of this.#sessions.values()) sessions.close();
+    this.#sessions.clear();
   }
 
-  #sessionsOf(server: ServerAddress): ServerSessions {
-    const key = formatServerAddress(server);
-    let sessions = this.#servers.get(key);
-    if (sessions === undefined) {
-      sessions = new ServerSessions(server, this.#options);
-      this.#servers.set(key, sessions);
-    }
+  #sessionsOf(server: ServerAddress, unit: string): ServerSessions {
+    const key = `${formatServerAddress(server)} ${unit}`;
+    const existing = this.#sessions.get(key);
+    if (existing !== undefined) return existing;
+    const sessions = new ServerSessions(server, {
+      ...this.#options,
+      // Units come and go with the files and chunks that they are made for.
+      onUnused: () => {
+        if (this.#sessions.get(key) === sessions) this.#sessions.delete(key);
+      },
+    });
+    this.#sessions.set(key, sessions);
     return sessions;
   }
 }

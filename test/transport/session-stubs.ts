@@ -66,6 +66,8 @@ export interface StubPool {
   readonly sessions: readonly StubSession[];
   /** Dials so far, those that failed too. */
   readonly dials: () => number;
+  /** What a proxy would have been told at each dial, as one text. */
+  readonly credentials: readonly string[];
   /** Sessions that have not ended. */
   readonly open: () => StubSession[];
 }
@@ -76,13 +78,15 @@ export function stubPool(
   dial: (signal: AbortSignal, number: number) => Promise<void> = () => Promise.resolve(),
 ): StubPool {
   const sessions: StubSession[] = [];
+  const told: string[] = [];
   let dials = 0;
   const pool = new SessionPool({
     sessionsPerServer: 1,
     idleMs: 1000,
     ...options,
-    open: async (_, signal) => {
+    open: async (_, signal, { user, password }) => {
       dials += 1;
+      told.push(`${user} ${password}`);
       await dial(signal, dials);
       const session = new StubSession(sessions.length + 1);
       sessions.push(session);
@@ -90,7 +94,13 @@ export function stubPool(
       return session as unknown as Session;
     },
   });
-  return { pool, sessions, dials: () => dials, open: () => sessions.filter(({ ended }) => !ended) };
+  return {
+    pool,
+    sessions,
+    credentials: told,
+    dials: () => dials,
+    open: () => sessions.filter(({ ended }) => !ended),
+  };
 }
 
 /** Lets everything happen that waits for nothing but promises. */

@@ -5,6 +5,8 @@ import {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,
   openSession,
+  parseSocksProxy,
+  proxyListens,
   Pace,
   SessionPool,
 } from '../transport/index.js';
@@ -21,6 +23,7 @@ import { Housekeeping } from './housekeeping.js';
 import { Intake } from './intake.js';
 import type { Settings } from './model.js';
 import { NetworkMonitor } from './network-monitor.js';
+import { routeOf } from './proxy-settings.js';
 import { ProgressTracker } from './progress-tracker.js';
 import { type RedirectServices, storeRedirects } from './redirect-store.js';
 import { RelayAccess } from './relay-access.js';
@@ -96,19 +99,32 @@ export function makeParts(options: PartsOptions): AgentParts {
     },
     gatePauses,
   );
-  const network = new NetworkMonitor({
-    onForced: (online) => {
-      gates.setShut(!online);
+  const network = new NetworkMonitor(
+    {
+      onForced: (online) => {
+        gates.setShut(!online);
+      },
+      onAddresses: () => {
+        gates.retryAll();
+      },
+      onChange: (network) => {
+        events.append('network.changed', { network });
+      },
     },
-    onAddresses: () => {
-      gates.retryAll();
+    () => {
+      const { socksProxy } = settings.current;
+      return socksProxy === null ? Promise.resolve(true) : proxyListens(parseSocksProxy(socksProxy));
     },
-    onChange: (network) => {
-      events.append('network.changed', { network });
-    },
-  });
+  );
   const sessions = new SessionPool({
-    open: (server, signal) => openSession(server, { deadlines: DEFAULT_DEADLINES, signal }),
+    open: (server, signal, credentials) => {
+      const route = routeOf(settings.current, credentials);
+      return openSession(server, {
+        deadlines: DEFAULT_DEADLINES,
+        signal,
+        ...(route === undefined ? {} : { route }),
+      });
+    },
     sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
     idleMs: DEFAULT_IDLE_MS,
   });
@@ -120,6 +136,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     network,
     clock,
+    isolation: () => settings.current.isolation,
   });
   const services: RunServices = {
     database,

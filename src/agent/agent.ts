@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 
 import { isXftpError, parseServerAddress } from '../protocol/index.js';
+import { parseSocksProxy } from '../transport/index.js';
 import { type AgentParts, limitsOf, makeParts } from './agent-parts.js';
 import type { AgentApi, Caller } from './agent-api.js';
 import { type Clock, SYSTEM_CLOCK } from './clock.js';
@@ -27,6 +28,7 @@ import type {
 import type { RunServices } from './run.js';
 import type { GatePauses } from './server-gates.js';
 import type { ServerRow } from './server-store.js';
+import { changesRoute, routeOf } from './proxy-settings.js';
 import { testServer } from './server-test.js';
 import { TRANSFER_STATES } from './transfer-states.js';
 
@@ -264,7 +266,11 @@ class Agent implements RunningAgent {
   testServer(address: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ServerTestResult> {
     const server = this.#services.servers.withPassword(parseServerAddress(address));
     const stop = AbortSignal.any([this.#abort.signal, ...(signal === undefined ? [] : [signal])]);
-    return testServer(server, { clock: this.#clock, signal: stop });
+    return testServer(server, {
+      clock: this.#clock,
+      signal: stop,
+      route: (credentials) => routeOf(this.#parts.settings.current, credentials),
+    });
   }
 
   getSettings(): Settings {
@@ -273,6 +279,8 @@ class Agent implements RunningAgent {
 
   setSettings(change: Partial<Settings>): Settings {
     const { database, events } = this.#services;
+    if (change.socksProxy !== undefined && change.socksProxy !== null) parseSocksProxy(change.socksProxy);
+    const before = this.#parts.settings.current;
     const settings = database.transaction(() => {
       const changed = this.#parts.settings.set(change);
       events.append('settings.changed', { settings: changed });
@@ -281,6 +289,11 @@ class Agent implements RunningAgent {
     this.#parts.queue.setLimits(limitsOf(settings));
     this.#services.pace.upload.setRate(settings.uploadLimit ?? undefined);
     this.#services.pace.download.setRate(settings.downloadLimit ?? undefined);
+    if (changesRoute(before, settings)) {
+      // Nothing goes the old way any more, not even what is half sent.
+      this.#parts.sessions.reset();
+      this.#services.gates.retryAll();
+    }
     return settings;
   }
 

@@ -3,6 +3,7 @@ import type { ReceiveStore } from './detail-stores.js';
 import { APPROVAL_REASON } from './describe-transfer.js';
 import { descriptionOf } from './part-record.js';
 import type { Run } from './run.js';
+import { showsAddress } from './proxy-settings.js';
 import { serverKey, type ServerStore } from './server-store.js';
 
 /** Relays of a description that are not in the server list. */
@@ -25,9 +26,10 @@ export function unapprovedServers(id: string, receives: ReceiveStore, servers: S
  * @throws XftpError NOT_APPROVED when it was told to use known relays only
  */
 export function mayUseRelays(run: Run): boolean {
-  const { database, events, receives, servers, transfers } = run.services;
+  const { database, events, receives, servers, settings, transfers } = run.services;
   const mode = receives.find(run.id)?.approve_relays;
-  const unknown = mode === 'all' ? [] : unapprovedServers(run.id, receives, servers);
+  const harmless = mode === 'all' || (mode === 'ask' && !showsAddress(settings()));
+  const unknown = harmless ? [] : unapprovedServers(run.id, receives, servers);
   if (unknown.length === 0) return true;
   if (mode === 'known')
     throw new XftpError(

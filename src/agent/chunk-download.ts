@@ -73,6 +73,7 @@ export class ChunkDownload {
       action: 'download',
       bytes: size,
       turn: this.#run.turn,
+      chunk: number,
       signal: this.#signal,
       onBlocked: this.#run.onBlocked,
     } as const;

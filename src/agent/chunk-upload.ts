@@ -194,6 +194,7 @@ export class ChunkUpload {
         action,
         ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
         turn: this.#run.turn,
+        chunk: this.#chunk.number,
         signal: this.#signal,
         onBlocked: this.#run.onBlocked,
         givesUp: () => this.#givesUp(server),
@@ -271,6 +272,7 @@ export async function registerRecipients(
       server,
       action: 'create',
       turn: run.turn,
+      chunk: replica.chunk,
       onBlocked: run.onBlocked,
       ...wait,
     } as const;

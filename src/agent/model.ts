@@ -1,4 +1,5 @@
 import type { FailureCode, FailureKind } from '../protocol/index.js';
+import type { OnionPolicy, SocksMode } from '../transport/index.js';
 
 // What the agent tells about itself: plain data, as it also goes over the RPC. Times are milliseconds since 1970,
 // sizes are bytes. Server addresses are without password.
@@ -175,6 +176,7 @@ export interface ServerInfo {
 export interface ServerTestStep {
   readonly step:
     | 'name'
+    | 'proxy'
     | 'tcp'
     | 'tls'
     | 'identity'
@@ -216,7 +218,18 @@ export interface Settings {
   readonly transferDays: number | null;
   /** What `transfers.receive` does about unknown relays unless told. */
   readonly approveRelays: 'known' | 'all' | 'ask';
+  /** SOCKS5 proxy that relays are reached through, as `host:port`; null for none. */
+  readonly socksProxy: string | null;
+  /** What goes through the proxy: everything, or only connections to onion hosts. */
+  readonly socksMode: SocksMode;
+  /** Which hosts of an address are used when there is a proxy. */
+  readonly onionHosts: OnionPolicy;
+  /** Connections to one relay are shared by all transfers, by the chunks of one, or by nobody. */
+  readonly isolation: Isolation;
 }
+
+/** What shares connections, and with Tor circuits. */
+export type Isolation = 'server' | 'transfer' | 'chunk';
 
 /** What was measured about one server since the database was made. */
 export interface ServerStats {

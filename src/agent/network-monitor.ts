@@ -13,7 +13,7 @@ const NO_NETWORK = new Set(['ENETUNREACH', 'ENETDOWN', 'EAI_AGAIN', 'EADDRNOTAVA
 export interface NetworkListener {
   /** A client says that there is a network, or none. */
   readonly onForced: (online: boolean) => void;
-  /** The machine's addresses have changed: what failed may work now. */
+  /** The machine's addresses have changed, or the proxy is back: what failed may work now. */
   readonly onAddresses: () => void;
   readonly onChange: (network: NetworkInfo) => void;
 }
@@ -27,10 +27,21 @@ export class NetworkMonitor {
   #told: boolean | undefined;
   #observed = true;
   #metered = false;
+  readonly #proxyListens: () => Promise<boolean>;
+  /** `asked`: whether it is back is being found out. */
+  #proxy: 'there' | 'gone' | 'asked' = 'there';
 
-  /** @param addresses the machine's addresses as one text, empty if there is none but its own */
-  constructor(listener: NetworkListener, addresses: () => string = externalAddresses) {
+  /**
+   * @param proxyListens whether the proxy takes connections, if there is one
+   * @param addresses the machine's addresses as one text, empty if there is none but its own
+   */
+  constructor(
+    listener: NetworkListener,
+    proxyListens: () => Promise<boolean>,
+    addresses: () => string = externalAddresses,
+  ) {
     this.#listener = listener;
+    this.#proxyListens = proxyListens;
     this.#addresses = addresses;
     this.#last = addresses();
   }
@@ -73,6 +84,7 @@ export class NetworkMonitor {
 
   /** A request failed. */
   failed(error: unknown): void {
+    if (isXftpError(error, 'PROXY_FAILED') && this.#proxy === 'there') this.#proxy = 'gone';
     if (meansNoNetwork(error))
       this.#change(() => {
         this.#observed = false;
@@ -80,6 +92,7 @@ export class NetworkMonitor {
   }
 
   #poll(): void {
+    if (this.#proxy === 'gone') void this.#askProxy();
     const now = this.#addresses();
     if (now === this.#last) return;
     this.#last = now;
@@ -87,6 +100,15 @@ export class NetworkMonitor {
       this.#observed = now !== '';
     });
     if (now !== '') this.#listener.onAddresses();
+  }
+
+  async #askProxy(): Promise<void> {
+    this.#proxy = 'asked';
+    const listens = await this.#proxyListens();
+    this.#proxy = listens ? 'there' : 'gone';
+    if (!listens) return;
+    this.succeeded();
+    this.#listener.onAddresses();
   }
 
   #change(change: () => void): void {
@@ -97,6 +119,7 @@ export class NetworkMonitor {
 }
 
 function meansNoNetwork(error: unknown): boolean {
+  if (isXftpError(error, 'PROXY_FAILED')) return true;
   if (!isXftpError(error, 'CONNECT_FAILED')) return false;
   return NO_NETWORK.has(errorCode(error.cause) ?? '');
 }

@@ -3,7 +3,7 @@ import { isXftpError, type ServerAddress, type XftpError } from '../protocol/ind
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
 import { consequenceOf } from './failure-policy.js';
-import type { ServerAction } from './model.js';
+import type { Isolation, ServerAction } from './model.js';
 import type { NetworkMonitor } from './network-monitor.js';
 import type { Passage, ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
@@ -16,6 +16,8 @@ export interface Ask {
   /** Bytes that count as moved when it works. */
   readonly bytes?: number;
   readonly turn: Turn;
+  /** Number of the chunk that it is about, if it is about one. */
+  readonly chunk?: number;
   readonly signal: AbortSignal;
   /** Called when it has to wait at a closed gate; what it returns is called, once or more, when it goes on. */
   readonly onBlocked?: () => () => void;
@@ -31,6 +33,8 @@ export interface RelayAccessOptions {
   readonly servers: ServerStore;
   readonly network: NetworkMonitor;
   readonly clock: Clock;
+  /** What shares connections. */
+  readonly isolation: () => Isolation;
 }
 
 /** The way to relays for everything that the agent does: behind gates and in turn, and every outcome is counted. */
@@ -108,10 +112,10 @@ export class RelayAccess {
     passage: Passage,
     request: (client: RelayClient) => Promise<T>,
   ): Promise<T> {
-    const { client, clock, network, servers } = this.#options;
+    const { client, clock, isolation, network, servers } = this.#options;
     const start = clock.monotonic();
     try {
-      const value = await request(client);
+      const value = await request(client.isolated(unitOf(ask, isolation())));
       servers.recordSuccess(key, ask.action, { bytes: ask.bytes ?? 0, ms: clock.monotonic() - start });
       network.succeeded();
       passage.succeeded();
@@ -149,5 +153,17 @@ export class RelayAccess {
       case 'stop':
         return;
     }
+  }
+}
+
+/** Who shares a connection with this request. */
+function unitOf({ turn: { owner }, chunk }: Ask, isolation: Isolation): string {
+  switch (isolation) {
+    case 'server':
+      return '';
+    case 'transfer':
+      return owner;
+    case 'chunk':
+      return `${owner} ${String(chunk ?? '')}`;
   }
 }

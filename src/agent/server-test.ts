@@ -1,14 +1,25 @@
 import { lookup } from 'node:dns/promises';
 
 import { RelayClient } from '../client/index.js';
-import { bytesEqual, CHUNK_SIZES, type ServerAddress, XftpError } from '../protocol/index.js';
+import {
+  bytesEqual,
+  CHUNK_SIZES,
+  isXftpError,
+  parseHost,
+  type ServerAddress,
+  XftpError,
+} from '../protocol/index.js';
 import { generateKeyPair, openTagLast, randomBytes, sha256 } from '../crypto/index.js';
 import {
   connectFailure,
   DEFAULT_DEADLINES,
   DEFAULT_IDLE_MS,
+  hopsTo,
   openSession,
+  type OpenStep,
+  type Route,
   SessionPool,
+  type SocksCredentials,
 } from '../transport/index.js';
 import type { Clock } from './clock.js';
 import { toFailureInfo } from './failure-policy.js';
@@ -18,8 +29,16 @@ import { serverKey } from './server-store.js';
 
 type Step = ServerTestStep['step'];
 
+/** How a server is tested. */
+export interface ServerTestOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  /** The way to relays; undefined without a proxy. */
+  readonly route: (credentials: SocksCredentials) => Route | undefined;
+}
+
 /** The steps that opening a session consists of, in order. */
-const OPENING: readonly Step[] = ['tcp', 'tls', 'identity', 'handshake'];
+const OPENING: readonly OpenStep[] = ['tcp', 'tls', 'identity', 'handshake'];
 
 /**
  * Walks all the way that a file goes, with one small chunk and over a connection of its own, and tells how long each
@@ -27,23 +46,28 @@ const OPENING: readonly Step[] = ['tcp', 'tls', 'identity', 'handshake'];
  */
 export async function testServer(
   server: ServerAddress,
-  { clock, signal }: { readonly clock: Clock; readonly signal?: AbortSignal },
+  options: ServerTestOptions,
 ): Promise<ServerTestResult> {
-  const test = new ServerTest(server, clock, signal);
+  const test = new ServerTest(server, options);
   const steps = await test.run();
   return { address: serverKey(server), ok: steps.every(({ ok }) => ok), steps };
 }
 
+/** Where no connection is made. */
+const NOBODY: SocksCredentials = { user: '', password: '' };
+
 class ServerTest {
   readonly #server: ServerAddress;
   readonly #clock: Clock;
+  readonly #route: ServerTestOptions['route'];
   readonly #abort: { signal?: AbortSignal };
   readonly #steps: ServerTestStep[] = [];
   #since: number;
 
-  constructor(server: ServerAddress, clock: Clock, signal: AbortSignal | undefined) {
+  constructor(server: ServerAddress, { clock, route, signal }: ServerTestOptions) {
     this.#server = server;
     this.#clock = clock;
+    this.#route = route;
     this.#abort = signal === undefined ? {} : { signal };
     this.#since = clock.monotonic();
   }
@@ -51,15 +75,20 @@ class ServerTest {
   async run(): Promise<readonly ServerTestStep[]> {
     let step: Step = 'name';
     const pool = new SessionPool({
-      open: (server, dialSignal) =>
-        openSession(server, {
+      open: (server, dialSignal, credentials) => {
+        const route = this.#route(credentials);
+        return openSession(server, {
           deadlines: DEFAULT_DEADLINES,
           signal: dialSignal,
+          ...(route === undefined ? {} : { route }),
           onStep: (done) => {
+            // The proxy tells nothing before it has connected.
+            if (done === 'tcp' && hopsTo(server, route)[0].via !== undefined) this.#passed('proxy');
             this.#passed(done);
             step = OPENING[OPENING.indexOf(done) + 1] ?? 'create';
           },
-        }),
+        });
+      },
       sessionsPerServer: 1,
       idleMs: DEFAULT_IDLE_MS,
     });
@@ -71,7 +100,7 @@ class ServerTest {
       for await (const next of this.#transfer(client)) step = next;
     } catch (error) {
       this.#steps.push({
-        step,
+        step: isXftpError(error, 'PROXY_FAILED') ? 'proxy' : step,
         ok: false,
         ms: this.#lap(),
         failure: toFailureInfo(asXftpError(error)),
@@ -83,10 +112,11 @@ class ServerTest {
   }
 
   async #lookUp(): Promise<void> {
-    const host = this.#server.hosts.find(({ kind }) => kind !== 'onion') ?? this.#server.hosts[0];
-    if (host.kind === 'domain')
-      await lookup(host.text).catch((error: unknown) => {
-        throw connectFailure(host.text, error);
+    const [{ host, via }] = hopsTo(this.#server, this.#route(NOBODY));
+    // A proxy looks names up itself.
+    if (via === undefined && parseHost(host).kind === 'domain')
+      await lookup(host).catch((error: unknown) => {
+        throw connectFailure(host, error);
       });
     this.#passed('name');
   }

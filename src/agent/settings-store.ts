@@ -17,6 +17,10 @@ export const DEFAULT_SETTINGS: Settings = {
   eventCount: 100_000,
   transferDays: null,
   approveRelays: 'ask',
+  socksProxy: null,
+  socksMode: 'always',
+  onionHosts: 'prefer',
+  isolation: 'server',
 };
 
 /** The settings in the database. */

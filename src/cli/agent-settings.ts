@@ -31,11 +31,24 @@ const SETTINGS: { readonly [N in Name]: SettingRow<Settings[N]> } = {
   },
   approveRelays: {
     meaning: 'which relays may see your address: known, all, or ask for those that are not known',
-    read: (text) => {
-      if (text === 'known' || text === 'all' || text === 'ask') return text;
-      throw wrong('Give known, all or ask.');
-    },
-    show: (value) => value,
+    ...choice('known', 'all', 'ask'),
+  },
+  socksProxy: {
+    meaning: 'SOCKS5 proxy to reach relays through, such as 127.0.0.1:9050; or none',
+    read: (text) => (text === 'none' ? null : text),
+    show: (value) => value ?? 'none',
+  },
+  socksMode: {
+    meaning: 'what goes through the proxy: always, or onion hosts only',
+    ...choice('always', 'onion'),
+  },
+  onionHosts: {
+    meaning: 'hosts used with a proxy: prefer, require or never those of Tor',
+    ...choice('prefer', 'require', 'never'),
+  },
+  isolation: {
+    meaning: 'what shares connections and circuits: server, transfer or chunk',
+    ...choice('server', 'transfer', 'chunk'),
   },
 };
 
@@ -104,6 +117,18 @@ export function readSetting(name: Name, text: string): Partial<Settings> {
 /** A setting's value as `settings set` takes it. */
 export function showSetting<N extends Name>(name: N, value: Settings[N]): string {
   return SETTINGS[name].show(value);
+}
+
+function choice<T extends string>(...values: readonly T[]): Pick<SettingRow<T>, 'read' | 'show'> {
+  return {
+    read: (text) => {
+      const value = values.find((each) => each === text);
+      if (value === undefined)
+        throw wrong(`Give ${values.slice(0, -1).join(', ')} or ${values.at(-1) ?? ''}.`);
+      return value;
+    },
+    show: (value) => value,
+  };
 }
 
 function count(meaning: string): SettingRow<number> {

@@ -221,6 +221,7 @@ const serverTestStep = schemaOf<ServerTestStep>()(
   z.object({
     step: z.enum([
       'name',
+      'proxy',
       'tcp',
       'tls',
       'identity',
@@ -270,6 +271,21 @@ export const SETTINGS_SHAPE = {
   approveRelays: z
     .enum(['known', 'all', 'ask'])
     .meta({ description: 'What `transfers.receive` does about unknown relays unless told.' }),
+  socksProxy: z
+    .string()
+    .max(300)
+    .nullable()
+    .meta({ description: 'SOCKS5 proxy that relays are reached through, HOST:PORT; null: none.' }),
+  socksMode: z
+    .enum(['always', 'onion'])
+    .meta({ description: 'Whether everything goes through the proxy, or only connections to onion hosts.' }),
+  onionHosts: z
+    .enum(['prefer', 'require', 'never'])
+    .meta({ description: 'Which hosts of a relay are used when there is a proxy.' }),
+  isolation: z.enum(['server', 'transfer', 'chunk']).meta({
+    description:
+      'What shares connections to a relay, and with Tor circuits: all, one transfer, or one chunk.',
+  }),
 } as const;
 
 export const settings = schemaOf<Settings>()(

@@ -3,12 +3,10 @@ import type { Endpoint } from './endpoint.js';
 import type { ProxyUse } from './socks-proxy.js';
 
 /** Which of the hosts of an address are used when there is a proxy. */
-export const ONION_POLICIES = ['prefer', 'require', 'never'] as const;
-export type OnionPolicy = (typeof ONION_POLICIES)[number];
+export type OnionPolicy = 'prefer' | 'require' | 'never';
 
 /** What goes through the proxy: everything, or only what nothing else reaches. */
-export const SOCKS_MODES = ['always', 'onion'] as const;
-export type SocksMode = (typeof SOCKS_MODES)[number];
+export type SocksMode = 'always' | 'onion';
 
 /** How relays are reached through a proxy. */
 export interface Route extends ProxyUse {

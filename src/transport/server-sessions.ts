@@ -1,5 +1,5 @@
 import { randomBytes } from '../crypto/index.js';
-import { isXftpError, type ServerAddress } from '../protocol/index.js';
+import { isXftpError, type ServerAddress, XftpError } from '../protocol/index.js';
 import { cancelled } from './network-failure.js';
 import type { Session } from './session.js';
 import { SharedDial } from './shared-dial.js';
@@ -95,6 +95,15 @@ export class ServerSessions {
       slot.session?.close();
     }
     for (const waiter of this.#waiters) waiter.cancel();
+  }
+
+  /** Ends the sessions and dials there are: what runs on them fails. Those who wait get new ones. */
+  reset(): void {
+    this.#credentials = freshCredentials();
+    for (const slot of this.#slots) {
+      slot.dial.fail(new XftpError('CONNECTION_LOST', 'The way to the relays has changed.'));
+      slot.session?.close();
+    }
   }
 
   /** Waits for a slot and starts on it in the same turn, so that nobody can take it away in between. */

@@ -57,6 +57,11 @@ export class SessionPool {
     this.#sessions.clear();
   }
 
+  /** Ends all sessions and dials, so that the next ones go the way that relays are reached now. Uses under way fail. */
+  reset(): void {
+    for (const sessions of [...this.#sessions.values()]) sessions.reset();
+  }
+
   #sessionsOf(server: ServerAddress, unit: string): ServerSessions {
     const key = `${formatServerAddress(server)} ${unit}`;
     const existing = this.#sessions.get(key);

@@ -5,13 +5,18 @@ export class SharedDial<T> {
   /** The attempt's own outcome. Its failure is handled here, so it may be ignored. */
   readonly outcome: Promise<T>;
   readonly #abort = new AbortController();
+  #reason: Error | undefined;
   #settled = false;
   #waiting = 0;
 
   constructor(dial: (signal: AbortSignal) => Promise<T>) {
-    this.outcome = dial(this.#abort.signal).finally(() => {
-      this.#settled = true;
-    });
+    this.outcome = dial(this.#abort.signal)
+      .catch((error: unknown) => {
+        throw this.#reason ?? error;
+      })
+      .finally(() => {
+        this.#settled = true;
+      });
     this.outcome.catch(() => undefined);
   }
 
@@ -34,6 +39,12 @@ export class SharedDial<T> {
   /** Whether the attempt was stopped before its end. */
   get stopped(): boolean {
     return this.#abort.signal.aborted;
+  }
+
+  /** Stops the attempt if it is still under way; those who wait for it get this failure. */
+  fail(reason: Error): void {
+    this.#reason = reason;
+    this.stop();
   }
 
   /** Stops the attempt if it is still under way. */

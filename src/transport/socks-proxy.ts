@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 import { SocksProxyAgent } from 'socks-proxy-agent';
 
@@ -33,6 +33,8 @@ export interface ProxyUse {
 
 /** Where Tor listens unless told otherwise. */
 const DEFAULT_PROXY: SocksProxy = { host: '127.0.0.1', port: 9050 };
+/** Longest wait for a proxy to take a connection, in ms. */
+const LISTEN_CHECK_MS = 1000;
 /** How `socks` begins its message when the proxy has answered that it could not connect. */
 const REFUSED = 'Socks5 proxy rejected connection';
 const TIMED_OUT = 'Proxy connection timed out';
@@ -94,6 +96,27 @@ export async function connectThroughProxy(
     );
     throw proxyFailure(error, { place: formatEndpoint({ host, port }), proxy, connectMs });
   }
+}
+
+/** Whether something listens where the proxy is to be: soon, and without asking it for anything. */
+export function proxyListens({ host, port }: SocksProxy): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: LISTEN_CHECK_MS });
+    const settle = (listens: boolean): void => {
+      socket.destroy();
+      resolve(listens);
+    };
+    socket
+      .once('connect', () => {
+        settle(true);
+      })
+      .once('timeout', () => {
+        settle(false);
+      })
+      .on('error', () => {
+        settle(false);
+      });
+  });
 }
 
 function urlOf({ host, port }: SocksProxy, { user, password }: SocksCredentials): string {

@@ -57,7 +57,7 @@ describe('the test of a server', () => {
     const cut = strict.address.replace(`:${String(strict.port)}`, `:${String(proxy.port)}`);
     expect(walked(await agent.testServer(cut))).toEqual(['name', 'tcp', 'tls: CONNECT_FAILED']);
     const onion = `${scheme}//${otherFingerprint}@${'a'.repeat(56)}.onion`;
-    expect(walked(await agent.testServer(onion))).toEqual(['name', 'tcp: TOR_REQUIRED']);
+    expect(walked(await agent.testServer(onion))).toEqual(['name: TOR_REQUIRED']);
     await strict.stop();
     expect(walked(await agent.testServer(strict.address))).toEqual(['name', 'tcp: CONNECT_FAILED']);
   });

@@ -21,6 +21,7 @@ const TABLE: Readonly<Record<FailureCode, Consequence>> = {
   LIMIT_EXCEEDED: 'fail',
 
   CONNECT_FAILED: 'retry',
+  PROXY_FAILED: 'retry',
   TLS_FAILED: 'retry',
   CONNECTION_LOST: 'retry',
   STALLED: 'retry',

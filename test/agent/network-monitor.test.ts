@@ -7,17 +7,19 @@ import { XftpError } from '#src/protocol/index.js';
 let told: unknown[];
 let changes: NetworkInfo[];
 let addresses: string;
+let proxyListens: boolean;
 let monitor: NetworkMonitor;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [told, changes, addresses] = [[], [], 'eth0 192.0.2.1'];
+  [told, changes, addresses, proxyListens] = [[], [], 'eth0 192.0.2.1', false];
   monitor = new NetworkMonitor(
     {
       onForced: (online) => told.push(online ? 'forced on' : 'forced off'),
       onAddresses: () => told.push('addresses'),
       onChange: (network) => changes.push(network),
     },
+    () => Promise.resolve(proxyListens),
     () => addresses,
   );
   monitor.start();
@@ -77,6 +79,19 @@ describe('the network', () => {
     vi.advanceTimersByTime(2000);
     expect(changes.map(({ online }) => online)).toEqual([false, true]);
     expect(told).toEqual(['addresses', 'addresses']);
+  });
+
+  it('is gone with its proxy, which is asked for every two seconds: when it is back all is tried again', async () => {
+    monitor.failed(new XftpError('PROXY_FAILED', 'Cannot connect to the SOCKS proxy.'));
+    expect(monitor.info.online).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect([told, monitor.info.online]).toEqual([[], false]);
+    proxyListens = true;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(changes.map(({ online }) => online)).toEqual([false, true]);
+    expect(told).toEqual(['addresses']);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(told).toEqual(['addresses']);
   });
 
   it('is what a client says, whatever is observed, until it leaves that to the agent again', () => {

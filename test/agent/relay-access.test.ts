@@ -19,6 +19,10 @@ const never = new AbortController().signal;
 
 /** Says whether the server answers to a probe; nothing else is asked through it here. */
 class ProbedClient extends RelayClient {
+  override isolated(): RelayClient {
+    return this;
+  }
+
   override ping(): Promise<void> {
     pings += 1;
     return probe();
@@ -41,17 +45,28 @@ beforeEach(async () => {
   gates = new ServerGates(clock, () => undefined);
   servers = new ServerStore(await testDatabase(), clock);
   queue = new WorkQueue({ perServer: 1, total: 1 });
-  network = new NetworkMonitor({
-    onForced: () => undefined,
-    onAddresses: () => undefined,
-    onChange: () => undefined,
-  });
+  network = new NetworkMonitor(
+    {
+      onForced: () => undefined,
+      onAddresses: () => undefined,
+      onChange: () => undefined,
+    },
+    () => Promise.resolve(true),
+  );
   const sessions = new SessionPool({
     open: () => Promise.reject(new Error('Nothing is dialled here.')),
     sessionsPerServer: 1,
     idleMs: 1,
   });
-  relays = new RelayAccess({ client: new ProbedClient(sessions), gates, queue, servers, network, clock });
+  relays = new RelayAccess({
+    client: new ProbedClient(sessions),
+    gates,
+    queue,
+    servers,
+    network,
+    clock,
+    isolation: () => 'server',
+  });
   return () => {
     gates.close();
     sessions.close();

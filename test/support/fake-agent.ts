@@ -72,6 +72,10 @@ export function createFakeAgent(): FakeAgent {
     eventCount: 100_000,
     transferDays: null,
     approveRelays: 'ask',
+    socksProxy: null,
+    socksMode: 'always',
+    onionHosts: 'prefer',
+    isolation: 'server',
   };
 
   const nextId = (): number => ++lastId;

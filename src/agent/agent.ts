@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly servers?: readonly string[];
   /** Address of a relay that runs beside the agent. It is added to the server list. */
   readonly embeddedRelayAddress?: string;
+  /** Settings to change before anything runs. */
+  readonly settings?: Partial<Settings>;
   readonly version: string;
   readonly log?: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
   /** For tests: other clocks than the machine's. */
@@ -127,6 +129,7 @@ class Agent implements RunningAgent {
   async start(): Promise<void> {
     const { servers, sends, transfers } = this.#services;
     this.#ensureToken();
+    if (this.#options.settings !== undefined) this.setSettings(this.#options.settings);
     const { embeddedRelayAddress, servers: wanted = [] } = this.#options;
     for (const address of [...wanted, ...(embeddedRelayAddress === undefined ? [] : [embeddedRelayAddress])])
       servers.put(parseServerAddress(address), {});

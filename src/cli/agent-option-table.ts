@@ -1,4 +1,5 @@
 import { parseServerAddress, XftpError } from '../protocol/index.js';
+import { parseSocksProxy } from '../transport/index.js';
 import { pathFrom } from './agent-folders.js';
 
 // The options of `xftp-agent start`: each may come from the command line, the environment or the configuration file.
@@ -19,6 +20,8 @@ export interface StartOptions {
   readonly embeddedRelay: boolean;
   readonly logLevel: LogLevel;
   readonly allowOrigins: readonly string[];
+  /** SOCKS5 proxy to set, or `none` to set that there is none; the setting stays as it is without it. */
+  readonly socksProxy?: string;
 }
 
 type Kind = 'text' | 'list' | 'switch';
@@ -49,6 +52,7 @@ export const OPTION_TABLE = {
   embeddedRelay: { name: 'embedded-relay', kind: 'switch', read: readSwitch },
   logLevel: { name: 'log-level', kind: 'text', read: readLogLevel },
   allowOrigins: { name: 'allow-origin', kind: 'list', read: readOrigin },
+  socksProxy: { name: 'socks-proxy', kind: 'text', read: readSocksProxy },
 } as const satisfies {
   [K in keyof StartOptions]: OptionRow<
     StartOptions[K] extends readonly (infer Item)[] ? Item : StartOptions[K]
@@ -99,6 +103,11 @@ function readSwitch(text: string): boolean {
   if (['true', '1', 'yes', 'on'].includes(text)) return true;
   if (['false', '0', 'no', 'off', ''].includes(text)) return false;
   throw new XftpError('INVALID_ARGUMENT', `${JSON.stringify(text)} is neither true nor false.`);
+}
+
+function readSocksProxy(text: string): string {
+  if (text !== 'none') parseSocksProxy(text);
+  return text;
 }
 
 function readLogLevel(text: string): LogLevel {

@@ -50,6 +50,7 @@ type Source = (key: OptionKey) => Given | undefined;
 export function resolveStartOptions(sources: OptionSources): StartOptions {
   const find = finder(sources);
   const { folders } = sources;
+  const socksProxy = single(find, 'socksProxy');
   return {
     dataDir: single(find, 'dataDir') ?? folders.data,
     listen: single(find, 'listen') ?? { host: '127.0.0.1', port: 0 },
@@ -58,6 +59,7 @@ export function resolveStartOptions(sources: OptionSources): StartOptions {
     embeddedRelay: single(find, 'embeddedRelay') ?? false,
     logLevel: single(find, 'logLevel') ?? 'info',
     allowOrigins: list(find, 'allowOrigins'),
+    ...(socksProxy === undefined ? {} : { socksProxy }),
   };
 }
 

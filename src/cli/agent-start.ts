@@ -48,7 +48,7 @@ export async function runStart(options: StartOptions): Promise<void> {
 
 /** Starts relay, agent and RPC; each is put in front of `parts` when it runs, since the last one is stopped first. */
 async function startParts(options: StartOptions, log: Log, parts: Part[]): Promise<RunningAgent> {
-  const { dataDir, downloads, servers, allowOrigins } = options;
+  const { dataDir, downloads, servers, allowOrigins, socksProxy } = options;
   const version = packageVersion();
   log('info', `xftp-agent ${version}, process ${String(process.pid)}, data folder ${dataDir}`);
   await makeFolders(dataDir, PRIVATE_FOLDER).catch((error: unknown) => {
@@ -68,6 +68,9 @@ async function startParts(options: StartOptions, log: Log, parts: Part[]): Promi
     servers,
     version,
     log,
+    ...(socksProxy === undefined
+      ? {}
+      : { settings: { socksProxy: socksProxy === 'none' ? null : socksProxy } }),
     ...(embeddedRelayAddress === undefined ? {} : { embeddedRelayAddress }),
   });
   parts.unshift({ name: 'agent', stop: () => agent.stop() });

@@ -4,6 +4,7 @@ import {
   DEFAULT_IDLE_MS,
   DEFAULT_SESSIONS_PER_SERVER,
   openSession,
+  type ProxyRoute,
   SessionPool,
 } from '../transport/index.js';
 import { CipherPool, type TransferContext } from '../transfer/index.js';
@@ -18,12 +19,17 @@ export interface TransferSession {
 
 /** Runs a command's transfers, which SIGINT and SIGTERM stop, and cleans up after them. */
 export async function withTransferSession<T>(
-  options: { readonly attempts: number; readonly output: Output },
+  options: { readonly attempts: number; readonly output: Output; readonly route?: ProxyRoute },
   work: (session: TransferSession) => Promise<T>,
 ): Promise<T> {
-  const { attempts, output } = options;
+  const { attempts, output, route } = options;
   const pool = new SessionPool({
-    open: (server, signal) => openSession(server, { deadlines: DEFAULT_DEADLINES, signal }),
+    open: (server, signal, credentials) =>
+      openSession(server, {
+        deadlines: DEFAULT_DEADLINES,
+        signal,
+        ...(route === undefined ? {} : { route: { ...route, credentials } }),
+      }),
     sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
     idleMs: DEFAULT_IDLE_MS,
   });

@@ -69,6 +69,7 @@ interface StartArguments {
   readonly config?: string;
   readonly logLevel?: string;
   readonly allowOrigin?: readonly string[];
+  readonly socksProxy?: string;
 }
 
 program
@@ -89,6 +90,10 @@ program
     '--allow-origin <ORIGIN>',
     'web pages that may connect, such as http://localhost:3000 (repeatable)',
     collect,
+  )
+  .option(
+    '--socks-proxy <PROXY>',
+    'reach relays through this SOCKS5 proxy, HOST:PORT, from now on; none for no proxy (Tor: 127.0.0.1:9050)',
   )
   .addHelpText(
     'after',

@@ -7,6 +7,7 @@ import { randomBytes } from '../crypto/index.js';
 import { type FileDescription, formatServerAddress, formatSizeText, XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
 import { deleteFile, localFailure } from '../transfer/index.js';
+import type { ProxyRoute } from '../transport/index.js';
 import { readDescription } from './description-input.js';
 import type { Output } from './output.js';
 import { withTransferSession } from './transfer-session.js';
@@ -17,11 +18,16 @@ const RANDOM_PIECE = 1024 * 1024;
 
 /** `xftp del`: deletes a sent file from its relays. */
 export async function runDelete(
-  options: { readonly file: string; readonly attempts: number; readonly yes: boolean },
+  options: {
+    readonly file: string;
+    readonly attempts: number;
+    readonly yes: boolean;
+    readonly route?: ProxyRoute;
+  },
   output: Output,
 ): Promise<void> {
   const description = await readDescription(options.file);
-  await withTransferSession({ attempts: options.attempts, output }, ({ context }) =>
+  await withTransferSession({ ...options, output }, ({ context }) =>
     deleteFile(description, context('Deleting')),
   );
   output.result('deleted', 'File deleted!', { description: options.file });

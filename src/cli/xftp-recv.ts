@@ -10,6 +10,7 @@ import {
   localFailure,
   receiveFile,
 } from '../transfer/index.js';
+import type { ProxyRoute } from '../transport/index.js';
 import { describeParts, isLink, readDescription } from './description-input.js';
 import { homeFolder } from './home-folder.js';
 import type { Output } from './output.js';
@@ -25,15 +26,17 @@ export interface ReceiveOptions {
   readonly attempts: number;
   /** Delete the description without asking. */
   readonly yes: boolean;
+  /** The way to relays when there is a proxy. */
+  readonly route?: ProxyRoute;
 }
 
 /** `xftp recv`: downloads a file, tells the relays, and offers to delete the description. */
 export async function runReceive(options: ReceiveOptions, output: Output): Promise<void> {
-  const { from, attempts } = options;
+  const { from } = options;
   const description = await readDescription(from);
   const destination = await chooseDestination(options.to);
   output.detail(describeParts(description));
-  await withTransferSession({ attempts, output }, async ({ context }) => {
+  await withTransferSession({ ...options, output }, async ({ context }) => {
     const used: FileDescription[] = [description];
     let actual = description;
     if (description.redirect !== undefined) {

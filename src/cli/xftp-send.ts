@@ -13,6 +13,7 @@ import {
   XftpError,
 } from '../protocol/index.js';
 import { discardFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import type { ProxyRoute } from '../transport/index.js';
 import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
 import { writePrivateFile } from './private-file.js';
@@ -35,6 +36,8 @@ export interface SendOptions {
   /** Bytes. */
   readonly maxSize: number;
   readonly qr: boolean;
+  /** The way to relays when there is a proxy. */
+  readonly route?: ProxyRoute;
 }
 
 /** `xftp send`: uploads a file and writes its descriptions. */
@@ -65,7 +68,7 @@ function upload(
   { name, folder }: { readonly name: string; readonly folder: string },
   output: Output,
 ): Promise<DescribedFile> {
-  return withTransferSession({ attempts: options.attempts, output }, async ({ context }) => {
+  return withTransferSession({ ...options, output }, async ({ context }) => {
     const sent = await sendFile({ ...options, source: options.file, name }, context('Uploading'));
     output.detail(describeParts(sent.sender));
     try {

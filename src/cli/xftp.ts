@@ -12,6 +12,13 @@ import {
 import { HumanOutput, JsonOutput, type Output } from './output.js';
 import { packageVersion } from './package-version.js';
 import { runProgram } from './program.js';
+import {
+  onionHostsOption,
+  routeOf,
+  type RouteArguments,
+  socksModeOption,
+  socksProxyOption,
+} from './route-options.js';
 import { surviveClosedOutput } from './standard-streams.js';
 import { runDelete, runInfo, runRandom } from './xftp-manage.js';
 import { runReceive } from './xftp-recv.js';
@@ -74,12 +81,15 @@ program
   )
   .option('--qr', 'show the link as a QR code if it is short enough')
   .addOption(tmpOption())
+  .addOption(socksProxyOption())
+  .addOption(socksModeOption())
+  .addOption(onionHostsOption())
   .option('--json', 'print one JSON object a line')
   .option('-v, --verbose', 'say more')
   .action(async (file: string, folder: string, options: SendArguments) => {
     const { count: recipients, retry: attempts, maxSize, qr = false } = options;
     const servers = options.servers === undefined ? PRESET_SERVERS : serversOf(options.servers);
-    await runSend({ file, folder, recipients, servers, attempts, maxSize, qr }, output);
+    await runSend({ file, folder, recipients, servers, attempts, maxSize, qr, ...routeOf(options) }, output);
   });
 
 program
@@ -89,12 +99,18 @@ program
   .argument('[DIR]', 'folder, or path of the file (default: ~/Downloads)')
   .addOption(retryOption())
   .addOption(tmpOption())
+  .addOption(socksProxyOption())
+  .addOption(socksModeOption())
+  .addOption(onionHostsOption())
   .option('--json', 'print one JSON object a line')
   .option('-v, --verbose', 'say more')
   .option('-y, --yes', 'delete the used file description without asking')
   .action(async (from: string, to: string | undefined, options: ConfirmedArguments) => {
     const { retry: attempts, yes = false } = options;
-    await runReceive({ from, attempts, yes, ...(to === undefined ? {} : { to }) }, output);
+    await runReceive(
+      { from, attempts, yes, ...(to === undefined ? {} : { to }), ...routeOf(options) },
+      output,
+    );
   });
 
 program
@@ -102,11 +118,15 @@ program
   .description('delete a sent file from the relays')
   .argument('<FILE>', "sender's file description (snd.xftp.private)")
   .addOption(retryOption())
+  .addOption(socksProxyOption())
+  .addOption(socksModeOption())
+  .addOption(onionHostsOption())
   .option('--json', 'print one JSON object a line')
   .option('-v, --verbose', 'say more')
   .option('-y, --yes', 'delete the used file description without asking')
-  .action(async (file: string, { retry: attempts, yes = false }: ConfirmedArguments) => {
-    await runDelete({ file, attempts, yes }, output);
+  .action(async (file: string, options: ConfirmedArguments) => {
+    const { retry: attempts, yes = false } = options;
+    await runDelete({ file, attempts, yes, ...routeOf(options) }, output);
   });
 
 program
@@ -133,7 +153,7 @@ if (process.argv.length <= 2) {
   program.outputHelp();
 } else await runProgram(program, () => output);
 
-interface SendArguments {
+interface SendArguments extends RouteArguments {
   readonly count: number;
   readonly servers?: string;
   readonly retry: number;
@@ -141,7 +161,7 @@ interface SendArguments {
   readonly qr?: boolean;
 }
 
-interface ConfirmedArguments {
+interface ConfirmedArguments extends RouteArguments {
   readonly retry: number;
   readonly yes?: boolean;
 }

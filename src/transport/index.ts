@@ -3,7 +3,7 @@ export { DEFAULT_DEADLINES, type Deadlines } from './deadlines.js';
 export { cancelled, connectFailure, throwIfAborted } from './network-failure.js';
 export { Pace } from './pace.js';
 export type { Reply } from './reply-receiver.js';
-export { hopsTo, type OnionPolicy, type Route, type SocksMode } from './route.js';
+export { hopsTo, type OnionPolicy, type ProxyRoute, type Route, type SocksMode } from './route.js';
 export type { SessionPoolOptions } from './server-sessions.js';
 export { type OpenOptions, openSession, type OpenStep, Session } from './session.js';
 export {

@@ -1,6 +1,6 @@
 import { type ServerAddress, serverPort, XftpError } from '../protocol/index.js';
 import type { Endpoint } from './endpoint.js';
-import type { ProxyUse } from './socks-proxy.js';
+import type { ProxyUse, SocksProxy } from './socks-proxy.js';
 
 /** Which of the hosts of an address are used when there is a proxy. */
 export type OnionPolicy = 'prefer' | 'require' | 'never';
@@ -8,11 +8,15 @@ export type OnionPolicy = 'prefer' | 'require' | 'never';
 /** What goes through the proxy: everything, or only what nothing else reaches. */
 export type SocksMode = 'always' | 'onion';
 
-/** How relays are reached through a proxy. */
-export interface Route extends ProxyUse {
+/** How relays are reached when there is a proxy. */
+export interface ProxyRoute {
+  readonly proxy: SocksProxy;
   readonly mode: SocksMode;
   readonly onion: OnionPolicy;
 }
+
+/** The same for one connection. */
+export interface Route extends ProxyRoute, ProxyUse {}
 
 /** A way to a relay: through a proxy, or directly. */
 export interface Hop extends Endpoint {

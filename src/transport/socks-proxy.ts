@@ -5,7 +5,6 @@ import { connect, type Socket } from 'node:net';
 import { SocksProxyAgent } from 'socks-proxy-agent';
 
 import { isXftpError, parseHost, XftpError } from '../protocol/index.js';
-import { errorCode } from '../system/index.js';
 import { rejectOnAbort } from './abort.js';
 import { type Endpoint, formatEndpoint } from './endpoint.js';
 import { stalled, throwIfAborted, UNREACHABLE } from './network-failure.js';
@@ -143,7 +142,8 @@ function proxyFailure(
     });
   }
   if (message === TIMED_OUT) return stalled(place, connectMs);
-  const unreachable = UNREACHABLE[errorCode(cause) ?? ''];
+  // Of an error of the system only the message is handed on: `connect ECONNREFUSED 127.0.0.1:9050`.
+  const unreachable = UNREACHABLE[/\bE[A-Z]+\b/.exec(message)?.[0] ?? ''];
   return new XftpError(
     'PROXY_FAILED',
     unreachable === undefined

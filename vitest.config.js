@@ -9,6 +9,9 @@ const ALONE = [
   'test/transfer/retry.test.ts',
 ];
 
+/** Needs Debian's `tor` package, and takes a minute. */
+const TOR = 'test/tor/*.test.ts';
+
 export default defineConfig({
   test: {
     // Real processes, sockets and threads.
@@ -28,9 +31,10 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE],
+          exclude: [...configDefaults.exclude, ...ALONE, TOR],
         },
       },
+      { extends: true, test: { name: 'tor', include: [TOR] } },
     ],
   },
 });

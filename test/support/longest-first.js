@@ -35,6 +35,14 @@ const LONGEST = [
   'test/faults/killed-relay.test.ts',
   'test/examples/examples.test.ts',
   'test/faults/local-disk.test.ts',
+  'test/agent/agent-receives.test.ts',
+  'test/agent/agent-sends.test.ts',
+  'test/cli/xftp-usage.test.ts',
+  'test/cli/xftp-pipes.test.ts',
+  'test/faults/damaged-chunks.test.ts',
+  'test/cli/demo.test.ts',
+  'test/cli/package.test.ts',
+  'test/transport/channel-uplink.test.ts',
 ];
 
 /** Starts the longest files first, and the others as they come. */

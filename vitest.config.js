@@ -1,5 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
+import LongestFirst from './test/support/longest-first.js';
+
 /** Tests that measure the process they run in, or put something in the place of Node's modules. */
 const ALONE = [
   'test/agent/leaks.test.ts',
@@ -16,10 +18,12 @@ export default defineConfig({
   test: {
     // Real processes, sockets and threads.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than a small machine has cores, since tests wait for programs, limits and disks now and then.
+    maxWorkers: 3,
     // Generous, since machines are slow at times; nothing waits for it when all is well.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/leak-check.ts'],
     reporters: ['default', './test/support/summary-reporter.ts'],
     projects: [

@@ -149,9 +149,10 @@ class Agent implements RunningAgent {
     this.#services.gates.close();
     const ended = Promise.all([this.#parts.scheduler.stop(), this.#parts.relayTaskRunner.stop()]);
     this.#parts.sessions.close();
+    // Before the runs end, since they wait for what the threads are at, which nobody needs any more.
+    await this.#services.ciphers.close();
     await ended;
     this.#services.progress.stop();
-    await this.#services.ciphers.close();
     this.#services.database.close();
     this.#folder.unlock();
   }

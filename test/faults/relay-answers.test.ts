@@ -85,7 +85,7 @@ describe('A relay that takes no file', () => {
   });
 
   it('because its quota is used up says so', async () => {
-    const own = await startRelayProcess({ quota: '1mb' });
+    const own = await startRelayProcess({ quota: 1024 ** 2 });
     expectFailure(
       await sendInVain(own.address, 3_000_000),
       'RELAY_FULL',

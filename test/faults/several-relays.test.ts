@@ -59,7 +59,7 @@ describe('A file sent through three relays', () => {
   });
 
   it('of which one has another identity and one is full goes through the third, with a warning for each', async () => {
-    const full = await startRelayProcess({ quota: '1mb' });
+    const full = await startRelayProcess({ quota: 1024 ** 2 });
     const impostor = relays[0]!.address.replace(/\/\/[^@]+/, `//${encodeBase64Url(new Uint8Array(32))}`);
     const { warnings, ports } = await sendThrough(relays[1]!.address, impostor, full.address);
     expect(warnings.sort()).toEqual([

@@ -6,14 +6,16 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
+import { initRelay } from '#src/relay/index.js';
+
 import type { OnEnd } from './clean-up.js';
-import { type ProgramResult, runProgram, startProgram, type RunningProgram } from './program.js';
+import { type ProgramResult, startProgram, type RunningProgram } from './program.js';
 import { TEMPORARY_PREFIX } from './temporary-folder.js';
 
 /** How a relay is to be. */
 export interface RelayProcessOptions {
-  /** Quota given to `init`. */
-  readonly quota?: string;
+  /** Bytes that the chunks may take up. */
+  readonly quota?: number;
   /** Keys of the INI with their values. */
   readonly ini?: Readonly<Record<string, string>>;
   /** When to end it; at the end of the running test unless told otherwise. */
@@ -55,18 +57,17 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
   const folder = await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX));
   onEnd(() => rm(folder, { recursive: true, force: true }));
   const filesPath = join(folder, 'files');
-  const iniPath = join(folder, 'etc', 'file-server.ini');
-  const run = {
-    onEnd,
-    env: { XFTP_SERVER_CFG_PATH: join(folder, 'etc'), XFTP_SERVER_LOG_PATH: join(folder, 'var') },
-  };
-  const initialized = await runProgram(
-    'xftp-server',
-    ['init', '--path', filesPath, '--quota', options.quota ?? '10gb'],
-    run,
-  );
-  const fingerprint = /^Fingerprint: (\S+)$/m.exec(initialized.stdout)?.[1];
-  if (fingerprint === undefined) throw new Error(`The relay was not initialised: ${initialized.stderr}`);
+  const folders = { config: join(folder, 'etc'), log: join(folder, 'var') };
+  const iniPath = join(folders.config, 'file-server.ini');
+  const run = { onEnd, env: { XFTP_SERVER_CFG_PATH: folders.config, XFTP_SERVER_LOG_PATH: folders.log } };
+  // As `xftp-server init` does, without a start of a program for it.
+  const { fingerprint } = await initRelay(folders, {
+    filesPath,
+    storageQuota: options.quota ?? 10 * 1024 ** 3,
+    ip: '127.0.0.1',
+    algorithm: 'ed448',
+    storeLog: true,
+  });
   const port = await freePort();
   const editIni = async (values: Readonly<Record<string, string>>): Promise<void> => {
     await writeFile(iniPath, withValues(await readFile(iniPath, 'utf8'), values));
@@ -89,7 +90,7 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
     addressWith: ({ port: otherPort = port, password }) =>
       `xftp://${fingerprint}${password === undefined ? '' : `:${password}`}@127.0.0.1:${String(otherPort)}`,
     filesPath,
-    storeLogPath: join(folder, 'var', 'file-server-store.log'),
+    storeLogPath: join(folders.log, 'file-server-store.log'),
     chunkPaths: async () => {
       const names = await readdir(filesPath);
       return names.filter((name) => !name.startsWith('.')).map((name) => join(filesPath, name));

@@ -108,7 +108,12 @@ export function makeParts(options: PartsOptions): AgentParts {
         gates.retryAll();
       },
       onChange: (network) => {
-        events.append('network.changed', { network });
+        // Whoever has found out goes on, and so does the network.
+        try {
+          events.append('network.changed', { network });
+        } catch (error) {
+          unexpected(error);
+        }
       },
     },
     () => {
@@ -160,6 +165,7 @@ export function makeParts(options: PartsOptions): AgentParts {
       download: new Pace(settings.current.downloadLimit ?? undefined),
     },
     settings: () => settings.current,
+    report: unexpected,
     wake: () => {
       scheduler.wake();
     },
@@ -246,10 +252,15 @@ function finished(
       reject(cancelled());
     };
     const look = (): void => {
-      if (!isFinal(transfers.find(id)?.state ?? 'cancelled') || isRunning(id)) return;
+      try {
+        if (!isFinal(transfers.find(id)?.state ?? 'cancelled') || isRunning(id)) return;
+        resolve();
+      } catch (error) {
+        // Rejecting with what the database threw.
+        reject(error as Error);
+      }
       clearInterval(timer);
       signal.removeEventListener('abort', onAbort);
-      resolve();
     };
     const timer = setInterval(look, LOOK_MS);
     signal.addEventListener('abort', onAbort, { once: true });

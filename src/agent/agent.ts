@@ -1,12 +1,13 @@
 import { setMaxListeners } from 'node:events';
 
-import { isXftpError, parseServerAddress } from '../protocol/index.js';
+import { parseServerAddress } from '../protocol/index.js';
 import { parseSocksProxy } from '../transport/index.js';
 import { type AgentParts, limitsOf, makeParts } from './agent-parts.js';
 import type { AgentApi, Caller } from './agent-api.js';
 import { type Clock, SYSTEM_CLOCK } from './clock.js';
 import { DataFolder } from './data-folder.js';
 import { Database } from './database.js';
+import { errorReport } from './error-report.js';
 import { migrate } from './migrations.js';
 import type {
   AgentEvent,
@@ -119,9 +120,10 @@ class Agent implements RunningAgent {
       ...(options.gatePauses === undefined ? {} : { gatePauses: options.gatePauses }),
       signal: this.#abort.signal,
       log: (level, message) => options.log?.(level, message),
-      unexpected: (error) => {
-        options.log?.('error', textOf(error));
-      },
+      unexpected: errorReport(
+        (message) => options.log?.('error', message),
+        () => this.#clock.monotonic(),
+      ),
     });
     this.#services = this.#parts.services;
   }
@@ -367,11 +369,6 @@ class Agent implements RunningAgent {
       ...(inMs === undefined ? {} : { retryAt: Math.round(this.#clock.now() + inMs) }),
     };
   }
-}
-
-/** With its stack if it is a mistake of ours. */
-function textOf(error: unknown): string {
-  return error instanceof Error && !isXftpError(error) ? (error.stack ?? error.message) : String(error);
 }
 
 function countsOf(counts: ReadonlyMap<TransferState, number>): Record<TransferState, number> {

@@ -151,6 +151,7 @@ export class ChunkDownload {
       case 'wait-for-disk':
         await this.#run.waitForDisk(receiveOf(this.#run).directory, this.#chunk.size);
         return;
+      case 'wait-for-database':
       case 'fail':
       case 'stop':
         throw error;

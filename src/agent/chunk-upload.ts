@@ -226,6 +226,7 @@ export class ChunkUpload {
         if (this.#corrupt >= MAX_CORRUPT) this.#leave(server, error);
         return;
       case 'wait-for-disk':
+      case 'wait-for-database':
       case 'fail':
       case 'stop':
         throw error;

@@ -2,7 +2,8 @@ import { chmodSync, existsSync } from 'node:fs';
 
 import Sqlite from 'better-sqlite3';
 
-import { XftpError } from '../protocol/index.js';
+import { isXftpError, XftpError } from '../protocol/index.js';
+import { databaseFailure } from './database-failure.js';
 
 /** What SQLite takes and gives. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
@@ -12,8 +13,12 @@ const BUSY_TIMEOUT_MS = 5000;
 /** Pages kept in memory, in KiB: enough for the indices of tens of thousands of transfers. */
 const CACHE_KIB = 16 * 1024;
 
-/** A SQLite database with one writer, this process: statements are prepared once, transactions nest. */
+/**
+ * A SQLite database with one writer, this process: statements are prepared once, transactions nest. Everything that
+ * uses the file throws XftpError DISK_FULL or DATABASE_UNUSABLE when it cannot be used.
+ */
 export class Database {
+  readonly path: string;
   readonly #sqlite: Sqlite.Database;
   readonly #statements = new Map<string, Sqlite.Statement<SqlValue[]>>();
   readonly #afterCommit: (() => void)[] = [];
@@ -22,9 +27,10 @@ export class Database {
   /**
    * Opens or creates the file with mode 0600.
    *
-   * @throws XftpError DATABASE_UNUSABLE
+   * @throws XftpError DATABASE_UNUSABLE, DISK_FULL
    */
   constructor(path: string) {
+    this.path = path;
     try {
       const isNew = path !== ':memory:' && !existsSync(path);
       this.#sqlite = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
@@ -35,6 +41,8 @@ export class Database {
       this.#sqlite.pragma('foreign_keys = ON');
       this.#sqlite.pragma(`cache_size = -${String(CACHE_KIB)}`);
     } catch (cause) {
+      const failure = databaseFailure(cause, path);
+      if (isXftpError(failure)) throw failure;
       throw new XftpError('DATABASE_UNUSABLE', `The database ${path} cannot be opened: ${reasonOf(cause)}.`, {
         cause,
       });
@@ -43,12 +51,12 @@ export class Database {
 
   /** Runs statements without parameters, as a migration has them. */
   execute(sql: string): void {
-    this.#sqlite.exec(sql);
+    this.#guarded(() => this.#sqlite.exec(sql));
   }
 
   /** Runs a statement; gives the number of changed rows and the last row id. */
   run(sql: string, ...values: readonly SqlValue[]): { changes: number; lastId: number } {
-    const { changes, lastInsertRowid } = this.#prepare(sql).run(...values);
+    const { changes, lastInsertRowid } = this.#guarded(() => this.#prepare(sql).run(...values));
     return { changes, lastId: Number(lastInsertRowid) };
   }
 
@@ -56,13 +64,13 @@ export class Database {
   // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what the statement gives
   get<T extends object>(sql: string, ...values: readonly SqlValue[]): T | undefined {
     // The columns of a statement are known to whoever wrote it.
-    return this.#prepare(sql).get(...values) as T | undefined;
+    return this.#guarded(() => this.#prepare(sql).get(...values)) as T | undefined;
   }
 
   /** All rows, whose shape the caller knows from the statement. */
   all<T extends object>(sql: string, ...values: readonly SqlValue[]): T[] {
     // As above.
-    return this.#prepare(sql).all(...values) as T[];
+    return this.#guarded(() => this.#prepare(sql).all(...values)) as T[];
   }
 
   /**
@@ -77,7 +85,7 @@ export class Database {
     let result: T;
     try {
       if (!flush) this.#sqlite.pragma('synchronous = NORMAL');
-      result = this.#sqlite.transaction(work).immediate();
+      result = this.#guarded(() => this.#sqlite.transaction(work).immediate());
     } catch (error) {
       this.#afterCommit.length = untold;
       throw error;
@@ -106,6 +114,14 @@ export class Database {
       for (let next = this.#afterCommit.shift(); next !== undefined; next = this.#afterCommit.shift()) next();
     } finally {
       this.#telling = false;
+    }
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw databaseFailure(error, this.path);
     }
   }
 

@@ -1,4 +1,5 @@
 import { type FailureCode, isXftpError, type XftpError } from '../protocol/index.js';
+import { isDatabaseBlocked } from './database-failure.js';
 import type { FailureInfo } from './model.js';
 
 /**
@@ -10,11 +11,20 @@ import type { FailureInfo } from './model.js';
  * - `other-replica`: this replica is gone
  * - `again`: the bytes were wrong; the same replica once more, then another one
  * - `wait-for-disk`: there is no room; again when there is
+ * - `wait-for-database`: the database cannot be written, as for want of room: the whole run again when it can
  * - `fail`: the transfer is over
  * - `stop`: a client or the end of the program stopped the step
  */
 export type Consequence =
-  'retry' | 'other-server' | 'distrust' | 'other-replica' | 'again' | 'wait-for-disk' | 'fail' | 'stop';
+  | 'retry'
+  | 'other-server'
+  | 'distrust'
+  | 'other-replica'
+  | 'again'
+  | 'wait-for-disk'
+  | 'wait-for-database'
+  | 'fail'
+  | 'stop';
 
 /** How often a replica may hand out wrong bytes before it counts as bad. */
 export const MAX_CORRUPT = 2;
@@ -35,6 +45,7 @@ export function consequenceOf(error: unknown): Consequence {
       // The whole file is wrong although each chunk was right: nothing to download again.
       return error.code === 'FILE_CORRUPT' ? 'fail' : 'again';
     case 'local':
+      if (isDatabaseBlocked(error)) return 'wait-for-database';
       return error.code === 'DISK_FULL' ? 'wait-for-disk' : 'fail';
     case 'invalid':
     case 'permanent':

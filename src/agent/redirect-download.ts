@@ -68,6 +68,7 @@ function mayTryOn(run: Run, place: Place, error: XftpError): boolean {
     case 'again':
       return true;
     case 'wait-for-disk':
+    case 'wait-for-database':
     case 'fail':
     case 'stop':
       return false;

@@ -150,6 +150,7 @@ export class RelayAccess {
         return;
       case 'fail':
       case 'wait-for-disk':
+      case 'wait-for-database':
       case 'stop':
         return;
     }

@@ -1,9 +1,11 @@
 import { setMaxListeners } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { isXftpError, parseServerAddress } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { SendStore } from './detail-stores.js';
+import { RECOVERY_MS } from './error-report.js';
 import type { EventLog } from './event-log.js';
 import { consequenceOf } from './failure-policy.js';
 import type { RelayAccess } from './relay-access.js';
@@ -23,6 +25,8 @@ export interface RelayTaskOptions {
   readonly tasks: RelayTaskStore;
   readonly relays: RelayAccess;
   readonly onUnexpected: (error: unknown) => void;
+  /** For tests: a shorter pause after an error that was not foreseen, in ms. */
+  readonly recoveryMs?: number;
 }
 
 /** Deletes and acknowledges chunks on relays, in the background, until each relay was told or it is too late. */
@@ -30,27 +34,52 @@ export class RelayTaskRunner {
   readonly #options: RelayTaskOptions;
   readonly #abort = new AbortController();
   readonly #running = new Map<number, Promise<void>>();
+  #looksAgain = false;
 
   constructor(options: RelayTaskOptions) {
     this.#options = options;
     setMaxListeners(0, this.#abort.signal);
   }
 
-  /** Starts as many tasks as may run at once. */
+  /** Starts as many tasks as may run at once. Never throws: what goes wrong is reported, and tried again later. */
   wake(): void {
     if (this.#abort.signal.aborted) return;
-    const { tasks } = this.#options;
-    for (const server of tasks.servers())
-      for (const task of tasks.next(server, AT_ONCE)) if (!this.#running.has(task.id)) this.#start(task);
+    const { onUnexpected, tasks } = this.#options;
+    try {
+      for (const server of tasks.servers())
+        for (const task of tasks.next(server, AT_ONCE)) if (!this.#running.has(task.id)) this.#start(task);
+    } catch (error) {
+      onUnexpected(error);
+      void this.#lookAgain();
+    }
   }
 
   #start(task: RelayTaskRow): void {
-    const end = this.#run(task).catch(this.#options.onUnexpected);
+    const end = this.#run(task).catch(async (error: unknown) => {
+      this.#options.onUnexpected(error);
+      // It is in the database still and would start again at once, and fail again.
+      await this.#recover();
+    });
     this.#running.set(task.id, end);
-    void end.finally(() => {
+    void end.then(() => {
       this.#running.delete(task.id);
       this.wake();
     });
+  }
+
+  async #lookAgain(): Promise<void> {
+    if (this.#looksAgain) return;
+    this.#looksAgain = true;
+    await this.#recover();
+    this.#looksAgain = false;
+    this.wake();
+  }
+
+  /** Waits a while, or until the runner is stopped. */
+  async #recover(): Promise<void> {
+    const { recoveryMs = RECOVERY_MS } = this.#options;
+    const { signal } = this.#abort;
+    await delay(recoveryMs, undefined, { signal, ref: false }).catch(() => undefined);
   }
 
   async stop(): Promise<void> {
@@ -79,7 +108,10 @@ export class RelayTaskRunner {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        if (isXftpError(error) && consequenceOf(error) === 'retry') continue;
+        const consequence = consequenceOf(error);
+        if (consequence === 'retry') continue;
+        // The relay has not been told, or that it was is not recorded: the task stays.
+        if (consequence === 'wait-for-database') throw error;
         // Gone already is as good as deleted.
         this.#finish(task, isXftpError(error) && error.kind === 'gone');
         return;

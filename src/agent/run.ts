@@ -49,6 +49,8 @@ export interface RunServices {
   /** What uploads and downloads are held to, each over all transfers. */
   readonly pace: { readonly upload: Pace; readonly download: Pace };
   readonly settings: () => Settings;
+  /** Told of what fails with nobody waiting for the answer. */
+  readonly report: (error: unknown) => void;
   /** Starts what is in the queue, such as a transfer that was just added. */
   readonly wake: () => void;
   /** Told when the relays have to be told something. */
@@ -68,14 +70,15 @@ export class Run {
     this.services = services;
     // Every chunk under way listens: many listeners are no leak here.
     setMaxListeners(0, this.#abort.signal);
-    this.#watch = new WaitWatch(
-      (reason) => {
+    this.#watch = new WaitWatch({
+      onWaiting: (reason) => {
         this.#change({ to: 'waiting', reason });
       },
-      () => {
+      onMoving: () => {
         if (this.#state !== undefined) this.#change({ to: this.#state });
       },
-    );
+      onError: services.report,
+    });
   }
 
   /**

@@ -1,4 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { isXftpError, XftpError } from '../protocol/index.js';
+import { RECOVERY_MS } from './error-report.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import { runReceive } from './receive-run.js';
 import { asXftpError, Run, type RunServices } from './run.js';
@@ -25,8 +28,8 @@ export interface SchedulerOptions {
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #runs = new Map<string, { readonly run: Run; readonly ended: Promise<void> }>();
+  readonly #abort = new AbortController();
   #filling = false;
-  #stopped = false;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -44,7 +47,14 @@ export class Scheduler {
     this.#filling = true;
     setImmediate(() => {
       this.#filling = false;
-      this.#fill();
+      try {
+        this.#fill();
+      } catch (error) {
+        this.#options.onUnexpected(error);
+        void this.#recover().then(() => {
+          this.wake();
+        });
+      }
     });
   }
 
@@ -72,9 +82,13 @@ export class Scheduler {
 
   /** Stops all runs and starts no more. What they have recorded stays as it is. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#abort.abort();
     for (const { run } of this.#runs.values()) run.stop();
     await Promise.all([...this.#runs.values()].map(({ ended }) => ended));
+  }
+
+  get #stopped(): boolean {
+    return this.#abort.signal.aborted;
   }
 
   get #transfers(): RunServices['transfers'] {
@@ -105,7 +119,7 @@ export class Scheduler {
 
   #start(row: TransferRow): void {
     const run = new Run(row.id, this.#options.services);
-    const ended = this.#execute(run, row).finally(() => {
+    const ended = this.#execute(run, row).then(() => {
       run.end();
       this.#runs.delete(row.id);
       this.wake();
@@ -113,18 +127,35 @@ export class Scheduler {
     this.#runs.set(row.id, { run, ended });
   }
 
+  /** Never rejects: a run whose end cannot be recorded leaves its transfer as it is, and begins again later. */
   async #execute(run: Run, row: TransferRow): Promise<void> {
     // So that the run is known before its first step.
     await Promise.resolve();
+    let over = false;
+    do
+      try {
+        if (!over && !run.signal.aborted) await this.#attempt(run, row);
+        over = true;
+        const state = this.#transfers.find(run.id)?.state;
+        if (state !== undefined && isFinal(state)) this.#options.onFinal(run.id);
+        return;
+      } catch (error) {
+        this.#options.onUnexpected(error);
+        // A run that was stopped has still to be cleaned up after.
+        await this.#recover(run.signal.aborted ? undefined : run.signal);
+      }
+    while (!this.#stopped);
+  }
+
+  /** @throws what keeps the end of the run from being recorded */
+  async #attempt(run: Run, row: TransferRow): Promise<void> {
     try {
-      if (run.signal.aborted) return;
       await (row.direction === 'send' ? runSend(run, this.#options) : runReceive(run));
     } catch (error) {
       // Stopped by a client, who has changed the state, or by the end of the agent, which leaves it.
-      if (!run.signal.aborted) this.#fail(run.id, error);
-    } finally {
-      const state = this.#transfers.find(run.id)?.state;
-      if (state !== undefined && isFinal(state)) this.#options.onFinal(run.id);
+      if (run.signal.aborted) return;
+      if (consequenceOf(error) === 'wait-for-database') throw error;
+      this.#fail(run.id, error);
     }
   }
 
@@ -137,8 +168,16 @@ export class Scheduler {
   /** Fails a transfer whose deadline has passed. */
   failOverdue(id: string): void {
     this.#fail(id, new XftpError('DEADLINE_PASSED', 'The transfer was not completed before its deadline.'));
-    void this.halt(id).then(() => {
-      this.#options.onFinal(id);
-    });
+    this.halt(id)
+      .then(() => {
+        this.#options.onFinal(id);
+      })
+      .catch(this.#options.onUnexpected);
+  }
+
+  /** Waits a while, or until somebody stops it. */
+  async #recover(until?: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([this.#abort.signal, ...(until === undefined ? [] : [until])]);
+    await delay(RECOVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }

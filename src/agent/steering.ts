@@ -297,10 +297,13 @@ export class Steering {
 
   #halt(id: string): void {
     const { scheduler, onUnexpected } = this.#options;
-    scheduler.halt(id).then(() => {
-      const row = this.#services.transfers.find(id);
-      if (row !== undefined && isFinal(row.state)) this.cleanUp(id);
-    }, onUnexpected);
+    scheduler
+      .halt(id)
+      .then(() => {
+        const row = this.#services.transfers.find(id);
+        if (row !== undefined && isFinal(row.state)) this.cleanUp(id);
+      })
+      .catch(onUnexpected);
   }
 
   /** Stored descriptions are no clients' business. */

@@ -1,21 +1,27 @@
+import { RECOVERY_MS } from './error-report.js';
 import type { WaitingReason } from './model.js';
 
 /** A wait shorter than this is not told, in ms: the state would only flicker. */
 const SETTLE_MS = 500;
 
+/** Who is told. What they throw is reported, and they are told again later. */
+export interface WaitListener {
+  readonly onWaiting: (reason: WaitingReason) => void;
+  readonly onMoving: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
 /** Sees when a transfer stands still: all its jobs wait for the network, a relay or the disk. */
 export class WaitWatch {
-  readonly #onWaiting: (reason: WaitingReason) => void;
-  readonly #onMoving: () => void;
+  readonly #listener: WaitListener;
   readonly #reasons = new Map<symbol, WaitingReason>();
   #jobs = 0;
   #waiting = false;
   #timer: NodeJS.Timeout | undefined;
   #looking: NodeJS.Immediate | undefined;
 
-  constructor(onWaiting: (reason: WaitingReason) => void, onMoving: () => void) {
-    this.#onWaiting = onWaiting;
-    this.#onMoving = onMoving;
+  constructor(listener: WaitListener) {
+    this.#listener = listener;
   }
 
   /** A job of the transfer begins. Returns how to end it. */
@@ -66,15 +72,28 @@ export class WaitWatch {
         this.#timer = undefined;
         const [now] = this.#reasons.values();
         if (now === undefined || this.#reasons.size < this.#jobs) return;
-        this.#waiting = true;
-        this.#onWaiting(now);
+        this.#tell(true, () => {
+          this.#listener.onWaiting(now);
+        });
       }, SETTLE_MS);
       return;
     }
     if (still) return;
     this.#stopTimer();
     if (!this.#waiting || this.#jobs === 0) return;
-    this.#waiting = false;
-    this.#onMoving();
+    this.#tell(false, this.#listener.onMoving);
+  }
+
+  #tell(waiting: boolean, tell: () => void): void {
+    try {
+      tell();
+      this.#waiting = waiting;
+    } catch (error) {
+      this.#listener.onError(error);
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#judge();
+      }, RECOVERY_MS);
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { databaseFailure } from '#src/agent/database-failure.js';
 import { type Consequence, consequenceOf, toFailureInfo } from '#src/agent/failure-policy.js';
 import { FAILURE_CODES, type FailureCode, XftpError } from '#src/protocol/index.js';
 
@@ -68,6 +69,32 @@ const TABLE: Readonly<Record<FailureCode, Consequence>> = {
 describe('what follows a failure', () => {
   it.each(FAILURE_CODES)('%s is what the table says', (code) => {
     expect(consequenceOf(new XftpError(code, 'It failed.'))).toBe(TABLE[code]);
+  });
+
+  it.each([
+    ['SQLITE_FULL', 'DISK_FULL', 'wait-for-database'],
+    ['SQLITE_IOERR_SHMSIZE', 'DISK_FULL', 'wait-for-database'],
+    ['SQLITE_IOERR_WRITE', 'DATABASE_UNUSABLE', 'wait-for-database'],
+    ['SQLITE_READONLY_DIRECTORY', 'DATABASE_UNUSABLE', 'wait-for-database'],
+    ['SQLITE_CANTOPEN', 'DATABASE_UNUSABLE', 'wait-for-database'],
+    ['SQLITE_CORRUPT_INDEX', 'DATABASE_UNUSABLE', 'fail'],
+    ['SQLITE_NOTADB', 'DATABASE_UNUSABLE', 'fail'],
+  ])('%s of the database is %s and means %s', (code, expected, consequence) => {
+    const failure = databaseFailure(
+      Object.assign(new Error('SELECT secret'), { code }),
+      '/data/agent.sqlite',
+    );
+    expect(failure).toMatchObject({
+      code: expected,
+      message: expect.stringMatching(/^The database \/data\/agent\.sqlite (?!.*secret).*\.$/) as string,
+    });
+    expect(consequenceOf(failure)).toBe(consequence);
+  });
+
+  it('a mistake in a statement stays what it is, and is the end', () => {
+    const mistake = Object.assign(new Error('no such column'), { code: 'SQLITE_ERROR' });
+    expect(databaseFailure(mistake, '/data/agent.sqlite')).toBe(mistake);
+    expect(consequenceOf(mistake)).toBe('fail');
   });
 
   it('of an error that is none of the project is the end', () => {

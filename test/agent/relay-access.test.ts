@@ -88,6 +88,7 @@ const TABLE = {
   'other-replica': { closes: false, counted: true },
   again: { closes: false, counted: true },
   'wait-for-disk': { closes: false, counted: false },
+  'wait-for-database': { closes: false, counted: false },
   fail: { closes: false, counted: false },
   stop: { closes: false, counted: false },
 } as const;

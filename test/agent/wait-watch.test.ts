@@ -4,14 +4,22 @@ import { WaitWatch } from '#src/agent/wait-watch.js';
 
 let told: string[];
 let watch: WaitWatch;
+let broken = false;
 
 beforeEach(() => {
   vi.useFakeTimers();
   told = [];
-  watch = new WaitWatch(
-    (reason) => told.push(reason),
-    () => told.push('moving'),
-  );
+  watch = new WaitWatch({
+    onWaiting: (reason) => {
+      if (broken) throw new Error('broken');
+      told.push(reason);
+    },
+    onMoving: () => {
+      if (broken) throw new Error('broken');
+      told.push('moving');
+    },
+    onError: (error) => told.push(String(error)),
+  });
   return () => vi.useRealTimers();
 });
 
@@ -93,5 +101,26 @@ describe('a transfer waits', () => {
     watch.stop();
     vi.advanceTimersByTime(10_000);
     expect(told).toEqual([]);
+  });
+});
+
+describe('who cannot take in that a transfer waits or moves', () => {
+  it('is told again later, and the error is reported', () => {
+    watch.job();
+    const end = watch.wait('relay');
+    broken = true;
+    settle();
+    vi.advanceTimersByTime(500);
+    expect(told).toEqual(['Error: broken']);
+    broken = false;
+    vi.advanceTimersByTime(11_000);
+    expect(told).toEqual(['Error: broken', 'relay']);
+    broken = true;
+    end();
+    settle();
+    expect(told.slice(2)).toEqual(['Error: broken']);
+    broken = false;
+    vi.advanceTimersByTime(11_000);
+    expect(told.slice(3)).toEqual(['moving']);
   });
 });

@@ -52,7 +52,7 @@ export interface PartsOptions {
   readonly gatePauses?: GatePauses;
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
-  readonly log: (level: 'error' | 'debug', message: string) => void;
+  readonly log: (level: 'error' | 'warn' | 'debug', message: string) => void;
   readonly unexpected: (error: unknown) => void;
 }
 
@@ -75,7 +75,9 @@ export interface AgentParts {
 export function makeParts(options: PartsOptions): AgentParts {
   const { database, folder, clock, downloadsDir, gatePauses, signal, log, unexpected } = options;
   const events = new EventLog(database, clock, unexpected);
-  const settings = new SettingsStore(database);
+  const settings = new SettingsStore(database, (message) => {
+    log('warn', message);
+  });
   const tokens = new TokenStore(database, clock);
   const servers = new ServerStore(database, clock);
   const sends = new SendStore(database);

@@ -8,6 +8,7 @@ import { type Clock, SYSTEM_CLOCK } from './clock.js';
 import { DataFolder } from './data-folder.js';
 import { Database } from './database.js';
 import { errorReport } from './error-report.js';
+import { openingFailure } from './database-failure.js';
 import { migrate } from './migrations.js';
 import type {
   AgentEvent,
@@ -74,7 +75,7 @@ export async function openAgent(options: AgentOptions): Promise<RunningAgent> {
     return agent;
   } catch (error) {
     await agent.stop();
-    throw error;
+    throw openingFailure(error, folder.database);
   }
 }
 
@@ -82,11 +83,12 @@ function makeAgent(options: AgentOptions, folder: DataFolder): Agent {
   let database: Database | undefined;
   try {
     database = new Database(folder.database);
+    database.check();
     return new Agent(options, folder, database, migrate(database));
   } catch (error) {
     database?.close();
     folder.unlock();
-    throw error;
+    throw openingFailure(error, folder.database);
   }
 }
 

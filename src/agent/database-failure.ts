@@ -43,7 +43,7 @@ export function databaseFailure(error: unknown, path: string): unknown {
         error,
       );
     case 'damaged':
-      return unusable(`The database ${path} is damaged: ${WAY_OUT}.`, error);
+      return damaged(path, error);
     case undefined:
       return error;
   }
@@ -67,6 +67,11 @@ export function isDatabaseBlocked(error: unknown): boolean {
   if (!isXftpError(error)) return false;
   const meaning = meaningOf(error.cause);
   return meaning !== undefined && meaning !== 'damaged';
+}
+
+/** The failure for a database whose content is damaged. */
+export function damaged(path: string, cause: unknown): XftpError {
+  return unusable(`The database ${path} is damaged: ${WAY_OUT}.`, cause);
 }
 
 function unusable(message: string, cause: unknown): XftpError {

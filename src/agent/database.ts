@@ -3,13 +3,15 @@ import { chmodSync, existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
 import { isXftpError, XftpError } from '../protocol/index.js';
-import { databaseFailure } from './database-failure.js';
+import { damaged, databaseFailure } from './database-failure.js';
 
 /** What SQLite takes and gives. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
 
 /** How long a statement waits for another process that reads the database, in ms. */
 const BUSY_TIMEOUT_MS = 5000;
+/** Largest database that is looked through at the start, in bytes: that takes some 8 ms for each MiB. */
+const MAX_CHECKED = 64 * 1024 ** 2;
 /** Pages kept in memory, in KiB: enough for the indices of tens of thousands of transfers. */
 const CACHE_KIB = 16 * 1024;
 
@@ -47,6 +49,21 @@ export class Database {
         cause,
       });
     }
+  }
+
+  /**
+   * Looks through a database that is not too large for damage, so that it is found before anything is changed.
+   *
+   * @throws XftpError DATABASE_UNUSABLE
+   */
+  check(): void {
+    const { size = 0 } =
+      this.get<{ size: number }>(
+        'SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size',
+      ) ?? {};
+    if (size > MAX_CHECKED) return;
+    const found = this.get<{ quick_check: string }>('PRAGMA quick_check(1)')?.quick_check;
+    if (found !== 'ok') throw damaged(this.path, new Error(found));
   }
 
   /** Runs statements without parameters, as a migration has them. */

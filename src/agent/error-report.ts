@@ -1,5 +1,4 @@
 import { isXftpError } from '../protocol/index.js';
-import { isDatabaseBlocked } from './database-failure.js';
 
 /** A trouble of the database counts as over when it was not met for so long, in ms: it is met again every 10 s. */
 const QUIET_MS = 60_000;
@@ -7,7 +6,7 @@ const QUIET_MS = 60_000;
 export const RECOVERY_MS = 10_000;
 
 /**
- * Where everything goes that fails with nobody waiting for the answer. A database that cannot be written fails all
+ * Where everything goes that fails with nobody waiting for the answer. A database that cannot be used fails all
  * that is under way, again and again: that is told once.
  *
  * @param now monotonic time, in ms
@@ -16,7 +15,7 @@ export function errorReport(log: (message: string) => void, now: () => number): 
   const lastMet = new Map<string, number>();
   return (error) => {
     const text = textOf(error);
-    if (isDatabaseBlocked(error)) {
+    if (isXftpError(error, 'DISK_FULL') || isXftpError(error, 'DATABASE_UNUSABLE')) {
       const before = lastMet.get(text);
       lastMet.set(text, now());
       if (before !== undefined && now() - before < QUIET_MS) return;

@@ -1,6 +1,8 @@
 import type { Database } from './database.js';
 import type { Settings } from './model.js';
 
+const HOUR_MS = 3600_000;
+
 /** What holds until a client sets something else. */
 export const DEFAULT_SETTINGS: Settings = {
   // As many uploads as the pool has sessions for.
@@ -23,17 +25,33 @@ export const DEFAULT_SETTINGS: Settings = {
   isolation: 'server',
 };
 
+/** Whether a stored value can be that of a setting: more is checked when a client sets it. */
+function mayBe(name: keyof Settings, value: unknown): boolean {
+  const usual = DEFAULT_SETTINGS[name];
+  if (name === 'socksProxy') return value === null || typeof value === 'string';
+  if (usual === null) return value === null || typeof value === 'number';
+  return typeof value === typeof usual;
+}
+
 /** The settings in the database. */
 export class SettingsStore {
   readonly #database: Database;
   #current: Settings;
 
-  constructor(database: Database) {
+  /** @param warn told of a setting that cannot be read: its default holds instead */
+  constructor(database: Database, warn: (message: string) => void) {
     this.#database = database;
     const stored = this.#database
       .all<{ name: string; value: string }>('SELECT name, value FROM settings')
-      .filter(({ name }) => name in DEFAULT_SETTINGS)
-      .map(({ name, value }) => [name, JSON.parse(value) as unknown]);
+      .filter((row): row is { name: keyof Settings; value: string } => row.name in DEFAULT_SETTINGS)
+      .flatMap(({ name, value }) => {
+        const parsed = parseJson(value);
+        if (mayBe(name, parsed)) return [[name, parsed] as const];
+        warn(
+          `The setting ${name} in the database cannot be read; its default holds: ${JSON.stringify(DEFAULT_SETTINGS[name])}.`,
+        );
+        return [];
+      });
     // Only `set` writes them, from values of their types.
     this.#current = { ...DEFAULT_SETTINGS, ...(Object.fromEntries(stored) as Partial<Settings>) };
   }
@@ -42,7 +60,9 @@ export class SettingsStore {
     return this.#current;
   }
 
+  /** Writes settings; they hold when that is committed. Gives them all. */
   set(change: Partial<Settings>): Settings {
+    const changed = { ...this.#current, ...change };
     this.#database.transaction(() => {
       for (const [name, value] of Object.entries(change))
         this.#database.run(
@@ -50,8 +70,24 @@ export class SettingsStore {
           name,
           JSON.stringify(value),
         );
+      this.#database.afterCommit(() => {
+        this.#current = changed;
+      });
     });
-    this.#current = { ...this.#current, ...change };
-    return this.#current;
+    return changed;
   }
+}
+
+/** Undefined for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Hours, perhaps with a fraction, in whole milliseconds, as times are stored. */
+export function hoursInMs(hours: number): number {
+  return Math.round(hours * HOUR_MS);
 }

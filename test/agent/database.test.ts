@@ -1,4 +1,13 @@
-import { openSync, readFileSync, statSync, writeFileSync, writeSync, closeSync, mkdirSync } from 'node:fs';
+import {
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+  mkdirSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -7,7 +16,7 @@ import { Database } from '#src/agent/database.js';
 import { openAgent } from '#src/agent/index.js';
 import { migrate } from '#src/agent/migrations.js';
 import { failing } from '../crypto/expected-failure.js';
-import { PACKAGE_FOLDER, startCommand } from '../support/program.js';
+import { PACKAGE_FOLDER, runProgram, startCommand } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { testAgent, testDatabase } from './agent-samples.js';
 
@@ -125,13 +134,54 @@ describe('opening an agent', () => {
         closeSync(file);
       },
     ],
+    [
+      'pages that were overwritten in the middle',
+      (path) => {
+        const file = openSync(path, 'r+');
+        const page = Buffer.alloc(4096, 0xa5);
+        const { size } = statSync(path);
+        for (let at = 4096 * 4; at < size; at += 4096 * 3) writeSync(file, page, 0, page.length, at);
+        closeSync(file);
+      },
+    ],
+    [
+      'the tables of another program',
+      (path) => {
+        rmSync(path);
+        const database = new Database(path);
+        database.execute('CREATE TABLE transfers (what TEXT)');
+        database.close();
+      },
+    ],
+    [
+      'the tables of another program that counts its versions too',
+      (path) => {
+        rmSync(path);
+        const database = new Database(path);
+        database.execute('CREATE TABLE transfers (what TEXT); PRAGMA user_version = 1');
+        database.close();
+      },
+    ],
   ])('on a file with %s is refused with a sentence', async (_, damage) => {
     const agent = await testAgent();
     await agent.stop();
     damage(join(agent.dataDir, 'agent.sqlite'));
     const outcome = open(agent.dataDir);
     await expect(outcome).rejects.toThrow(failing('DATABASE_UNUSABLE'));
-    await expect(outcome).rejects.toThrow(/agent\.sqlite.*\.$/);
+    await expect(outcome).rejects.toThrow(/agent\.sqlite.* (?:damaged|cannot be opened).*\.$/);
+    await agent.stop();
+  });
+
+  it('on a damaged database ends the program with one sentence that tells the way out, and its exit code', async () => {
+    const agent = await testAgent();
+    await agent.stop();
+    writeFileSync(join(agent.dataDir, 'agent.sqlite'), 'This is no database.'.repeat(1000));
+    const { exitCode, stderr } = await runProgram('xftp-agent', ['start', '--data-dir', agent.dataDir]);
+    expect(exitCode).toBe(49);
+    expect(stderr).toMatch(
+      /^.*The database .*agent\.sqlite is damaged: restore a backup of it, or move it away to start anew; the transfers in it are lost then\.$/m,
+    );
+    expect(stderr).not.toMatch(/^ +at /m);
   });
 
   it('on a folder in place of the file is refused with a sentence', async () => {

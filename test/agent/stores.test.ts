@@ -66,22 +66,57 @@ describe('access tokens', () => {
 });
 
 describe('settings', () => {
+  const warn = (message: string): never => {
+    throw new Error(message);
+  };
+
   it('are the defaults until they are set, and survive', async () => {
     const database = await testDatabase();
-    const settings = new SettingsStore(database);
+    const settings = new SettingsStore(database, warn);
     expect(settings.current).toEqual(DEFAULT_SETTINGS);
     const changed = { ...DEFAULT_SETTINGS, chunksTotal: 3, transferDays: 30 };
     expect(settings.set({ chunksTotal: 3, transferDays: 30 })).toEqual(changed);
     expect(settings.current).toEqual(changed);
-    expect(new SettingsStore(database).current).toEqual(changed);
+    expect(new SettingsStore(database, warn).current).toEqual(changed);
     settings.set({ transferDays: null });
-    expect(new SettingsStore(database).current).toEqual({ ...changed, transferDays: null });
+    expect(new SettingsStore(database, warn).current).toEqual({ ...changed, transferDays: null });
+  });
+
+  it('that cannot be read are the defaults, and that is told', async () => {
+    const database = await testDatabase();
+    for (const [name, value] of [
+      ['chunksTotal', '{'],
+      ['deadlineHours', '"many"'],
+      ['transferDays', '12'],
+      ['socksProxy', '5'],
+    ] as const)
+      database.run('INSERT INTO settings (name, value) VALUES (?, ?)', name, value);
+    const warnings: string[] = [];
+    const { current } = new SettingsStore(database, (message) => warnings.push(message));
+    expect(current).toEqual({ ...DEFAULT_SETTINGS, transferDays: 12 });
+    expect(warnings).toEqual([
+      'The setting chunksTotal in the database cannot be read; its default holds: 16.',
+      'The setting deadlineHours in the database cannot be read; its default holds: 48.',
+      'The setting socksProxy in the database cannot be read; its default holds: null.',
+    ]);
+  });
+
+  it('do not change when they cannot be written', async () => {
+    const database = await testDatabase();
+    const settings = new SettingsStore(database, warn);
+    const change = (): never =>
+      database.transaction(() => {
+        settings.set({ chunksTotal: 3 });
+        throw new Error('undone');
+      });
+    expect(change).toThrow('undone');
+    expect(settings.current).toEqual(DEFAULT_SETTINGS);
   });
 
   it('of a later version are ignored', async () => {
     const database = await testDatabase();
     database.run("INSERT INTO settings (name, value) VALUES ('unheardOf', '1')");
-    expect(new SettingsStore(database).current).toEqual(DEFAULT_SETTINGS);
+    expect(new SettingsStore(database, warn).current).toEqual(DEFAULT_SETTINGS);
   });
 });
 

@@ -19,10 +19,10 @@ import { CHUNK_LIFE_MS } from './chunk-upload.js';
 import { recordChunks } from './receive-run.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
+import { hoursInMs } from './settings-store.js';
 import { newTransferId } from './transfer-id.js';
 
-const HOUR_MS = 3600_000;
-/** Keys for more recipients than this are a mistake rather than a wish. */
+/** As many recipients as relays take for a chunk. Keys for more are a mistake rather than a wish. */
 export const MAX_RECIPIENTS = 10_000;
 
 /** What taking on transfers needs. */
@@ -61,36 +61,41 @@ export class Intake {
         maxSize: settings().maxFileSize,
         signal: this.#options.signal,
       });
-    const { size: fileSize } = await stat(snapshotPath ?? path);
-    // Another call with the same name may have come first while this one copied. From here on none can.
-    const raced = this.#existing('send', params.clientRef, caller);
-    if (raced !== undefined) {
-      if (snapshotPath !== undefined) await unlink(snapshotPath).catch(() => undefined);
-      return raced;
+    try {
+      const { size: fileSize } = await stat(snapshotPath ?? path);
+      // Another call with the same name may have come first while this one copied. From here on none can.
+      const raced = this.#existing('send', params.clientRef, caller);
+      if (raced !== undefined) {
+        await removeSnapshot(snapshotPath);
+        return raced;
+      }
+      this.#services.transfers.create(
+        {
+          id,
+          direction: 'send',
+          tokenId: caller.tokenId,
+          ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
+          priority: params.priority ?? 0,
+          deadline,
+          fileName: fitFileName(params.fileName ?? basename(path)),
+          fileSize,
+          path,
+        },
+        () => {
+          this.#services.sends.create(id, {
+            ...(snapshotPath === undefined ? {} : { snapshotPath }),
+            handedOut,
+            // The number of recipients stays hidden within a power of two.
+            recipients: withSpares(handedOut),
+            ...(params.servers === undefined ? {} : { servers: params.servers }),
+            redirect: params.redirect ?? 'auto',
+          });
+        },
+      );
+    } catch (error) {
+      await removeSnapshot(snapshotPath);
+      throw error;
     }
-    this.#services.transfers.create(
-      {
-        id,
-        direction: 'send',
-        tokenId: caller.tokenId,
-        ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
-        priority: params.priority ?? 0,
-        deadline,
-        fileName: fitFileName(params.fileName ?? basename(path)),
-        fileSize,
-        path,
-      },
-      () => {
-        this.#services.sends.create(id, {
-          ...(snapshotPath === undefined ? {} : { snapshotPath }),
-          handedOut,
-          // The number of recipients stays hidden within a power of two.
-          recipients: roundUp(handedOut),
-          ...(params.servers === undefined ? {} : { servers: params.servers }),
-          redirect: params.redirect ?? 'auto',
-        });
-      },
-    );
     this.#services.wake();
     return this.#services.transfers.info(id);
   }
@@ -217,8 +222,12 @@ export class Intake {
     const now = clock.now();
     if (deadline !== undefined && deadline <= now)
       throw new XftpError('INVALID_ARGUMENT', 'The deadline has passed already.');
-    return deadline ?? now + settings().deadlineHours * HOUR_MS;
+    return deadline ?? now + hoursInMs(settings().deadlineHours);
   }
+}
+
+async function removeSnapshot(path: string | undefined): Promise<void> {
+  if (path !== undefined) await unlink(path).catch(() => undefined);
 }
 
 function recipientsOf({ recipients = 1 }: SendParams): number {
@@ -230,9 +239,9 @@ function recipientsOf({ recipients = 1 }: SendParams): number {
   return recipients;
 }
 
-/** The next power of two. */
-export function roundUp(count: number): number {
-  return 2 ** Math.ceil(Math.log2(count));
+/** How many recipients relays are told of: the next power of two, but no more than they take. */
+export function withSpares(count: number): number {
+  return Math.min(MAX_RECIPIENTS, 2 ** Math.ceil(Math.log2(count)));
 }
 
 function readSource({

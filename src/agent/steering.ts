@@ -3,16 +3,15 @@ import { unlink } from 'node:fs/promises';
 import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
 import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
-import { MAX_RECIPIENTS, roundUp } from './intake.js';
+import { MAX_RECIPIENTS, withSpares } from './intake.js';
 import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
 import { partPathOf } from './part-record.js';
 import type { RunServices } from './run.js';
 import type { Scheduler } from './scheduler.js';
 import { serverKey } from './server-store.js';
+import { hoursInMs } from './settings-store.js';
 import type { TransferRow } from './transfer-store.js';
 import { isFinal } from './transfer-states.js';
-
-const HOUR_MS = 3600_000;
 
 /** What steering transfers needs. */
 export interface SteeringOptions {
@@ -63,7 +62,7 @@ export class Steering {
         `The transfer is ${row.state}: only one that ended can be retried.`,
       );
     database.transaction(() => {
-      transfers.update(id, { deadline: clock.now() + settings().deadlineHours * HOUR_MS });
+      transfers.update(id, { deadline: clock.now() + hoursInMs(settings().deadlineHours) });
       if (row.direction === 'receive') {
         chunks.forgiveReplicas(id);
         receives.setVerified(id, false);
@@ -144,7 +143,7 @@ export class Steering {
         'INVALID_ARGUMENT',
         `A file has at most ${String(MAX_RECIPIENTS)} recipients: send it again for more.`,
       );
-    const recipients = Math.max(send.recipients, roundUp(handedOut));
+    const recipients = Math.max(send.recipients, withSpares(handedOut));
     if (recipients > send.recipients) await this.#register(id, recipients);
     database.transaction(() => {
       sends.setRecipients(id, { handedOut, recipients });

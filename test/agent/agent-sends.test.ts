@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { withSpares } from '#src/agent/intake.js';
 import type { SendParams, TransferInfo } from '#src/agent/model.js';
 import { formatDescription, parseDescription, parseLink } from '#src/protocol/index.js';
 import { failing } from '../crypto/expected-failure.js';
@@ -278,5 +279,41 @@ describe('links', () => {
     expect(agent.revoke({ id })).toEqual({ deletions: 2 });
     await agent.until(() => relay.chunks() === 0);
     expect(existsSync(path)).toBe(true);
+  });
+});
+
+describe('a deadline', () => {
+  it('may be any fraction of an hour away, also for a retry', async () => {
+    const { agent } = await agentAndRelay();
+    agent.setSettings({ deadlineHours: 0.333333 });
+    const path = join(agent.folder, 'deadline.bin');
+    writeFileSync(path, 'abc');
+    const { id, deadline } = await agent.send({ path, redirect: 'never' }, CALLER);
+    expect(Number.isInteger(deadline)).toBe(true);
+    agent.cancel(id);
+    expect(Number.isInteger(agent.retry(id).deadline)).toBe(true);
+  });
+});
+
+describe('a send that cannot be recorded', () => {
+  it('leaves no copy of the source', async () => {
+    const { agent } = await agentAndRelay();
+    const path = join(agent.folder, 'unrecorded.bin');
+    writeFileSync(path, 'abc');
+    const deadline = Date.now() + 100_000.5;
+    await expect(agent.send({ path, redirect: 'never', deadline }, CALLER)).rejects.toThrow();
+    expect(readdirSync(join(agent.dataDir, 'snapshots'))).toEqual([]);
+  });
+});
+
+describe('the recipients that relays are told of', () => {
+  it.each([
+    [1, 1],
+    [3, 4],
+    [8192, 8192],
+    [8193, 10_000],
+    [10_000, 10_000],
+  ])('are %i as a power of two, but no more than relays take: %i', (recipients, registered) => {
+    expect(withSpares(recipients)).toBe(registered);
   });
 });

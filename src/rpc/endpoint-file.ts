@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { localFailure } from '../transfer/index.js';
+
 /** File in the data folder by which clients find the agent. */
 export const ENDPOINT_FILE = 'rpc.json';
 
@@ -14,7 +16,11 @@ export interface EndpointDescription {
   readonly version: string;
 }
 
-/** Writes the file so that readers find the old one or the new one, whole, and nobody else reads it. */
+/**
+ * Writes the file so that readers find the old one or the new one, whole, and nobody else reads it.
+ *
+ * @throws XftpError DISK_FULL, NO_PERMISSION and the like
+ */
 export async function writeEndpoint(dataDir: string, endpoint: EndpointDescription): Promise<void> {
   const path = join(dataDir, ENDPOINT_FILE);
   const temporary = `${path}.${randomBytes(6).toString('hex')}`;
@@ -29,7 +35,7 @@ export async function writeEndpoint(dataDir: string, endpoint: EndpointDescripti
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw localFailure(error, path);
   }
 }
 

@@ -48,7 +48,7 @@ export interface RpcServer {
 /**
  * Serves the agent as JSON-RPC 2.0 over WebSocket, to programs of this machine only.
  *
- * @throws XftpError INVALID_ARGUMENT, ADDRESS_IN_USE, NO_PERMISSION or LOCAL_IO.
+ * @throws XftpError INVALID_ARGUMENT, ADDRESS_IN_USE, NO_PERMISSION, DISK_FULL or LOCAL_IO.
  */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { agent, listen, dataDir, version, allowedOrigins = [], report = () => undefined } = options;
@@ -103,9 +103,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       return server;
     });
     const description: EndpointDescription = { ...endpoint, pid: process.pid, version };
-    await writeEndpoint(dataDir, description).catch((cause: unknown) => {
-      throw new XftpError('LOCAL_IO', 'The file rpc.json in the data folder cannot be written.', { cause });
-    });
+    await writeEndpoint(dataDir, description);
     const heart = setInterval(() => {
       for (const connection of connections) connection.beat();
     }, limits.heartbeat);

@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type AgentClient, connectAgent } from '#src/sdk/index.js';
 
 import { startFaultProxy } from '../support/fault-proxy.js';
+import { commandOf, type RunningProgram, startCommand } from '../support/program.js';
 import { canMount, programOnSmallDisk, type ProgramOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { makeFile } from '../support/transfers.js';
@@ -109,5 +110,27 @@ describe('A disk with the data folder that becomes full', () => {
     await agent.printed(/Stopped\./);
     await free();
     expect((await agent.ended).exitCode).toBe(0);
+  });
+
+  it('ends the next start with a sentence and the exit code of a full disk', async ({ skip }) => {
+    skip(process.getuid?.() !== 0 || !canMount(await temporaryFolder()), 'Only root enters mounts here.');
+    const relay = await loopbackRelay();
+    const agent = await agentOnSmallDisk(relay.address);
+    const { pid, dataDir } = await agent.client.agent.info();
+    const free = await agent.fillForAWhile();
+    process.kill(pid, 'SIGKILL');
+    await agent.client.close();
+    const again = (): RunningProgram =>
+      startCommand([
+        ...['nsenter', '--mount', `--target=${String(agent.pid)}`],
+        ...commandOf('xftp-agent', ['start', '--data-dir', dataDir, '--listen', '127.0.0.1:0']),
+      ]);
+    const { exitCode, stderr } = await again().ended;
+    expect([exitCode, stderr]).toEqual([44, expect.stringMatching(/disk .*full.*\.\n$/)]);
+    expect(stderr).not.toMatch(/^ +at /m);
+    await free();
+    const restarted = again();
+    await restarted.printed(/Listening on/);
+    expect((await restarted.end('SIGTERM')).exitCode).toBe(0);
   });
 });

@@ -258,8 +258,7 @@ function finished(
         if (!isFinal(transfers.find(id)?.state ?? 'cancelled') || isRunning(id)) return;
         resolve();
       } catch (error) {
-        // Rejecting with what the database threw.
-        reject(error as Error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
       clearInterval(timer);
       signal.removeEventListener('abort', onAbort);

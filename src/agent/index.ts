@@ -6,3 +6,4 @@ export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';
 export { TRANSFER_STATES } from './transfer-states.js';
+export { localFailure } from '../transfer/index.js';

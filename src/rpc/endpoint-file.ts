@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { localFailure } from '../transfer/index.js';
+import { localFailure } from '../agent/index.js';
 
 /** File in the data folder by which clients find the agent. */
 export const ENDPOINT_FILE = 'rpc.json';

@@ -11,7 +11,7 @@ import { callCounter } from './call-figures.js';
 import { type Connection, type ConnectionServices, serveConnection } from './connection.js';
 import { createDispatcher, type Report } from './dispatcher.js';
 import { type EndpointDescription, removeEndpoint, writeEndpoint } from './endpoint-file.js';
-import { CLOSE_GOING_AWAY, CLOSE_REVOKED } from './event-outlet.js';
+import { CLOSE_GOING_AWAY } from './event-outlet.js';
 import { createHttpService } from './http-service.js';
 import { RPC_LIMITS, type RpcLimits } from './limits.js';
 import { listenOnLoopback, listenOnSocket } from './listen.js';
@@ -65,8 +65,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     dispatch: createDispatcher(agent, calls, report),
     discover: () => (contract ??= openRpcDocument(version)),
     disconnectToken: (tokenId) => {
-      for (const { token, socket } of connections)
-        if (token.id === tokenId) socket.close(CLOSE_REVOKED, 'token revoked');
+      for (const connection of connections) if (connection.token.id === tokenId) connection.revoke();
     },
   };
   const webSockets = new WebSocketServer({

@@ -164,6 +164,57 @@ describe('The door', () => {
   });
 });
 
+describe('A revoked token', () => {
+  it('gets nothing more done and is cut off, although its client does not answer the goodbye', async () => {
+    const { agent, url, client } = await testRpc();
+    const admin = await client();
+    const { token, id } = (await admin.call('tokens.create', { name: 'x', scope: 'admin' })).result;
+    const other = await openRpcClient(url, token as string);
+    await other.call('events.subscribe');
+    // Neither closes, nor stops sending.
+    other.socket.close = () => undefined;
+    let release = (): void => undefined;
+    agent.testing = new Promise((resolve) => {
+      release = resolve;
+    });
+    const batch = [
+      { jsonrpc: '2.0', id: 1, method: 'servers.test', params: { address: 'xftp://a@b' } },
+      { jsonrpc: '2.0', id: 2, method: 'transfers.send', params: { path: '/batch' } },
+    ];
+    other.send(batch);
+    await other.call('agent.info');
+    expect((await admin.call('tokens.revoke', { id })).result).toEqual({});
+    release();
+    other.send({ jsonrpc: '2.0', id: 3, method: 'transfers.send', params: { path: '/later' } });
+    agent.commit({ type: 'servers.changed', data: {} });
+    expect(agent.listeners()).toBe(0);
+    await other.closed;
+    expect(agent.received).toEqual([]);
+    expect(other.messages).toEqual([]);
+    expect((await admin.call('agent.info')).result).toBeDefined();
+  });
+
+  it('that revokes itself gets the answer, and nothing after it in a batch is done', async () => {
+    const { agent, url, client } = await testRpc();
+    const admin = await client();
+    const { token, id } = (await admin.call('tokens.create', { name: 'x', scope: 'admin' })).result;
+    const own = await openRpcClient(url, token as string);
+    own.send([
+      { jsonrpc: '2.0', id: 1, method: 'events.subscribe' },
+      { jsonrpc: '2.0', id: 2, method: 'tokens.revoke', params: { id } },
+      { jsonrpc: '2.0', id: 3, method: 'tokens.create', params: { name: 'y', scope: 'admin' } },
+    ]);
+    expect(await own.next()).toMatchObject([
+      { id: 1 },
+      { id: 2, result: {} },
+      { id: 3, error: { data: { code: 'FORBIDDEN' } } },
+    ]);
+    expect(await own.closed).toMatchObject({ code: 1008 });
+    expect(agent.listTokens()).toHaveLength(1);
+    expect(agent.listeners()).toBe(0);
+  });
+});
+
 describe('A Unix socket', () => {
   it('is for this user only, whatever host is named, and says where it is', async () => {
     const folder = await temporaryFolder();

@@ -160,6 +160,7 @@ export function makeParts(options: PartsOptions): AgentParts {
       download: new Pace(settings.current.downloadLimit ?? undefined),
     },
     settings: () => settings.current,
+    snapshotPath: (id) => folder.snapshotPath(id),
     wake: () => {
       scheduler.wake();
     },

@@ -16,6 +16,7 @@ import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
 import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
 import { CHUNK_LIFE_MS } from './chunk-upload.js';
+import { sourceCheck } from './folder-bounds.js';
 import { recordChunks } from './receive-run.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
@@ -50,6 +51,11 @@ export class Intake {
     const existing = this.#existing('send', params.clientRef, caller);
     if (existing !== undefined) return existing;
     const { settings } = this.#services;
+    if (params.snapshot === false && caller.folders !== undefined)
+      throw new XftpError(
+        'FORBIDDEN',
+        'A token with folders sends copies only, since files in its folders may change places: leave out snapshot: false.',
+      );
     const path = await this.#sourcePath(params.path);
     this.#checkServers(params.servers);
     const deadline = this.#deadline(params.deadline);
@@ -60,6 +66,7 @@ export class Intake {
       await snapshotSource(path, snapshotPath, {
         maxSize: settings().maxFileSize,
         signal: this.#options.signal,
+        ...sourceCheck(caller.folders),
       });
     const { size: fileSize } = await stat(snapshotPath ?? path);
     // Another call with the same name may have come first while this one copied. From here on none can.
@@ -79,6 +86,7 @@ export class Intake {
         fileName: fitFileName(params.fileName ?? basename(path)),
         fileSize,
         path,
+        ...boundsFor(caller),
       },
       () => {
         this.#services.sends.create(id, {
@@ -123,6 +131,7 @@ export class Intake {
           priority: params.priority ?? 0,
           deadline: this.#deadline(params.deadline),
           ...(params.fileName === undefined ? {} : { fileName: params.fileName }),
+          ...boundsFor(caller),
         },
         () => {
           receives.create(id, {
@@ -219,6 +228,10 @@ export class Intake {
       throw new XftpError('INVALID_ARGUMENT', 'The deadline has passed already.');
     return deadline ?? now + settings().deadlineHours * HOUR_MS;
   }
+}
+
+function boundsFor({ folders }: Caller): { readonly folders?: readonly string[] } {
+  return folders === undefined ? {} : { folders };
 }
 
 function recipientsOf({ recipients = 1 }: SendParams): number {

@@ -158,7 +158,7 @@ export function serveConnection(
       );
     made += 1;
     const name = `s${String(made)}`;
-    const subscription = openSubscription({ agent, name, query, outlet, page: limits.replayPage });
+    const subscription = openSubscription({ agent, name, token, query, outlet, page: limits.replayPage });
     // A client that is gone already leaves nothing behind.
     if (gone.signal.aborted) subscription.stop();
     else subscriptions.set(name, subscription);

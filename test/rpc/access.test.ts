@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -254,68 +254,6 @@ describe('A Unix socket', () => {
     await expect(testRpc({ socketPath: join(folder, 'x'.repeat(120)) })).rejects.toThrow(
       failing('INVALID_ARGUMENT'),
     );
-  });
-});
-
-describe('A token with folders', () => {
-  it('sends only from them; neither dots nor links lead out', async () => {
-    const home = await temporaryFolder();
-    const inside = join(home, 'inside');
-    await mkdir(join(inside, 'deep'), { recursive: true });
-    await mkdir(join(home, 'inside-not'));
-    await writeFile(join(inside, 'file'), 'x');
-    await writeFile(join(home, 'secret'), 'x');
-    await writeFile(join(home, 'inside-not/secret'), 'x');
-    await symlink(join(home, 'secret'), join(inside, 'link'));
-    await symlink(home, join(inside, 'up'));
-    await symlink(join(inside, 'file'), join(inside, 'alias'));
-    const { agent, client } = await testRpc();
-    const caller = await client('submit', [inside]);
-    const codeFor = async (path: string): Promise<string | undefined> =>
-      (await caller.call('transfers.send', { path })).error?.data.code as string | undefined;
-
-    for (const path of [
-      join(home, 'secret'),
-      join(home, 'missing'),
-      join(home, 'inside-not/secret'),
-      `${inside}/../secret`,
-      `${inside}/deep/../../secret`,
-      join(inside, 'link'),
-      join(inside, 'up/secret'),
-      '/etc/passwd',
-      home,
-    ])
-      expect([path, await codeFor(path)]).toEqual([path, 'FORBIDDEN']);
-    expect(await codeFor(join(inside, 'missing'))).toBe('SOURCE_MISSING');
-    expect(agent.received).toEqual([]);
-
-    expect(await codeFor(`${inside}/deep/../file`)).toBeUndefined();
-    expect(await codeFor(join(inside, 'alias'))).toBeUndefined();
-    const params = { path: join(inside, 'file') };
-    expect(agent.received.map(({ params: each }) => each)).toEqual([
-      { ...params, fileName: 'file' },
-      { ...params, fileName: 'alias' },
-    ]);
-  });
-
-  it('receives only into them, into the first unless told', async () => {
-    const home = await temporaryFolder();
-    const folders = [join(home, 'a'), join(home, 'b')];
-    for (const folder of folders) await mkdir(folder);
-    await symlink(home, join(home, 'a/up'));
-    const { agent, client } = await testRpc();
-    const caller = await client('submit', folders);
-    const receive = async (directory?: string): Promise<unknown> =>
-      (await caller.call('transfers.receive', { description: 'yaml', directory })).error?.data.code;
-    expect(await receive(home)).toBe('FORBIDDEN');
-    expect(await receive(join(home, 'a/up'))).toBe('FORBIDDEN');
-    expect(await receive(join(home, 'a/missing'))).toBe('SOURCE_MISSING');
-    expect(await receive(join(home, 'b'))).toBeUndefined();
-    expect(await receive()).toBeUndefined();
-    expect(agent.received.map(({ params }) => params)).toMatchObject([
-      { directory: folders[1] },
-      { directory: folders[0] },
-    ]);
   });
 });
 

@@ -6,6 +6,7 @@ import { WebSocketServer } from 'ws';
 
 import type { AgentApi } from '../agent/index.js';
 import { XftpError } from '../protocol/index.js';
+import { processMark } from '../system/index.js';
 
 import { callCounter } from './call-figures.js';
 import { type Connection, type ConnectionServices, serveConnection } from './connection.js';
@@ -101,7 +102,13 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       servers.push(server);
       return server;
     });
-    const description: EndpointDescription = { ...endpoint, pid: process.pid, version };
+    const mark = await processMark(process.pid);
+    const description: EndpointDescription = {
+      ...endpoint,
+      pid: process.pid,
+      ...(mark === undefined ? {} : { process: mark }),
+      version,
+    };
     await writeEndpoint(dataDir, description).catch((cause: unknown) => {
       throw new XftpError('LOCAL_IO', 'The file rpc.json in the data folder cannot be written.', { cause });
     });

@@ -227,6 +227,7 @@ describe('A Unix socket', () => {
       url,
       socket: socketPath,
       pid: process.pid,
+      ...(process.platform === 'linux' ? { process: expect.stringMatching(/^pid:\[\d+\] \S+ \d+$/) } : {}),
       version: '1.2.3',
     });
     expect((await http({ socketPath }, '/healthz', { Host: 'anything' })).status).toBe(200);

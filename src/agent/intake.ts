@@ -11,7 +11,7 @@ import {
   parseServerAddress,
   XftpError,
 } from '../protocol/index.js';
-import { checkReceivable, localFailure, snapshotSource } from '../transfer/index.js';
+import { checkReceivable, ensureFolder, localFailure, snapshotSource } from '../transfer/index.js';
 import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
 import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
@@ -110,7 +110,7 @@ export class Intake {
     const { database, receives, servers, settings, transfers } = this.#services;
     const description = readSource(params);
     checkReceivable(description);
-    const directory = await folderPath(params.directory ?? this.#options.downloadsDir);
+    const directory = await folderPath(params.directory ?? (await this.#downloadsFolder()));
     const raced = this.#existing('receive', params.clientRef, caller);
     if (raced !== undefined) return raced;
     const approveRelays = params.approveRelays ?? settings().approveRelays;
@@ -191,6 +191,13 @@ export class Intake {
         `The clientRef ${clientRef} names a transfer of the other direction (${row.direction}): choose another one.`,
       );
     return row === undefined ? undefined : transfers.info(row.id);
+  }
+
+  /** Made when it is first needed, as other programs do; a folder that somebody named has to be there. */
+  async #downloadsFolder(): Promise<string> {
+    const { downloadsDir } = this.#options;
+    await ensureFolder(downloadsDir);
+    return downloadsDir;
   }
 
   async #sourcePath(path: string): Promise<string> {

@@ -81,7 +81,8 @@ export const TRANSFER_METHODS = {
         description: description.exactOptional(),
         link: link.exactOptional(),
         directory: absolutePath.exactOptional().meta({
-          description: "Absolute path of an existing folder; the agent's for downloads unless given.",
+          description:
+            "Absolute path of an existing folder; the agent's for downloads, made if need be, unless given.",
         }),
         fileName: fileName
           .exactOptional()

@@ -1,4 +1,4 @@
--- The schema after migration 1. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 2. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
@@ -20,7 +20,7 @@ CREATE TABLE events (
   transfer_id TEXT,
   -- JSON
   data        TEXT NOT NULL
-) STRICT;
+, token_id INTEGER) STRICT;
 
 CREATE INDEX events_by_time ON events (at);
 
@@ -195,7 +195,7 @@ CREATE TABLE transfers (
   chunks_done    INTEGER NOT NULL DEFAULT 0,
   bytes_done     INTEGER NOT NULL DEFAULT 0,
   -- Not shown to clients: a stored description, part of another transfer.
-  hidden         INTEGER NOT NULL DEFAULT 0,
+  hidden         INTEGER NOT NULL DEFAULT 0, folders TEXT,
   UNIQUE (token_id, client_ref)
 ) STRICT, WITHOUT ROWID;
 

@@ -8,9 +8,9 @@ The agent speaks [JSON-RPC 2.0](https://www.jsonrpc.org/specification) over WebS
 
 ## Connecting
 
-The file \`rpc.json\` in the agent's data folder says where it listens: \`url\`, \`socket\` (the path of a Unix socket, if there is one), \`pid\` and \`version\`. The file \`token\` beside it has the token of the user.
+The file \`rpc.json\` in the agent's data folder says where it listens: \`url\`, \`socket\` (the path of a Unix socket, if there is one), \`pid\`, \`process\` and \`version\`. A killed agent leaves it behind: see [integrating](integrating.md) for how to find out before the token is shown to whoever took its port. The file \`token\` beside it has the token of the user.
 
-Every connection shows a token, as \`Authorization: Bearer TOKEN\` or, from a browser, as the subprotocol \`bearer.TOKEN\`. Without a right one the answer is 401. \`Host\` must be 127.0.0.1, localhost or [::1], and \`Origin\` absent or one that the agent was told to allow, else the answer is 403. A token has one of three scopes: \`read\`, \`submit\` (also starts and steers transfers) and \`admin\` (everything). A token with folders sends only files in them and saves only into them, wherever links lead.
+Every connection shows a token, as \`Authorization: Bearer TOKEN\` or, from a browser, as the subprotocol \`bearer.TOKEN\`. Without a right one the answer is 401. \`Host\` must be 127.0.0.1, localhost or [::1], and \`Origin\` absent or one that the agent was told to allow, else the answer is 403. A token has one of three scopes: \`read\`, \`submit\` (also starts and steers transfers) and \`admin\` (everything). A token with folders sends only files in them and saves only into them, wherever links lead; it sees and steers only its own transfers.
 
 \`GET /healthz\` says \`{"status":"ok"}\` to everybody on this machine; \`GET /metrics\` has figures in Prometheus' format for who shows a token.
 

@@ -22,6 +22,8 @@ import type {
 /** Who calls: a token. */
 export interface Caller {
   readonly tokenId: number;
+  /** The token's folders: its transfers use no others, whatever links lead to at any later time; all if absent. */
+  readonly folders?: readonly string[];
 }
 
 /**
@@ -43,9 +45,13 @@ export interface AgentApi {
   list(query: {
     readonly direction?: Direction;
     readonly state?: TransferState;
+    /** Only those that this token asked for. */
+    readonly tokenId?: number;
     readonly limit: number;
     readonly cursor?: string;
   }): Page<TransferInfo>;
+  /** The token that asked for a transfer, perhaps one that was removed; undefined if that is not known. */
+  ownerOf(id: string): number | undefined;
   pause(id: string): TransferInfo;
   resume(id: string): TransferInfo;
   cancel(id: string): TransferInfo;
@@ -91,6 +97,8 @@ export interface AgentApi {
     readonly since?: number;
     readonly types?: readonly string[];
     readonly transferId?: string;
+    /** Of transfers only those that this token asked for. */
+    readonly tokenId?: number;
     readonly limit: number;
   }): {
     readonly events: readonly DurableEvent[];

@@ -168,6 +168,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     },
     settings: () => settings.current,
     report: unexpected,
+    snapshotPath: (id) => folder.snapshotPath(id),
     wake: () => {
       scheduler.wake();
     },

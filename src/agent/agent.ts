@@ -209,6 +209,10 @@ class Agent implements RunningAgent {
     return this.#services.transfers.list(query);
   }
 
+  ownerOf(id: string): number | undefined {
+    return this.#services.events.ownerOf(id);
+  }
+
   pause(id: string): TransferInfo {
     return this.#parts.steering.pause(id);
   }

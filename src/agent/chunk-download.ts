@@ -1,3 +1,5 @@
+import { basename, join } from 'node:path';
+
 import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
 import {
@@ -8,7 +10,9 @@ import {
   openFirstChunk,
 } from '../transfer/index.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
+import type { ReceiveRow } from './detail-stores.js';
 import { consequenceOf, MAX_CORRUPT, toFailureInfo } from './failure-policy.js';
+import { boundsOf, workInside } from './folder-bounds.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
 import type { Run } from './run.js';
 
@@ -99,10 +103,16 @@ export class ChunkDownload {
   }
 
   async #write(downloaded: DownloadedChunk): Promise<void> {
-    const { ciphers } = this.#run.services;
     const receive = receiveOf(this.#run);
-    const partPath = partPathOf(receive);
-    const request = { file: this.#file, downloaded, partPath };
+    await workInside(boundsOf(this.#run.row), receive.directory, (folder) =>
+      this.#writeIn(folder, receive, downloaded),
+    );
+  }
+
+  async #writeIn(folder: string, receive: ReceiveRow, downloaded: DownloadedChunk): Promise<void> {
+    const { ciphers } = this.#run.services;
+    const recordedPath = partPathOf(receive);
+    const request = { file: this.#file, downloaded, partPath: join(folder, basename(recordedPath)) };
     if (receive.prefix !== null) {
       await openChunk({ ...request, contentOffset: receive.prefix.length }, ciphers);
       return;
@@ -113,7 +123,7 @@ export class ChunkDownload {
         resume: true,
         checkContent: () =>
           checkRoom(
-            receive.directory,
+            folder,
             this.#file.chunkSizes.reduce((sum, size) => sum + size, 0),
           ),
       },
@@ -121,7 +131,7 @@ export class ChunkDownload {
     );
     const { database, receives, transfers } = this.#run.services;
     database.transaction(() => {
-      receives.setPart(this.#run.id, { path: partPath, prefix });
+      receives.setPart(this.#run.id, { path: recordedPath, prefix });
       transfers.update(this.#run.id, {
         file_size: contentLength,
         ...(receive.wanted_name === null ? { file_name: header.name } : {}),

@@ -106,6 +106,10 @@ export class SendStore {
     );
   }
 
+  setSnapshot(transferId: string, path: string): void {
+    this.#database.run('UPDATE sends SET snapshot_path = ? WHERE transfer_id = ?', path, transferId);
+  }
+
   /** The snapshot is gone. */
   clearSnapshot(transferId: string): void {
     this.#database.run('UPDATE sends SET snapshot_path = NULL WHERE transfer_id = ?', transferId);

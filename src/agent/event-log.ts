@@ -29,9 +29,11 @@ export class EventLog {
   append<T extends DurableEventType>(type: T, data: DurableEvents[T], transferId?: string): void {
     const at = this.#clock.now();
     const { lastId: seq } = this.#database.run(
-      'INSERT INTO events (at, type, transfer_id, data) VALUES (?, ?, ?, ?)',
+      `INSERT INTO events (at, type, transfer_id, token_id, data)
+       VALUES (?, ?, ?, (SELECT token_id FROM transfers WHERE id = ?), ?)`,
       at,
       type,
+      transferId ?? null,
       transferId ?? null,
       JSON.stringify(data),
     );
@@ -74,6 +76,8 @@ export class EventLog {
     readonly since?: number;
     readonly types?: readonly string[];
     readonly transferId?: string;
+    /** Of transfers only those of this token. */
+    readonly tokenId?: number;
     readonly limit: number;
   }): DurableEvent[] {
     const conditions = ['seq > ?'];
@@ -81,6 +85,10 @@ export class EventLog {
     if (query.transferId !== undefined) {
       conditions.push('transfer_id = ?');
       values.push(query.transferId);
+    }
+    if (query.tokenId !== undefined) {
+      conditions.push('(transfer_id IS NULL OR token_id = ?)');
+      values.push(query.tokenId);
     }
     if (query.types !== undefined) {
       conditions.push('type IN (SELECT value FROM json_each(?))');
@@ -93,6 +101,16 @@ export class EventLog {
         query.limit,
       )
       .map(toEvent);
+  }
+
+  /** The token that asked for a transfer, also for one that is no more as long as there are events of it. */
+  ownerOf(transferId: string): number | undefined {
+    return this.#database.get<{ token_id: number }>(
+      `SELECT token_id FROM transfers WHERE id = ?
+       UNION ALL SELECT token_id FROM events WHERE transfer_id = ? AND token_id IS NOT NULL LIMIT 1`,
+      transferId,
+      transferId,
+    )?.token_id;
   }
 
   /** Removes events that are older than `before` or more than `count`. */

@@ -1,6 +1,7 @@
 export { type AgentOptions, openAgent, type RunningAgent } from './agent.js';
 export type * from './agent-api.js';
 export { type Clock, SYSTEM_CLOCK } from './clock.js';
+export { confinePath } from './folder-bounds.js';
 export { failureHint } from './failure-policy.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';

@@ -11,11 +11,12 @@ import {
   parseServerAddress,
   XftpError,
 } from '../protocol/index.js';
-import { checkReceivable, localFailure, snapshotSource } from '../transfer/index.js';
+import { checkReceivable, ensureFolder, localFailure, snapshotSource } from '../transfer/index.js';
 import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
 import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
 import { CHUNK_LIFE_MS } from './chunk-upload.js';
+import { sourceCheck } from './folder-bounds.js';
 import { recordChunks } from './receive-run.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
@@ -50,6 +51,11 @@ export class Intake {
     const existing = this.#existing('send', params.clientRef, caller);
     if (existing !== undefined) return existing;
     const { settings } = this.#services;
+    if (params.snapshot === false && caller.folders !== undefined)
+      throw new XftpError(
+        'FORBIDDEN',
+        'A token with folders sends copies only, since files in its folders may change places: leave out snapshot: false.',
+      );
     const path = await this.#sourcePath(params.path);
     this.#checkServers(params.servers);
     const deadline = this.#deadline(params.deadline);
@@ -60,6 +66,7 @@ export class Intake {
       await snapshotSource(path, snapshotPath, {
         maxSize: settings().maxFileSize,
         signal: this.#options.signal,
+        ...sourceCheck(caller.folders),
       });
     try {
       const { size: fileSize } = await stat(snapshotPath ?? path);
@@ -80,6 +87,7 @@ export class Intake {
           fileName: fitFileName(params.fileName ?? basename(path)),
           fileSize,
           path,
+          ...boundsFor(caller),
         },
         () => {
           this.#services.sends.create(id, {
@@ -107,7 +115,7 @@ export class Intake {
     const { database, receives, servers, settings, transfers } = this.#services;
     const description = readSource(params);
     checkReceivable(description);
-    const directory = await folderPath(params.directory ?? this.#options.downloadsDir);
+    const directory = await folderPath(params.directory ?? (await this.#downloadsFolder()));
     const raced = this.#existing('receive', params.clientRef, caller);
     if (raced !== undefined) return raced;
     const approveRelays = params.approveRelays ?? settings().approveRelays;
@@ -128,6 +136,7 @@ export class Intake {
           priority: params.priority ?? 0,
           deadline: this.#deadline(params.deadline),
           ...(params.fileName === undefined ? {} : { fileName: params.fileName }),
+          ...boundsFor(caller),
         },
         () => {
           receives.create(id, {
@@ -189,6 +198,13 @@ export class Intake {
     return row === undefined ? undefined : transfers.info(row.id);
   }
 
+  /** Made when it is first needed, as other programs do; a folder that somebody named has to be there. */
+  async #downloadsFolder(): Promise<string> {
+    const { downloadsDir } = this.#options;
+    await ensureFolder(downloadsDir);
+    return downloadsDir;
+  }
+
   async #sourcePath(path: string): Promise<string> {
     if (!isAbsolute(path)) throw new XftpError('INVALID_ARGUMENT', `${path} is not an absolute path.`);
     try {
@@ -228,6 +244,10 @@ export class Intake {
 
 async function removeSnapshot(path: string | undefined): Promise<void> {
   if (path !== undefined) await unlink(path).catch(() => undefined);
+}
+
+function boundsFor({ folders }: Caller): { readonly folders?: readonly string[] } {
+  return folders === undefined ? {} : { folders };
 }
 
 function recipientsOf({ recipients = 1 }: SendParams): number {

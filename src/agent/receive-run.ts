@@ -1,4 +1,5 @@
 import { unlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import {
   type FileDescription,
@@ -6,11 +7,12 @@ import {
   parseDescription,
   type Replica,
 } from '../protocol/index.js';
-import { type EncryptedFile, finishPart, safeFileName, TaskGroup, verifyPart } from '../transfer/index.js';
+import { type EncryptedFile, safeFileName, TaskGroup, verifyPart } from '../transfer/index.js';
 import { cancelled } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
+import { boundsOf, finishInside, workInside } from './folder-bounds.js';
 import { incomplete, receiveOf } from './part-record.js';
 import { downloadRedirect } from './redirect-download.js';
 import type { Run } from './run.js';
@@ -122,7 +124,9 @@ async function deliver(run: Run): Promise<void> {
   const { file_size: contentLength, file_name: name } = run.row;
   const { part_path: partPath, final_path: finalPath } = receive;
   if (partPath === null || contentLength === null) throw incomplete();
-  const path = await finishPart(
+  const bounds = boundsOf(run.row);
+  const path = await finishInside(
+    bounds,
     {
       partPath,
       contentLength,
@@ -140,7 +144,7 @@ async function deliver(run: Run): Promise<void> {
   );
   // It was cancelled while the file got its name: it is not to be there.
   if (run.row.state === 'cancelled') {
-    await unlink(path);
+    await workInside(bounds, receive.directory, (folder) => unlink(join(folder, basename(path))));
     throw cancelled();
   }
   database.transaction(() => {

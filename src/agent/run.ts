@@ -51,6 +51,8 @@ export interface RunServices {
   readonly settings: () => Settings;
   /** Told of what fails with nobody waiting for the answer. */
   readonly report: (error: unknown) => void;
+  /** Where the copy of a transfer's source goes. */
+  readonly snapshotPath: (id: string) => string;
   /** Starts what is in the queue, such as a transfer that was just added. */
   readonly wake: () => void;
   /** Told when the relays have to be told something. */

@@ -6,10 +6,17 @@ import {
   XftpError,
 } from '../protocol/index.js';
 import { constantTimeEqual, randomBytes } from '../crypto/index.js';
-import { type PreparedSource, prepareSource, sealChunk, TaskGroup } from '../transfer/index.js';
+import {
+  type PreparedSource,
+  prepareSource,
+  sealChunk,
+  snapshotSource,
+  TaskGroup,
+} from '../transfer/index.js';
 import { ChunkUpload } from './chunk-upload.js';
 import type { ChunkRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
+import { boundsOf, sourceCheck } from './folder-bounds.js';
 import type { Run } from './run.js';
 import { ServerPick } from './server-pick.js';
 
@@ -30,11 +37,28 @@ export interface SendRunOptions {
  */
 export async function runSend(run: Run, { storeRedirects }: SendRunOptions): Promise<void> {
   const { services, id } = run;
+  await copyBounded(run);
   if (run.row.file_digest === null) await prepare(run);
   run.enter('uploading');
   await uploadChunks(run);
   await storeRedirects(run);
   services.transfers.transition(id, { to: 'completed' });
+}
+
+/**
+ * A transfer of a token with folders reads its source only once and by a file that was checked after it was opened:
+ * afterwards another file could be at its path. A retry has lost the copy, and makes it again here.
+ */
+async function copyBounded(run: Run): Promise<void> {
+  const { services, id, signal, row } = run;
+  const bounds = boundsOf(row);
+  const { snapshot_path: copied, redirect_of: sendId } = sendOf(run);
+  if (bounds === undefined || row.path === null || copied !== null || sendId !== null) return;
+  run.enter('preparing');
+  const target = services.snapshotPath(id);
+  const maxSize = services.settings().maxFileSize;
+  await snapshotSource(row.path, target, { maxSize, signal, ...sourceCheck(bounds) });
+  services.sends.setSnapshot(id, target);
 }
 
 /** Reads the source once and records what any of its chunks can be made from later. */

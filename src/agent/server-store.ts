@@ -2,6 +2,7 @@ import {
   type FailureKind,
   formatServerAddress,
   parseServerAddress,
+  requireServerPassword,
   type ServerAddress,
   XftpError,
 } from '../protocol/index.js';
@@ -85,6 +86,7 @@ export class ServerStore {
     return row;
   }
 
+  /** @throws XftpError NOT_FOUND; INVALID_ADDRESS for a password that no address can have */
   update(
     id: number,
     change: {
@@ -94,6 +96,7 @@ export class ServerStore {
     },
   ): ServerRow {
     const row = this.row(id);
+    if (typeof change.password === 'string') requireServerPassword(change.password);
     this.#database.run(
       'UPDATE servers SET enabled = ?, operator = ?, password = ? WHERE id = ?',
       change.enabled === undefined ? row.enabled : Number(change.enabled),

@@ -32,6 +32,7 @@ export interface TransferRow {
   readonly chunks_done: number;
   readonly bytes_done: number;
   readonly hidden: number;
+  readonly folders: string | null;
 }
 
 /** A new transfer, in state `queued`. */
@@ -50,6 +51,8 @@ export interface NewTransfer {
   readonly fileDigest?: Uint8Array;
   readonly path?: string;
   readonly hidden?: boolean;
+  /** Those that it may use; all of them unless given. */
+  readonly folders?: readonly string[];
 }
 
 /** Columns of a transfer that change while it runs. */
@@ -101,8 +104,8 @@ export class TransferStore {
     this.#database.transaction(() => {
       this.#database.run(
         `INSERT INTO transfers (id, direction, state, token_id, client_ref, priority, created_at, updated_at, deadline,
-           file_name, file_size, encrypted_size, file_key, file_nonce, file_digest, path, hidden)
-         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           file_name, file_size, encrypted_size, file_key, file_nonce, file_digest, path, hidden, folders)
+         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         transfer.id,
         transfer.direction,
         transfer.tokenId,
@@ -119,6 +122,7 @@ export class TransferStore {
         transfer.fileDigest ?? null,
         transfer.path ?? null,
         transfer.hidden === true ? 1 : 0,
+        transfer.folders === undefined ? null : JSON.stringify(transfer.folders),
       );
       details();
       const row = this.row(transfer.id);
@@ -230,6 +234,7 @@ export class TransferStore {
   list(query: {
     readonly direction?: Direction;
     readonly state?: TransferState;
+    readonly tokenId?: number;
     readonly limit: number;
     readonly cursor?: string;
   }): Page<TransferInfo> {
@@ -242,6 +247,10 @@ export class TransferStore {
     if (query.state !== undefined) {
       conditions.push('state = ?');
       values.push(query.state);
+    }
+    if (query.tokenId !== undefined) {
+      conditions.push('token_id = ?');
+      values.push(query.tokenId);
     }
     if (query.cursor !== undefined) {
       const { createdAt, id } = decodeCursor(query.cursor);
@@ -328,12 +337,13 @@ export class TransferStore {
       const row = this.row(id);
       if (!isFinal(row.state))
         throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: cancel it before it is removed.`);
+      // While it can still be seen whose it is.
+      if (row.hidden === 0) this.#events.append('transfer.removed', {}, id);
       this.#database.run(
         'DELETE FROM transfers WHERE id IN (SELECT transfer_id FROM sends WHERE redirect_of = ?)',
         id,
       );
       this.#database.run('DELETE FROM transfers WHERE id = ?', id);
-      if (row.hidden === 0) this.#events.append('transfer.removed', {}, id);
     });
   }
 }

@@ -1,13 +1,7 @@
 import { type Command, Option } from 'commander';
 
 import { isXftpError, XftpError } from '../protocol/index.js';
-import {
-  type AgentClient,
-  type AgentEndpoint,
-  type ConnectOptions,
-  connectAgent,
-  findAgent,
-} from '../sdk/index.js';
+import { type AgentClient, type AgentEndpoint, type ConnectOptions, connectAgent } from '../sdk/index.js';
 import { defaultFolders } from './agent-folders.js';
 import { resolveDataDir } from './agent-options.js';
 import { interruptible } from './interruption.js';
@@ -107,16 +101,16 @@ export function placeOf(options: CommonOptions): AgentPlace {
 /** @throws XftpError AGENT_UNREACHABLE with the way out, UNAUTHENTICATED */
 export async function connect(place: AgentPlace, signal?: AbortSignal): Promise<AgentClient> {
   try {
-    return await connectAgent({ ...(await targetOf(place)), ...(signal === undefined ? {} : { signal }) });
+    return await connectAgent({ ...targetOf(place), ...(signal === undefined ? {} : { signal }) });
   } catch (error) {
     throw unreachable(error, place);
   }
 }
 
-async function targetOf(place: AgentPlace): Promise<ConnectOptions> {
+function targetOf(place: AgentPlace): ConnectOptions {
   if ('endpoint' in place) return { endpoint: place.endpoint };
-  if (place.token === undefined) return { dataDir: place.dataDir };
-  return { endpoint: { ...(await findAgent(place.dataDir)), token: place.token } };
+  const { dataDir, token } = place;
+  return { dataDir, ...(token === undefined ? {} : { token }) };
 }
 
 function endpointOf(address: string, token: string): AgentEndpoint {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openAgent, type RunningAgent } from '../agent/index.js';
 import { type RpcServer, startRpcServer } from '../rpc/index.js';
 import { XftpError } from '../protocol/index.js';
-import { connectAgent, findAgent } from '../sdk/index.js';
+import { connectAgent } from '../sdk/index.js';
 import { makeFolders } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 import { startEmbeddedRelay } from './agent-embedded-relay.js';
@@ -93,7 +93,7 @@ async function startParts(options: StartOptions, log: Log, parts: Part[]): Promi
 async function refuseSecond(dataDir: string): Promise<void> {
   let pid: number;
   try {
-    const client = await connectAgent({ endpoint: await findAgent(dataDir) });
+    const client = await connectAgent({ dataDir });
     ({ pid } = await client.call('agent.info', {}));
     await client.close();
   } catch {

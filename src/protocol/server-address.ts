@@ -49,6 +49,17 @@ export function parseServerAddress(text: string, options: ParseAddressOptions = 
   return readAddressPart(WRONG, () => readServerAddress(text, options));
 }
 
+/**
+ * Checks a password on its own: whether an address may have it.
+ *
+ * @throws XftpError INVALID_ADDRESS. The message repeats nothing of the password.
+ */
+export function requireServerPassword(password: string): void {
+  readAddressPart('No server address can have this password', () => {
+    checkPassword(password);
+  });
+}
+
 function readServerAddress(text: string, options: ParseAddressOptions = {}): ServerAddress {
   if (!text.startsWith(SCHEME)) throw new AddressFault(`it does not begin with ${SCHEME}`);
   if (text.length > MAX_ADDRESS_LENGTH)

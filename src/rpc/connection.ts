@@ -5,7 +5,7 @@ import { XftpError } from '../protocol/index.js';
 
 import { failureObject, INTERNAL_OBJECT } from './call-errors.js';
 import type { Dispatcher, Report } from './dispatcher.js';
-import { CLOSE_NOT_TEXT, eventOutlet } from './event-outlet.js';
+import { CLOSE_NOT_TEXT, CLOSE_REVOKED, eventOutlet } from './event-outlet.js';
 import { type EventSubscription, openSubscription } from './event-subscription.js';
 import { type Answer, errorAnswer, isAnswer, readMessage, type Request } from './json-rpc.js';
 import type { RpcLimits } from './limits.js';
@@ -27,6 +27,8 @@ export interface Connection {
   readonly socket: WebSocket;
   /** Drops the client if it has not answered the last beat, else asks again. */
   readonly beat: () => void;
+  /** Ends it because its token was revoked: from now on it gets nothing done and is told nothing. */
+  readonly revoke: () => void;
 }
 
 /** Answers the calls of one client and tells it its events, until its socket closes. */
@@ -44,21 +46,41 @@ export function serveConnection(
   let inFlight = 0;
   let made = 0;
   let alive = true;
+  let revoked = false;
 
   socket.on('pong', () => {
     alive = true;
   });
   // What is wrong with the client's frames ends its connection; nobody else needs to know.
   socket.on('error', () => undefined);
-  socket.on('close', () => {
-    gone.abort();
-    for (const subscription of subscriptions.values()) subscription.stop();
-    subscriptions.clear();
-  });
+  socket.on('close', leave);
   socket.on('message', (data, isBinary) => {
+    // A client that does not answer the close frame could go on asking.
+    if (revoked) return;
     if (isBinary) socket.close(CLOSE_NOT_TEXT, 'messages are text');
     else void receive(textOf(data));
   });
+
+  function leave(): void {
+    gone.abort();
+    for (const subscription of subscriptions.values()) subscription.stop();
+    subscriptions.clear();
+  }
+
+  function bar(): void {
+    revoked = true;
+    leave();
+    const cut = setTimeout(() => {
+      socket.terminate();
+    }, limits.revoked);
+    socket.once('close', () => {
+      clearTimeout(cut);
+    });
+  }
+
+  function sayRevoked(): void {
+    socket.close(CLOSE_REVOKED, 'token revoked');
+  }
 
   async function receive(text: string): Promise<void> {
     const afterwards: (() => void)[] = [];
@@ -91,7 +113,7 @@ export function serveConnection(
     busy: boolean,
     afterwards: (() => void)[],
   ): Promise<Answer | undefined> {
-    const outcome = busy ? TOO_BUSY : await dispatch(request, callerOf(afterwards));
+    const outcome = revoked ? REVOKED : busy ? TOO_BUSY : await dispatch(request, callerOf(afterwards));
     const { id } = request;
     return id === undefined ? undefined : { jsonrpc: '2.0', id, ...outcome };
   }
@@ -101,7 +123,14 @@ export function serveConnection(
       token,
       signal: gone.signal,
       discover: services.discover,
-      disconnectToken: services.disconnectToken,
+      disconnectToken: (tokenId) => {
+        // The answer to who gives up its own token still goes out.
+        if (tokenId === token.id && !revoked) {
+          bar();
+          afterwards.push(sayRevoked);
+        }
+        services.disconnectToken(tokenId);
+      },
       afterAnswer: (work) =>
         afterwards.push(() => {
           try {
@@ -129,7 +158,7 @@ export function serveConnection(
       );
     made += 1;
     const name = `s${String(made)}`;
-    const subscription = openSubscription({ agent, name, query, outlet, page: limits.replayPage });
+    const subscription = openSubscription({ agent, name, token, query, outlet, page: limits.replayPage });
     // A client that is gone already leaves nothing behind.
     if (gone.signal.aborted) subscription.stop();
     else subscriptions.set(name, subscription);
@@ -172,6 +201,11 @@ export function serveConnection(
       alive = false;
       socket.ping();
     },
+    revoke: () => {
+      if (revoked) return;
+      bar();
+      sayRevoked();
+    },
   };
 }
 
@@ -179,6 +213,10 @@ const TOO_BUSY = {
   error: failureObject(
     new XftpError('LIMIT_EXCEEDED', 'Too many calls are under way on this connection; wait for answers.'),
   ),
+} as const;
+
+const REVOKED = {
+  error: failureObject(new XftpError('FORBIDDEN', 'The token of this connection was revoked.')),
 } as const;
 
 function textOf(data: RawData): string {

@@ -13,6 +13,8 @@ export interface EndpointDescription {
   /** Absolute path of a Unix socket. */
   readonly socket?: string;
   readonly pid: number;
+  /** Tells the process from later ones with its number, where the system can. */
+  readonly process?: string;
   readonly version: string;
 }
 

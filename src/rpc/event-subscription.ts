@@ -1,5 +1,6 @@
-import type { AgentApi, AgentEvent } from '../agent/index.js';
+import type { AgentApi, AgentEvent, TokenInfo } from '../agent/index.js';
 
+import { mayKnow, ownOnly } from './path-access.js';
 import type { SubscriptionInfo, SubscriptionQuery } from './method.js';
 
 /** Where the events of a connection go. */
@@ -30,6 +31,8 @@ export interface EventSubscription {
 export interface SubscriptionOptions {
   readonly agent: AgentApi;
   readonly name: string;
+  /** Whose it is. */
+  readonly token: TokenInfo;
   readonly query: SubscriptionQuery;
   readonly outlet: EventOutlet;
   /** Durable events that are read at once. */
@@ -43,14 +46,14 @@ export interface SubscriptionOptions {
  * the list had already is known by its number.
  */
 export function openSubscription(options: SubscriptionOptions): EventSubscription {
-  const { agent, name, query, outlet, page } = options;
+  const { agent, name, token, query, outlet, page } = options;
   const { since, ...filter } = query;
   const info = { subscription: name, ...startOf(agent, since) };
   let last = info.seq;
   let state: 'opened' | 'past' | 'live' | 'ended' = 'opened';
 
   const stopListening = agent.onEvent((event) => {
-    if (state !== 'live' || !matches(event, filter)) return;
+    if (state !== 'live' || !matches(event, filter) || !isTold(event)) return;
     if (event.type === 'transfer.progress') outlet.progress(notification(name, event));
     else if (event.seq > last) {
       last = event.seq;
@@ -58,9 +61,13 @@ export function openSubscription(options: SubscriptionOptions): EventSubscriptio
     }
   });
 
+  function isTold({ transferId }: AgentEvent): boolean {
+    return transferId === undefined || mayKnow(agent, transferId, token);
+  }
+
   async function tellPast(): Promise<void> {
     while (state === 'past') {
-      const { events, lagged } = agent.listEvents({ since: last, ...filter, limit: page });
+      const { events, lagged } = agent.listEvents({ since: last, ...filter, ...ownOnly(token), limit: page });
       if (lagged) {
         outlet.overtaken();
         return;

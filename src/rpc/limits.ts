@@ -26,6 +26,8 @@ export interface RpcLimits {
   readonly head: number;
   /** Milliseconds that clients have to say goodbye when the server stops. */
   readonly goodbye: number;
+  /** Milliseconds that the client of a revoked token has to close its connection. */
+  readonly revoked: number;
 }
 
 export const RPC_LIMITS: RpcLimits = {
@@ -53,6 +55,8 @@ export const RPC_LIMITS: RpcLimits = {
   head: 5_000,
   // An answer that is under way is out in far less.
   goodbye: 2_000,
+  // Nothing is done for it any more; this is for the answer to who gave up its own token.
+  revoked: 1_000,
 };
 
 /** HTTP connections at once, beyond those of WebSockets: handshakes, health checks and metrics. */

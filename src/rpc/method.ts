@@ -40,7 +40,7 @@ export interface Caller {
   readonly signal: AbortSignal;
   /** The contract as an OpenRPC document. */
   readonly discover: () => Readonly<Record<string, unknown>>;
-  /** Ends the connections of a token that was revoked. */
+  /** Ends the connections of a token that was revoked; of this one, only the answer to the call still goes out. */
   readonly disconnectToken: (tokenId: number) => void;
   /** Has something done when the answer of this call is on its way. */
   readonly afterAnswer: (work: () => void) => void;

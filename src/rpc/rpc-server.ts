@@ -6,12 +6,13 @@ import { WebSocketServer } from 'ws';
 
 import type { AgentApi } from '../agent/index.js';
 import { XftpError } from '../protocol/index.js';
+import { processMark } from '../system/index.js';
 
 import { callCounter } from './call-figures.js';
 import { type Connection, type ConnectionServices, serveConnection } from './connection.js';
 import { createDispatcher, type Report } from './dispatcher.js';
 import { type EndpointDescription, removeEndpoint, writeEndpoint } from './endpoint-file.js';
-import { CLOSE_GOING_AWAY, CLOSE_REVOKED } from './event-outlet.js';
+import { CLOSE_GOING_AWAY } from './event-outlet.js';
 import { createHttpService } from './http-service.js';
 import { RPC_LIMITS, type RpcLimits } from './limits.js';
 import { listenOnLoopback, listenOnSocket } from './listen.js';
@@ -65,8 +66,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     dispatch: createDispatcher(agent, calls, report),
     discover: () => (contract ??= openRpcDocument(version)),
     disconnectToken: (tokenId) => {
-      for (const { token, socket } of connections)
-        if (token.id === tokenId) socket.close(CLOSE_REVOKED, 'token revoked');
+      for (const connection of connections) if (connection.token.id === tokenId) connection.revoke();
     },
   };
   const webSockets = new WebSocketServer({
@@ -102,7 +102,13 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       servers.push(server);
       return server;
     });
-    const description: EndpointDescription = { ...endpoint, pid: process.pid, version };
+    const mark = await processMark(process.pid);
+    const description: EndpointDescription = {
+      ...endpoint,
+      pid: process.pid,
+      ...(mark === undefined ? {} : { process: mark }),
+      version,
+    };
     await writeEndpoint(dataDir, description);
     const heart = setInterval(() => {
       for (const connection of connections) connection.beat();

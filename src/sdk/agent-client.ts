@@ -20,13 +20,16 @@ import { eventStream } from './event-stream.js';
  * @throws XftpError AGENT_UNREACHABLE, UNAUTHENTICATED, FORBIDDEN, LIMIT_EXCEEDED or CANCELLED.
  */
 export async function connectAgent(options: ConnectOptions = {}): Promise<AgentClient> {
-  const { dataDir, endpoint } = options;
+  const { dataDir, endpoint, token } = options;
   const closing = new AbortController();
   // Every iteration of events listens: many listeners are no leak here.
   setMaxListeners(0, closing.signal);
   // An agent that was started again may listen elsewhere, so it is looked for each time.
   const dial = async (signal: AbortSignal): Promise<AgentLink> =>
-    await dialAgent(endpoint ?? (await findAgent(dataDir)), signal);
+    await dialAgent(
+      endpoint ?? { ...(await findAgent(dataDir)), ...(token === undefined ? {} : { token }) },
+      signal,
+    );
 
   let link = await dial(anyOf(closing.signal, options.signal));
   let dialing: Promise<AgentLink> | undefined;

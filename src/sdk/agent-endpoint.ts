@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import envPaths from 'env-paths';
 
 import { XftpError } from '../protocol/index.js';
-import { errorCode } from '../system/index.js';
+import { errorCode, isSameProcess } from '../system/index.js';
 
 import type { AgentEndpoint } from './client-interface.js';
 
@@ -21,7 +21,8 @@ export function defaultDataDir(): string {
 }
 
 /**
- * Where the agent of a data folder listens, and its token; the user's data folder unless given.
+ * Where the agent of a data folder listens, and its token; the user's data folder unless given. An agent that was
+ * killed leaves its address behind, where any program may listen by now: it is not given out.
  *
  * @throws XftpError AGENT_UNREACHABLE when no agent runs there, NO_PERMISSION when it is somebody else's.
  */
@@ -30,7 +31,13 @@ export async function findAgent(dataDir = defaultDataDir()): Promise<AgentEndpoi
     read(join(dataDir, ENDPOINT_FILE)),
     read(join(dataDir, TOKEN_FILE)),
   ]);
-  return { ...readEndpoint(description), token: token.trim() };
+  const { pid, mark, ...endpoint } = readEndpoint(description);
+  if (pid === undefined || !(await isSameProcess(pid, mark)))
+    throw new XftpError(
+      'AGENT_UNREACHABLE',
+      `No agent is running: the one that wrote ${join(dataDir, ENDPOINT_FILE)} has ended.`,
+    );
+  return { ...endpoint, token: token.trim() };
 }
 
 async function read(path: string): Promise<string> {
@@ -44,11 +51,20 @@ async function read(path: string): Promise<string> {
   }
 }
 
-function readEndpoint(text: string): Pick<AgentEndpoint, 'url' | 'socketPath'> {
+/** What the file says, and which process wrote it. */
+interface WrittenEndpoint extends Pick<AgentEndpoint, 'url' | 'socketPath'> {
+  readonly pid?: number;
+  readonly mark?: string;
+}
+
+function readEndpoint(text: string): WrittenEndpoint {
   const value = parse(text);
   const url = 'url' in value && typeof value.url === 'string' ? { url: value.url } : {};
   const socket = 'socket' in value && typeof value.socket === 'string' ? { socketPath: value.socket } : {};
-  return { ...url, ...socket };
+  // 0 and negative numbers mean groups of processes.
+  const pid = 'pid' in value && typeof value.pid === 'number' && value.pid > 0 ? { pid: value.pid } : {};
+  const mark = 'process' in value && typeof value.process === 'string' ? { mark: value.process } : {};
+  return { ...url, ...socket, ...pid, ...mark };
 }
 
 function parse(text: string): object {

@@ -13,7 +13,9 @@ export interface AgentEndpoint {
 export interface ConnectOptions {
   /** Data folder of the agent; see `findAgent`. */
   readonly dataDir?: string;
-  /** Instead of looking in a data folder. */
+  /** Instead of the token in the data folder. */
+  readonly token?: string;
+  /** Instead of looking in a data folder. Whoever listens there by now is shown the token. */
   readonly endpoint?: AgentEndpoint;
   /** Ends the attempt to connect. */
   readonly signal?: AbortSignal;

@@ -10,6 +10,7 @@ export { type FinishContext, finishPart, type PartToFinish } from './finish-part
 export { checkRoom, ensureFolder, makeUniqueFolder } from './folder.js';
 export { localFailure } from './local-failure.js';
 export { acknowledgeFile, deleteFile } from './manage-file.js';
+export { pathOfOpened } from './opened-path.js';
 export type { Destination } from './part-file.js';
 export {
   type PrepareContext,

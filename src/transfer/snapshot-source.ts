@@ -2,10 +2,12 @@ import { constants } from 'node:fs';
 import { chmod, copyFile, type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { XftpError } from '../protocol/index.js';
 import { throwIfAborted } from '../transport/index.js';
 import { PRIVATE_FILE_MODE } from './file-mode.js';
 import { checkRoom, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
+import { pathOfOpened } from './opened-path.js';
 import { checkSource, SOURCE_FLAGS, sourceChanged } from './source-file.js';
 
 /** Bytes copied at a time: enough for a disk to work in long runs. */
@@ -16,28 +18,33 @@ export interface SnapshotOptions {
   readonly signal?: AbortSignal;
   /** Largest source that is taken, in bytes; any unless given. */
   readonly maxSize?: number;
+  /** Whether a source at this place, where no links lead on, may be read; any unless given. */
+  readonly isAllowed?: (place: string) => Promise<boolean>;
 }
 
 /**
  * Copies a source (as a clone, where the file system has them) to `target`, mode 0600, and flushes it to disk. What is
  * left at `target` from an attempt before is replaced. After a failure nothing is left there.
  *
- * @throws XftpError SOURCE_MISSING, SOURCE_CHANGED, NO_PERMISSION, INVALID_ARGUMENT, FILE_TOO_LARGE, DISK_FULL, CANCELLED
+ * @throws XftpError FORBIDDEN, SOURCE_MISSING, SOURCE_CHANGED, NO_PERMISSION, INVALID_ARGUMENT, FILE_TOO_LARGE, DISK_FULL, CANCELLED
  */
 export async function snapshotSource(
   path: string,
   target: string,
-  { signal, maxSize = Infinity }: SnapshotOptions = {},
+  { signal, maxSize = Infinity, isAllowed }: SnapshotOptions = {},
 ): Promise<void> {
   throwIfAborted(signal);
   const source = await open(path, SOURCE_FLAGS).catch((error: unknown) => {
     throw localFailure(error, path);
   });
   try {
+    if (isAllowed !== undefined) await requireAllowed(source, path, isAllowed);
     const before = await source.stat();
     checkSource(before, { path, maxSize });
     await rm(target, { force: true });
-    if (!(await clone(path, target))) await copy(source, path, { target, size: before.size, signal });
+    // Nobody but the caller may be asked to read something else: of the open file, not of what is at its path by now.
+    const origin = isAllowed === undefined ? path : `/proc/self/fd/${String(source.fd)}`;
+    if (!(await clone(origin, target))) await copy(source, path, { target, size: before.size, signal });
     await flush(target);
     throwIfAborted(signal);
     // A clone is made of the path, which another file may have taken meanwhile.
@@ -51,6 +58,17 @@ export async function snapshotSource(
   } finally {
     await source.close();
   }
+}
+
+/** @throws XftpError FORBIDDEN */
+async function requireAllowed(
+  source: FileHandle,
+  path: string,
+  isAllowed: (place: string) => Promise<boolean>,
+): Promise<void> {
+  const place = await pathOfOpened(source, path);
+  if (place !== undefined && (await isAllowed(place))) return;
+  throw new XftpError('FORBIDDEN', `${path} leads to a place that may not be read here.`);
 }
 
 /** False where the file system makes no clones. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -70,6 +70,18 @@ describe('a file that is received', () => {
     expect(path).toBe(join(agent.downloads, 'sample_1.bin'));
     const hex = content.toString('hex');
     expect(filesOf(agent)).toEqual({ 'sample.bin': hex, 'sample_1.bin': hex });
+  });
+
+  it('makes the folder for downloads if need be, but none that was named', async () => {
+    const { agent, content, description } = await sample();
+    rmSync(agent.downloads, { recursive: true });
+    const directory = join(agent.folder, 'missing');
+    await expect(agent.receive({ description, directory }, CALLER)).rejects.toThrow(
+      failing('SOURCE_MISSING'),
+    );
+    const { id } = await agent.receive({ description }, CALLER);
+    await agent.reached(id, 'completed');
+    expect(filesOf(agent)).toEqual({ 'sample.bin': content.toString('hex') });
   });
 
   it.each(['rename', 'overwrite', 'fail'] as const)('on conflict %s does so', async (onConflict) => {

@@ -108,14 +108,16 @@ describe('opening an agent', () => {
     const agent = await testAgent();
     await agent.stop();
     const path = join(agent.dataDir, 'agent.sqlite');
-    const setVersion = (version: number): void => {
+    const setVersion = (version: number): number => {
       const database = new Database(path);
+      const before = database.get<{ user_version: number }>('PRAGMA user_version')?.user_version ?? 0;
       database.execute(`PRAGMA user_version = ${String(version)}`);
       database.close();
+      return before;
     };
-    setVersion(4711);
+    const newest = setVersion(4711);
     for (let go = 0; go < 2; go++) await expect(open(agent.dataDir)).rejects.toThrow('newer xftp-agent');
-    setVersion(1);
+    setVersion(newest);
     await agent.reopen();
   });
 

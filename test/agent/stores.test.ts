@@ -158,6 +158,8 @@ describe('the server list', () => {
       password: 'new',
       operator: null,
     });
+    for (const password of ['', 'x'.repeat(300), 'a@b/c:d', 'a b'])
+      expect(() => servers.update(id, { enabled: false, password })).toThrow(failing('INVALID_ADDRESS'));
     expect(servers.enabled().map(({ password }) => password)).toEqual(['new', undefined]);
     servers.remove(id);
     expect(servers.list().map(({ address }) => address)).toEqual([TWO]);

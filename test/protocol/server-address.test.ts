@@ -9,6 +9,7 @@ import {
   parseServerList,
   PRESET_SERVERS,
   requireFullFingerprint,
+  requireServerPassword,
   sameServer,
   serverPort,
 } from '#src/protocol/server-address.js';
@@ -119,6 +120,18 @@ describe('a server address', () => {
   ])('is refused when it is %j, with a word about the %s', (text, word) => {
     expect(failure(text)).toMatchObject({ code: 'INVALID_ADDRESS', message: expect.stringContaining(word) });
   });
+
+  it.each(['', 'hunter2 ', 'hunter2@', 'hunter2/', 'hunter2:', `hunter2${'x'.repeat(249)}`])(
+    'cannot have the password %j, which its failure does not tell',
+    (password) => {
+      const check = (): void => {
+        requireServerPassword(password);
+      };
+      expect(check).toThrow(expect.objectContaining({ code: 'INVALID_ADDRESS' }));
+      expect(check).not.toThrow('hunter2');
+      requireServerPassword('x'.repeat(255));
+    },
+  );
 
   it('never has its password in a failure', () => {
     for (const text of [

@@ -1,4 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 
@@ -67,6 +69,37 @@ describe('An agent is found', () => {
     await expect(nowhere).rejects.toThrow(failing('AGENT_UNREACHABLE'));
     const aborted = connectAgent({ endpoint: { url, token: 'x' }, signal: AbortSignal.abort() });
     await expect(aborted).rejects.toThrow(failing('CANCELLED'));
+  });
+
+  it('but not when it was killed: whoever listens at its address by now is not shown the token', async () => {
+    const asked: unknown[] = [];
+    const server = createServer((_request, response) => response.end('hello'));
+    server.on('connection', () => asked.push('connection'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const { rpc } = await pair();
+    const { dataDir } = rpc;
+    const file = join(dataDir, 'rpc.json');
+    const written = JSON.parse(await readFile(file, 'utf8')) as { process?: string };
+    const killed = spawn(process.execPath, ['-e', 'process.kill(process.pid, 9)']);
+    await once(killed, 'exit');
+    const url = `ws://127.0.0.1:${String(port)}/`;
+    // Another process that has the number of the agent was started at another time.
+    const reused = written.process === undefined ? [] : [{ process: `${written.process}1` }];
+    for (const change of [{ pid: killed.pid }, { pid: 0 }, { pid: 'none' }, ...reused]) {
+      await writeFile(file, JSON.stringify({ ...written, ...change, url }));
+      for (const options of [{ dataDir }, { dataDir, token: 'another' }])
+        await expect(connectAgent(options)).rejects.toThrow(failing('AGENT_UNREACHABLE'));
+    }
+    expect(asked).toEqual([]);
+  });
+
+  it('with another token than the one in its folder', async () => {
+    const { rpc, agent } = await pair();
+    const client = await connected({ dataDir: rpc.dataDir, token: agent.token('read') });
+    expect((await client.agent.info()).pid).toBe(process.pid);
+    await expect(client.tokens.list()).rejects.toThrow(failing('FORBIDDEN'));
   });
 
   it('but what answers there may be another program', async () => {

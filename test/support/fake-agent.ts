@@ -55,6 +55,7 @@ export function createFakeAgent(): FakeAgent {
   const tokens = new Map<string, TokenInfo>();
   const transfers = new Map<string, TransferInfo>();
   const servers = new Map<number, ServerInfo>();
+  const owners = new Map<string, number>();
   const listeners = new Set<(event: AgentEvent) => void>();
   const received: { method: string; params: unknown }[] = [];
   let events: DurableEvent[] = [];
@@ -108,7 +109,11 @@ export function createFakeAgent(): FakeAgent {
     return after;
   }
 
-  function create(direction: 'send' | 'receive', details: Partial<TransferInfo>): TransferInfo {
+  function create(
+    direction: 'send' | 'receive',
+    details: Partial<TransferInfo>,
+    tokenId: number,
+  ): TransferInfo {
     const transfer: TransferInfo = {
       id: `t${String(nextId())}`,
       direction,
@@ -124,6 +129,7 @@ export function createFakeAgent(): FakeAgent {
       ...details,
     };
     transfers.set(transfer.id, transfer);
+    owners.set(transfer.id, tokenId);
     commit({ type: 'transfer.created', transferId: transfer.id, data: { transfer } });
     return transfer;
   }
@@ -185,17 +191,24 @@ export function createFakeAgent(): FakeAgent {
       commit({ type: 'network.changed', data: { network } });
       return network;
     },
-    send: (params) => {
+    send: (params, { tokenId }) => {
       received.push({ method: 'send', params });
-      return Promise.resolve(create('send', { path: params.path, recipients: { handedOut: 1, spare: 0 } }));
+      const details = { path: params.path, recipients: { handedOut: 1, spare: 0 } };
+      return Promise.resolve(create('send', details, tokenId));
     },
-    receive: (params) => {
+    receive: (params, { tokenId }) => {
       received.push({ method: 'receive', params });
-      return Promise.resolve(create('receive', {}));
+      return Promise.resolve(create('receive', {}, tokenId));
     },
     inspect: () => ({ party: 'recipient', encryptedSize: 65536, chunks: 1, servers: [] }),
     get: (id) => (agent.onGet ?? find)(id),
-    list: ({ limit }) => ({ items: [...transfers.values()].reverse().slice(0, limit) }),
+    list: ({ limit, tokenId }) => ({
+      items: [...transfers.values()]
+        .filter(({ id }) => tokenId === undefined || owners.get(id) === tokenId)
+        .reverse()
+        .slice(0, limit),
+    }),
+    ownerOf: (id) => owners.get(id),
     pause: (id) => change(id, { state: 'paused' }),
     resume: (id) => change(id, { state: 'queued' }),
     cancel: (id) => change(id, { state: 'cancelled' }),
@@ -253,13 +266,14 @@ export function createFakeAgent(): FakeAgent {
       },
     ],
 
-    listEvents: ({ since = 0, types, transferId, limit }) => ({
+    listEvents: ({ since = 0, types, transferId, tokenId, limit }) => ({
       events: events
         .filter(
           ({ seq, type, transferId: of }) =>
             seq > since &&
             (types === undefined || types.includes(type)) &&
-            (transferId === undefined || transferId === of),
+            (transferId === undefined || transferId === of) &&
+            (tokenId === undefined || of === undefined || owners.get(of) === tokenId),
         )
         .slice(0, limit),
       lagged: newest > 0 && since < (events.length === 0 ? newest : oldest() - 1),

@@ -2,6 +2,7 @@ import * as z from 'zod';
 
 import { durableEvent } from '../event-schemas.js';
 import { method } from '../method.js';
+import { ownOnly } from '../path-access.js';
 import { done, EVENT_FILTER, limit, sequenceNumber } from '../param-schemas.js';
 
 const subscription = z.string().min(1).max(50).meta({ description: 'Name of a subscription.' });
@@ -12,7 +13,8 @@ export const EVENT_METHODS = {
     description:
       'Afterwards the agent sends notifications of the method `event`; their parameters are the event and `subscription`. ' +
       'With `since` the durable events after that number come first: none is left out, none comes twice. ' +
-      'A client that does not read is disconnected with code 1013 and comes back with the last `seq` that it saw.',
+      'A client that does not read is disconnected with code 1013 and comes back with the last `seq` that it saw. ' +
+      'A token with folders is told only of its own transfers.',
     scope: 'read',
     params: z.strictObject({
       since: sequenceNumber
@@ -46,7 +48,8 @@ export const EVENT_METHODS = {
   }),
   'events.list': method({
     summary: 'Durable events of the past',
-    description: 'Oldest first. The next page begins after the last `seq` of this one.',
+    description:
+      'Oldest first. The next page begins after the last `seq` of this one. A token with folders is told only of its own transfers.',
     scope: 'read',
     params: z.strictObject({
       since: sequenceNumber.exactOptional().meta({ description: 'Only events with greater numbers.' }),
@@ -59,6 +62,6 @@ export const EVENT_METHODS = {
       oldest: sequenceNumber,
       newest: sequenceNumber,
     }),
-    handler: (agent, params) => agent.listEvents(params),
+    handler: (agent, params, { token }) => agent.listEvents({ ...params, ...ownOnly(token) }),
   }),
 } as const;

@@ -68,7 +68,7 @@ export const SERVER_METHODS = {
       password: password.nullable().exactOptional().meta({ description: 'null: none.' }),
     }),
     result: serverInfo,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'INVALID_ADDRESS'],
     handler: (agent, { id, ...change }) => agent.updateServer(id, change),
   }),
   'servers.remove': method({

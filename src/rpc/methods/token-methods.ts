@@ -30,16 +30,14 @@ export const TOKEN_METHODS = {
   }),
   'tokens.revoke': method({
     summary: 'Revokes an access token',
-    description: 'Its connections are closed with code 1008.',
+    description: 'At once: its connections get nothing done any more, and are closed with code 1008.',
     scope: 'admin',
     params: z.strictObject({ id: entryId }),
     result: done,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
     handler: (agent, { id }, caller) => {
       agent.revokeToken(id);
-      caller.afterAnswer(() => {
-        caller.disconnectToken(id);
-      });
+      caller.disconnectToken(id);
       return {};
     },
   }),

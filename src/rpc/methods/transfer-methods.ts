@@ -27,7 +27,7 @@ import {
   serverAddresses,
   transferId,
 } from '../param-schemas.js';
-import { confineReceive, confineSend } from '../path-access.js';
+import { callerFor, confineReceive, confineSend, ownOnly, ownTransfer } from '../path-access.js';
 
 const ofTransfer = z.strictObject({ id: transferId });
 const deadline = time
@@ -52,7 +52,8 @@ export const TRANSFER_METHODS = {
         .exactOptional()
         .meta({ description: 'Server addresses, perhaps with password; the enabled servers unless given.' }),
       snapshot: z.boolean().exactOptional().meta({
-        description: 'Copy the source first, so that it may change or go at once; true unless given.',
+        description:
+          'Copy the source first, so that it may change or go at once; true unless given. A token with folders may not say false.',
       }),
       redirect: redirectPolicy.exactOptional(),
       priority: priority.exactOptional(),
@@ -69,7 +70,7 @@ export const TRANSFER_METHODS = {
       'DISK_FULL',
     ],
     handler: async (agent, params, { token }) =>
-      await agent.send(await confineSend(params, token), { tokenId: token.id }),
+      await agent.send(await confineSend(params, token), callerFor(token)),
   }),
   'transfers.receive': method({
     summary: 'Receives a file',
@@ -80,7 +81,8 @@ export const TRANSFER_METHODS = {
         description: description.exactOptional(),
         link: link.exactOptional(),
         directory: absolutePath.exactOptional().meta({
-          description: "Absolute path of an existing folder; the agent's for downloads unless given.",
+          description:
+            "Absolute path of an existing folder; the agent's for downloads, made if need be, unless given.",
         }),
         fileName: fileName
           .exactOptional()
@@ -101,7 +103,7 @@ export const TRANSFER_METHODS = {
     result: transferInfo,
     errors: ['FORBIDDEN', 'INVALID_DESCRIPTION', 'INVALID_LINK', 'SOURCE_MISSING', 'NO_PERMISSION'],
     handler: async (agent, params, { token }) =>
-      await agent.receive(await confineReceive(params, token), { tokenId: token.id }),
+      await agent.receive(await confineReceive(params, token), callerFor(token)),
   }),
   'transfers.inspect': method({
     summary: 'What a description or a link says',
@@ -121,11 +123,11 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND'],
-    handler: (agent, { id }) => agent.get(id),
+    handler: (agent, { id }, { token }) => agent.get(ownTransfer(agent, id, token)),
   }),
   'transfers.list': method({
     summary: 'Transfers, newest first',
-    description: 'A page at a time.',
+    description: 'A page at a time. A token with folders sees and steers only its own transfers.',
     scope: 'read',
     params: z.strictObject({
       direction: direction.exactOptional(),
@@ -135,7 +137,7 @@ export const TRANSFER_METHODS = {
     }),
     result: transferPage,
     errors: ['INVALID_ARGUMENT'],
-    handler: (agent, params) => agent.list(params),
+    handler: (agent, params, { token }) => agent.list({ ...params, ...ownOnly(token) }),
   }),
   'transfers.pause': method({
     summary: 'Pauses a transfer',
@@ -144,7 +146,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.pause(id),
+    handler: (agent, { id }, { token }) => agent.pause(ownTransfer(agent, id, token)),
   }),
   'transfers.resume': method({
     summary: 'Goes on with a paused transfer',
@@ -153,7 +155,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.resume(id),
+    handler: (agent, { id }, { token }) => agent.resume(ownTransfer(agent, id, token)),
   }),
   'transfers.cancel': method({
     summary: 'Ends a transfer',
@@ -162,7 +164,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.cancel(id),
+    handler: (agent, { id }, { token }) => agent.cancel(ownTransfer(agent, id, token)),
   }),
   'transfers.retry': method({
     summary: 'Starts a failed or cancelled transfer anew',
@@ -171,7 +173,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.retry(id),
+    handler: (agent, { id }, { token }) => agent.retry(ownTransfer(agent, id, token)),
   }),
   'transfers.approve': method({
     summary: 'Lets a receive use unknown relays',
@@ -180,7 +182,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.approve(id),
+    handler: (agent, { id }, { token }) => agent.approve(ownTransfer(agent, id, token)),
   }),
   'transfers.remove': method({
     summary: 'Forgets a finished transfer',
@@ -195,8 +197,8 @@ export const TRANSFER_METHODS = {
     }),
     result: done,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id, ...options }) => {
-      agent.remove(id, options);
+    handler: (agent, { id, ...options }, { token }) => {
+      agent.remove(ownTransfer(agent, id, token), options);
       return {};
     },
   }),
@@ -207,7 +209,8 @@ export const TRANSFER_METHODS = {
     params: z.strictObject({ id: transferId, priority }),
     result: transferInfo,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, params) => agent.setPriority(params.id, params.priority),
+    handler: (agent, { id, priority: wanted }, { token }) =>
+      agent.setPriority(ownTransfer(agent, id, token), wanted),
   }),
   'transfers.descriptions': method({
     summary: 'The descriptions of a completed send',
@@ -217,7 +220,7 @@ export const TRANSFER_METHODS = {
     params: ofTransfer,
     result: descriptionsResult,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
-    handler: (agent, { id }) => agent.descriptions(id),
+    handler: (agent, { id }, { token }) => agent.descriptions(ownTransfer(agent, id, token)),
   }),
   'transfers.addRecipients': method({
     summary: 'Hands out descriptions for more recipients',
@@ -226,7 +229,7 @@ export const TRANSFER_METHODS = {
     params: z.strictObject({ id: transferId, count: recipients }),
     result: descriptionsResult,
     errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'CONNECT_FAILED'],
-    handler: (agent, { id, count }) => agent.addRecipients(id, count),
+    handler: (agent, { id, count }, { token }) => agent.addRecipients(ownTransfer(agent, id, token), count),
   }),
   'transfers.revoke': method({
     summary: 'Deletes a sent file from its relays',
@@ -242,6 +245,9 @@ export const TRANSFER_METHODS = {
       .refine(...exactlyOne('id', 'senderDescription')),
     result: z.object({ deletions: z.int().min(0).meta({ description: 'How many chunks will be deleted.' }) }),
     errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'INVALID_DESCRIPTION'],
-    handler: (agent, params) => agent.revoke(params),
+    handler: (agent, params, { token }) => {
+      if (params.id !== undefined) ownTransfer(agent, params.id, token);
+      return agent.revoke(params);
+    },
   }),
 } as const;

@@ -160,6 +160,7 @@ export function makeParts(options: PartsOptions): AgentParts {
       download: new Pace(settings.current.downloadLimit ?? undefined),
     },
     settings: () => settings.current,
+    snapshotPath: (id) => folder.snapshotPath(id),
     wake: () => {
       scheduler.wake();
     },
@@ -169,7 +170,6 @@ export function makeParts(options: PartsOptions): AgentParts {
   };
   const redirects: RedirectServices = {
     services,
-    snapshotPath: (id: string) => folder.snapshotPath(id),
     finished: (id: string, until: AbortSignal) =>
       finished(services, (each) => scheduler.isRunning(each), id, until),
   };
@@ -192,7 +192,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   });
   const intake = new Intake({
     services,
-    snapshotPath: redirects.snapshotPath,
+    snapshotPath: services.snapshotPath,
     downloadsDir,
     signal,
   });

@@ -133,7 +133,7 @@ class Agent implements RunningAgent {
     const { embeddedRelayAddress, servers: wanted = [] } = this.#options;
     for (const address of [...wanted, ...(embeddedRelayAddress === undefined ? [] : [embeddedRelayAddress])])
       servers.put(parseServerAddress(address), {});
-    await this.#folder.sweepSnapshots(new Set(sends.snapshotPaths()));
+    await this.#folder.sweepSnapshots(new Set(sends.withSnapshot()));
     // A crash may have come between the end of a transfer and what follows it.
     for (const id of transfers.uncleaned()) this.#parts.steering.cleanUp(id);
     this.#parts.network.start();

@@ -12,8 +12,6 @@ const FILE_NAME = 'direct.yaml';
 /** What storing descriptions needs. */
 export interface RedirectServices {
   readonly services: RunServices;
-  /** Path for the file of a transfer that the agent makes. */
-  readonly snapshotPath: (id: string) => string;
   /** Resolves when the transfer's state is final. */
   readonly finished: (id: string, signal: AbortSignal) => Promise<void>;
 }
@@ -50,14 +48,14 @@ export async function storeRedirects(
 }
 
 async function ensureStored(sendId: string, number: number, options: RedirectServices): Promise<void> {
-  const { services, snapshotPath } = options;
+  const { services } = options;
   const send = services.sends.find(sendId);
   if (send === undefined) return;
   if (services.sends.redirects(sendId).some(({ redirect_recipient: of }) => of === number)) return;
   const description = recipientDescription(services, sendId, number);
   if (send.redirect === 'auto' && !needsRedirect(description)) return;
   const id = newTransferId();
-  const path = snapshotPath(id);
+  const path = services.snapshotPath(id);
   await writeFile(path, formatDescription(description), { mode: 0o600, flag: 'wx', flush: true });
   const row = services.transfers.row(sendId);
   services.transfers.create(

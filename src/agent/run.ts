@@ -49,6 +49,8 @@ export interface RunServices {
   /** What uploads and downloads are held to, each over all transfers. */
   readonly pace: { readonly upload: Pace; readonly download: Pace };
   readonly settings: () => Settings;
+  /** Where the copy of a send's source is, if it has one. */
+  readonly snapshotPath: (id: string) => string;
   /** Starts what is in the queue, such as a transfer that was just added. */
   readonly wake: () => void;
   /** Told when the relays have to be told something. */

@@ -312,11 +312,11 @@ export class Steering {
 
   /** Files that only this transfer needs. */
   #leftovers(row: TransferRow): string[] {
-    const { receives, sends } = this.#services;
-    if (row.direction === 'send') {
-      const ids = [row.id, ...sends.redirects(row.id).map(({ transfer_id: stored }) => stored)];
-      return ids.flatMap((id) => sends.find(id)?.snapshot_path ?? []);
-    }
+    const { receives, sends, snapshotPath } = this.#services;
+    if (row.direction === 'send')
+      return [sends.find(row.id), ...sends.redirects(row.id)].flatMap((send) =>
+        send === undefined || send.snapshot_path === null ? [] : snapshotPath(send.transfer_id),
+      );
     const receive = receives.find(row.id);
     return receive === undefined || row.state === 'completed' ? [] : [partPathOf(receive)];
   }

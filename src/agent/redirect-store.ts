@@ -9,6 +9,8 @@ import { newTransferId } from './transfer-id.js';
 /** File name of a stored description, as official programs give it. */
 const FILE_NAME = 'direct.yaml';
 
+const HOUR_MS = 3600_000;
+
 /** What storing descriptions needs. */
 export interface RedirectServices {
   readonly services: RunServices;
@@ -29,13 +31,19 @@ export async function storeRedirects(
   const { services, finished } = options;
   const send = services.sends.find(id);
   if (send === undefined || send.redirect === 'never') return;
-  for (let number = 1; number <= send.handed_out; number++) await ensureStored(id, number, options);
+  const deadline = deadlineOf(services, id);
+  for (let number = 1; number <= send.handed_out; number++)
+    await ensureStored(id, { number, deadline }, options);
   const stored = services.sends.redirects(id).map(({ transfer_id: transferId }) => transferId);
-  for (const each of stored) {
-    const { state } = services.transfers.row(each);
-    if (state === 'failed' || state === 'cancelled' || state === 'paused')
-      services.transfers.transition(each, { to: 'queued' });
-  }
+  services.database.transaction(() => {
+    for (const each of stored) {
+      const { state } = services.transfers.row(each);
+      // The send may have a later deadline than when it made them.
+      if (state !== 'completed') services.transfers.update(each, { deadline });
+      if (state === 'failed' || state === 'cancelled' || state === 'paused')
+        services.transfers.transition(each, { to: 'queued' });
+    }
+  });
   services.wake();
   for (const each of stored) {
     await finished(each, signal);
@@ -47,7 +55,17 @@ export async function storeRedirects(
   }
 }
 
-async function ensureStored(sendId: string, number: number, options: RedirectServices): Promise<void> {
+/** That of the send; a fresh one when the send is over and more recipients are added. */
+function deadlineOf({ transfers, clock, settings }: RunServices, id: string): number {
+  const { deadline, state } = transfers.row(id);
+  return state === 'completed' ? clock.now() + settings().deadlineHours * HOUR_MS : deadline;
+}
+
+async function ensureStored(
+  sendId: string,
+  { number, deadline }: { readonly number: number; readonly deadline: number },
+  options: RedirectServices,
+): Promise<void> {
   const { services } = options;
   const send = services.sends.find(sendId);
   if (send === undefined) return;
@@ -64,7 +82,7 @@ async function ensureStored(sendId: string, number: number, options: RedirectSer
       direction: 'send',
       tokenId: row.token_id,
       priority: row.priority,
-      deadline: row.deadline,
+      deadline,
       fileName: FILE_NAME,
       path,
       hidden: true,

@@ -164,16 +164,18 @@ export class Steering {
     throw new XftpError('INVALID_ARGUMENT', 'Give either the id of a send or a sender description.');
   }
 
-  /** After the end of a run: what nobody needs any more is removed, on this machine and on relays. May be repeated. */
+  /**
+   * After the end of a run: what nobody needs any more is removed, on this machine and on relays. May be repeated, and
+   * does nothing when the transfer has been put back into the queue meanwhile, or may be put there as it is.
+   */
   cleanUp(id: string): void {
     const row = this.#services.transfers.find(id);
-    if (row === undefined) return;
+    // A failed transfer may be retried from where it was.
+    if (row?.state !== 'completed' && row?.state !== 'cancelled') return;
     if (row.state === 'cancelled' && row.direction === 'send') {
       this.#deleteUploads(id, undefined);
       this.#services.wakeRelayTasks();
     }
-    // A failed transfer may be retried from where it was.
-    if (row.state === 'failed') return;
     const leftovers = this.#leftovers(row);
     // A crash in between leaves a file that the next start finds to be nobody's.
     // A retry of a cancelled send takes the source itself.
@@ -298,8 +300,7 @@ export class Steering {
   #halt(id: string): void {
     const { scheduler, onUnexpected } = this.#options;
     scheduler.halt(id).then(() => {
-      const row = this.#services.transfers.find(id);
-      if (row !== undefined && isFinal(row.state)) this.cleanUp(id);
+      this.cleanUp(id);
     }, onUnexpected);
   }
 

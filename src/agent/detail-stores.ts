@@ -194,7 +194,8 @@ export class ReceiveStore {
     );
   }
 
-  setFinalPath(transferId: string, path: string): void {
+  /** The path that the file is about to get, or may have; null when it does not have it any more. */
+  setFinalPath(transferId: string, path: string | null): void {
     this.#database.run('UPDATE receives SET final_path = ? WHERE transfer_id = ?', path, transferId);
   }
 

@@ -1,13 +1,22 @@
-import { unlink } from 'node:fs/promises';
+import { rename, unlink } from 'node:fs/promises';
 
 import {
   type FileDescription,
   formatDescription,
+  isXftpError,
   parseDescription,
   type Replica,
 } from '../protocol/index.js';
-import { type EncryptedFile, finishPart, safeFileName, TaskGroup, verifyPart } from '../transfer/index.js';
-import { cancelled } from '../transport/index.js';
+import {
+  type EncryptedFile,
+  fileIdentity,
+  finishPart,
+  isFile,
+  safeFileName,
+  TaskGroup,
+  verifyPart,
+} from '../transfer/index.js';
+import { cancelled, throwIfAborted } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
@@ -122,6 +131,9 @@ async function deliver(run: Run): Promise<void> {
   const { file_size: contentLength, file_name: name } = run.row;
   const { part_path: partPath, final_path: finalPath } = receive;
   if (partPath === null || contentLength === null) throw incomplete();
+  throwIfAborted(run.signal);
+  const own =
+    (await fileIdentity(partPath)) ?? (finalPath === null ? undefined : await fileIdentity(finalPath));
   const path = await finishPart(
     {
       partPath,
@@ -134,13 +146,18 @@ async function deliver(run: Run): Promise<void> {
     {
       ciphers,
       onChosen: (chosen) => {
+        throwIfAborted(run.signal);
         receives.setFinalPath(run.id, chosen);
       },
     },
-  );
-  // It was cancelled while the file got its name: it is not to be there.
-  if (run.row.state === 'cancelled') {
-    await unlink(path);
+  ).catch((error: unknown) => {
+    // Neither the part nor the file is there: a retry can only begin with the download.
+    if (isXftpError(error, 'SOURCE_MISSING')) receives.setVerified(run.id, false);
+    throw error;
+  });
+  if (transfers.find(run.id)?.state !== 'verifying') {
+    // Another receive may have replaced the file already.
+    if (own !== undefined && (await isFile(path, own))) await takeBack(run, partPath, path);
     throw cancelled();
   }
   database.transaction(() => {
@@ -162,6 +179,14 @@ async function deliver(run: Run): Promise<void> {
       });
   });
   if (receive.acknowledge !== 0) wakeRelayTasks();
+}
+
+/** The transfer was stopped while the file got its name: under that one it is only when the transfer is completed. */
+async function takeBack(run: Run, partPath: string, path: string): Promise<void> {
+  const { receives, transfers } = run.services;
+  const state = transfers.find(run.id)?.state;
+  await (state === undefined || state === 'cancelled' ? unlink(path) : rename(path, partPath));
+  receives.setFinalPath(run.id, null);
 }
 
 function replicasOf(description: string): readonly Replica[] {

@@ -1,6 +1,5 @@
-import { unlink } from 'node:fs/promises';
-
 import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
+import { discardPart } from '../transfer/index.js';
 import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, roundUp } from './intake.js';
@@ -23,6 +22,13 @@ export interface SteeringOptions {
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
   readonly onUnexpected: (error: unknown) => void;
+}
+
+/** A file that only one transfer needs. */
+interface Leftover {
+  readonly path: string;
+  /** The path that it was about to get. */
+  readonly finalPath?: string;
 }
 
 /** What clients do with transfers that there are. */
@@ -66,7 +72,9 @@ export class Steering {
       transfers.update(id, { deadline: clock.now() + settings().deadlineHours * HOUR_MS });
       if (row.direction === 'receive') {
         chunks.forgiveReplicas(id);
-        receives.setVerified(id, false);
+        // A verified file that may have its name already is not downloaded once more; when it is gone, the run tells.
+        const mayBePlaced = row.state === 'failed' && (receives.find(id)?.final_path ?? null) !== null;
+        if (!mayBePlaced) receives.setVerified(id, false);
       } else if (row.state === 'cancelled' || failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
@@ -312,14 +320,16 @@ export class Steering {
   }
 
   /** Files that only this transfer needs. */
-  #leftovers(row: TransferRow): string[] {
+  #leftovers(row: TransferRow): Leftover[] {
     const { receives, sends, snapshotPath } = this.#services;
     if (row.direction === 'send')
       return [sends.find(row.id), ...sends.redirects(row.id)].flatMap((send) =>
-        send === undefined || send.snapshot_path === null ? [] : snapshotPath(send.transfer_id),
+        send === undefined || send.snapshot_path === null ? [] : { path: snapshotPath(send.transfer_id) },
       );
     const receive = receives.find(row.id);
-    return receive === undefined || row.state === 'completed' ? [] : [partPathOf(receive)];
+    if (receive === undefined || row.state === 'completed') return [];
+    const { final_path: finalPath } = receive;
+    return [{ path: partPathOf(receive), ...(finalPath === null ? {} : { finalPath }) }];
   }
 }
 
@@ -328,6 +338,6 @@ function failureCode(row: TransferRow): string | undefined {
   return row.failure === null ? undefined : (JSON.parse(row.failure) as FailureInfo).code;
 }
 
-async function removeFiles(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await unlink(path).catch(() => undefined);
+async function removeFiles(leftovers: readonly Leftover[]): Promise<void> {
+  for (const { path, finalPath } of leftovers) await discardPart(path, finalPath);
 }

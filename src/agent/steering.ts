@@ -3,6 +3,7 @@ import { discardPart } from '../transfer/index.js';
 import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, roundUp } from './intake.js';
+import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
 import { partPathOf } from './part-record.js';
 import type { RunServices } from './run.js';
@@ -94,15 +95,22 @@ export class Steering {
   remove(id: string, { cancel = false }: { readonly cancel?: boolean } = {}): void {
     const { state } = this.#visible(id);
     if (cancel && !isFinal(state)) this.cancel(id);
-    const { transfers } = this.#services;
+    const { transfers, wakeRelayTasks } = this.#services;
     const row = transfers.row(id);
     if (!isFinal(row.state))
       throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: cancel it before it is removed.`);
     const leftovers = this.#leftovers(row);
-    if (row.state !== 'completed' && row.direction === 'send') this.#deleteUploads(id, undefined);
+    const stored = this.#stored(id);
+    // Nobody has got a link to a description whose upload is not completed.
+    for (const each of [id, ...stored])
+      if (row.direction === 'send' && transfers.row(each).state !== 'completed')
+        this.#deleteUploads(each, undefined);
     transfers.remove(id);
-    void this.#options.scheduler.ended(id).then(() => removeFiles(leftovers));
-    this.#services.wakeRelayTasks();
+    const { scheduler, onUnexpected } = this.#options;
+    Promise.all([id, ...stored].map((each) => scheduler.halt(each)))
+      .then(() => removeFiles(leftovers))
+      .catch(onUnexpected);
+    wakeRelayTasks();
   }
 
   setPriority(id: string, priority: number): TransferInfo {
@@ -114,15 +122,7 @@ export class Steering {
   }
 
   descriptions(id: string): DescriptionsResult {
-    const row = this.#visible(id);
-    if (row.direction !== 'send') throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
-    if (row.state !== 'completed')
-      throw new XftpError(
-        'ILLEGAL_STATE',
-        `The transfer is ${row.state}: its descriptions come when it is completed.`,
-      );
-    if (this.#services.sends.find(id)?.revoked_at !== null)
-      throw new XftpError('ILLEGAL_STATE', 'The file was revoked: there is nothing to hand out.');
+    this.#handingOut(id);
     return describeSend(this.#services, id);
   }
 
@@ -142,10 +142,8 @@ export class Steering {
   }
 
   async #addRecipients(id: string, count: number): Promise<DescriptionsResult> {
-    this.descriptions(id);
+    const send = this.#handingOut(id);
     const { database, events, sends } = this.#services;
-    const send = sends.find(id);
-    if (send === undefined) throw new XftpError('NOT_FOUND', `There is no transfer ${id}.`);
     const handedOut = send.handed_out + count;
     if (handedOut > MAX_RECIPIENTS)
       throw new XftpError(
@@ -153,13 +151,35 @@ export class Steering {
         `A file has at most ${String(MAX_RECIPIENTS)} recipients: send it again for more.`,
       );
     const recipients = Math.max(send.recipients, roundUp(handedOut));
-    if (recipients > send.recipients) await this.#register(id, recipients);
-    database.transaction(() => {
-      sends.setRecipients(id, { handedOut, recipients });
-      events.append('transfer.recipients', { handedOut, spare: recipients - handedOut }, id);
-    });
-    await this.#options.storeRedirects(id, this.#options.signal);
-    return describeSend(this.#services, id);
+    try {
+      if (recipients > send.recipients) await this.#register(id, recipients);
+      database.transaction(() => {
+        this.#handingOut(id);
+        sends.setRecipients(id, { handedOut, recipients });
+        events.append('transfer.recipients', { handedOut, spare: recipients - handedOut }, id);
+      });
+      await this.#options.storeRedirects(id, this.#options.signal);
+    } catch (error) {
+      // That it was removed or revoked meanwhile is the better reason.
+      this.#handingOut(id);
+      throw error;
+    }
+    return this.descriptions(id);
+  }
+
+  /** A send whose descriptions may be handed out. */
+  #handingOut(id: string): SendRow {
+    const row = this.#visible(id);
+    const send = this.#services.sends.find(id);
+    if (send === undefined) throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
+    if (row.state !== 'completed')
+      throw new XftpError(
+        'ILLEGAL_STATE',
+        `The transfer is ${row.state}: its descriptions come when it is completed.`,
+      );
+    if (send.revoked_at !== null)
+      throw new XftpError('ILLEGAL_STATE', 'The file was revoked: there is nothing to hand out.');
+    return send;
   }
 
   revoke(target: { readonly id?: string; readonly senderDescription?: string }): {
@@ -196,6 +216,7 @@ export class Steering {
     if (row.direction !== 'send')
       throw new XftpError('ILLEGAL_STATE', 'Only a file that was sent can be revoked.');
     if (!isFinal(row.state)) this.cancel(id);
+    else this.#stopStored(id, 'cancelled');
     const { clock, database, events, relayTasks, sends, wakeRelayTasks } = this.#services;
     const deletions = database.transaction(() => {
       const count = this.#deleteUploads(id, id);
@@ -229,9 +250,9 @@ export class Steering {
 
   /** Everything of a send, and of its stored descriptions, that relays know: to be deleted there. Gives the number. */
   #deleteUploads(id: string, creditTo: string | undefined): number {
-    const { chunks, database, relayTasks, sends } = this.#services;
+    const { chunks, database, relayTasks } = this.#services;
     return database.transaction(() => {
-      const ids = [id, ...sends.redirects(id).map(({ transfer_id: stored }) => stored)];
+      const ids = [id, ...this.#stored(id)];
       const replicas = ids.flatMap((each) => chunks.replicas(each));
       for (const { id: replicaId } of replicas) chunks.setReplicaState(replicaId, 'bad');
       // Of a send that is not completed, so that a retry uploads them again.
@@ -253,9 +274,9 @@ export class Steering {
 
   /** The source may be another one now: it is prepared anew, with new keys, and so are the links to it. */
   #forgetUploads(id: string): void {
-    const { sends, transfers } = this.#services;
+    const { transfers } = this.#services;
     this.#deleteUploads(id, undefined);
-    for (const { transfer_id: stored } of sends.redirects(id)) transfers.remove(stored);
+    for (const stored of this.#stored(id)) transfers.remove(stored);
     transfers.forgetFile(id);
   }
 
@@ -293,16 +314,31 @@ export class Steering {
 
   /** Stops a transfer, and with a send the transfers that store its descriptions. */
   #stop(id: string, to: 'paused' | 'cancelled'): void {
-    const { database, sends, transfers } = this.#services;
-    const stored = sends.redirects(id).map(({ transfer_id: each }) => each);
+    const { database, transfers } = this.#services;
     database.transaction(() => {
       transfers.transition(id, { to });
+      this.#stopStored(id, to);
+    });
+    this.#halt(id);
+  }
+
+  #stopStored(id: string, to: 'paused' | 'cancelled'): void {
+    const { database, transfers } = this.#services;
+    const stored = this.#stored(id);
+    database.transaction(() => {
       for (const each of stored) {
         const { state } = transfers.row(each);
         if (!isFinal(state) && state !== to) transfers.transition(each, { to });
       }
+      database.afterCommit(() => {
+        for (const each of stored) this.#halt(each);
+      });
     });
-    for (const each of [...stored, id]) this.#halt(each);
+  }
+
+  /** The transfers that store the descriptions of a send. */
+  #stored(id: string): string[] {
+    return this.#services.sends.redirects(id).map(({ transfer_id: stored }) => stored);
   }
 
   #halt(id: string): void {

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+
+import { describe, expect, it } from 'vitest';
+
+import type { SendParams } from '#src/agent/model.js';
+import { failing } from '../crypto/expected-failure.js';
+import { CALLER, type TestAgent, testAgent } from './agent-samples.js';
+import { countedRelay, type CountedRelay } from './relay-samples.js';
+
+interface Setting {
+  readonly agent: TestAgent;
+  readonly relay: CountedRelay;
+  readonly id: string;
+}
+
+/** A completed send. */
+async function setting(params: Partial<SendParams> = {}): Promise<Setting> {
+  const relay = await countedRelay();
+  const agent = await testAgent({ servers: [relay.address] });
+  const path = join(agent.folder, 'source.bin');
+  writeFileSync(path, randomBytes(1000));
+  const { id } = await agent.send({ path, redirect: 'never', ...params }, CALLER);
+  await agent.reached(id, 'completed');
+  return { agent, relay, id };
+}
+
+const snapshotsOf = ({ dataDir }: TestAgent): string[] => readdirSync(join(dataDir, 'snapshots'));
+
+const typesOf = ({ agent, id }: Setting): string[] =>
+  agent.listEvents({ transferId: id, limit: 100 }).events.map(({ type }) => type);
+
+describe('recipients that are added while the relay is away', () => {
+  it('are refused when the send is removed, whose last event stays the last', async () => {
+    const how = await setting();
+    const { agent, id } = how;
+    agent.setNetwork({ online: false });
+    const added = agent.addRecipients(id, 5);
+    // In this turn of the event loop it comes as far as the relay.
+    await setImmediate();
+    agent.remove(id);
+    agent.setNetwork({ online: null });
+    await expect(added).rejects.toThrow(failing('NOT_FOUND'));
+    expect(typesOf(how).at(-1)).toBe('transfer.removed');
+    expect(agent.errors).toEqual([]);
+  });
+
+  it('are refused when the send is revoked', async () => {
+    const how = await setting();
+    const { agent, relay, id } = how;
+    agent.setNetwork({ online: false });
+    const added = agent.addRecipients(id, 5);
+    // In this turn of the event loop it comes as far as the relay.
+    await setImmediate();
+    agent.revoke({ id });
+    agent.setNetwork({ online: null });
+    await expect(added).rejects.toThrow(failing('ILLEGAL_STATE'));
+    expect(typesOf(how)).not.toContain('transfer.recipients');
+    await agent.until(() => relay.chunks() === 0);
+    expect(agent.errors).toEqual([]);
+  });
+});
+
+describe('stored descriptions of recipients that are added', () => {
+  it.each([
+    ['removed', 'NOT_FOUND', 4],
+    ['revoked', 'ILLEGAL_STATE', 0],
+  ] as const)('are given up when the send is %s', async (what, code, chunks) => {
+    const how = await setting({ redirect: 'always', recipients: 3 });
+    const { agent, relay, id } = how;
+    await agent.until(() => snapshotsOf(agent).length === 0);
+    agent.setNetwork({ online: false });
+    const added = agent.addRecipients(id, 1);
+    await agent.until(() => snapshotsOf(agent).length === 1);
+    if (what === 'removed') agent.remove(id);
+    else agent.revoke({ id });
+    agent.setNetwork({ online: null });
+    await expect(added).rejects.toThrow(failing(code));
+    await agent.until(() => snapshotsOf(agent).length === 0 && agent.info().relayTasks === 0);
+    expect(relay.chunks()).toBe(chunks);
+    expect(agent.errors).toEqual([]);
+  });
+});

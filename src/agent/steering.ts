@@ -284,12 +284,15 @@ export class Steering {
   async #register(id: string, recipients: number): Promise<void> {
     const { chunks, database } = this.#services;
     const replicas = chunks.replicas(id).filter(({ state }) => state === 'uploaded');
-    database.transaction(() => {
-      for (const replica of replicas) {
-        const known = chunks.recipients(replica.id).length;
-        chunks.addRecipients(replica.id, known + 1, newKeys(Math.max(0, recipients - known)));
-      }
-    });
+    for (const replica of replicas) {
+      const known = chunks.recipients(replica.id).length;
+      const keys = await newKeys(Math.max(0, recipients - known));
+      // Others have had their turn meanwhile.
+      this.#handingOut(id);
+      database.transaction(() => {
+        chunks.addRecipients(replica.id, known + 1, keys);
+      });
+    }
     const { priority } = this.#services.transfers.row(id);
     const turn = { owner: id, priority };
     const run = { services: this.#services, turn, onBlocked: () => () => undefined };

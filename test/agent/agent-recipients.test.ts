@@ -3,12 +3,18 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
+import { newKeys } from '#src/agent/chunk-upload.js';
+import { Database } from '#src/agent/database.js';
+import { SendStore } from '#src/agent/detail-stores.js';
 import type { SendParams } from '#src/agent/model.js';
 import { failing } from '../crypto/expected-failure.js';
 import { CALLER, type TestAgent, testAgent } from './agent-samples.js';
 import { countedRelay, type CountedRelay } from './relay-samples.js';
+
+/** Recipients that are many. */
+const MANY = 100;
 
 interface Setting {
   readonly agent: TestAgent;
@@ -81,5 +87,50 @@ describe('stored descriptions of recipients that are added', () => {
     await agent.until(() => snapshotsOf(agent).length === 0 && agent.info().relayTasks === 0);
     expect(relay.chunks()).toBe(chunks);
     expect(agent.errors).toEqual([]);
+  });
+});
+
+describe('many recipients', () => {
+  it('have so many stored descriptions under way at once, and are described with one look at them', async () => {
+    const relay = await countedRelay();
+    const agent = await testAgent({ servers: [relay.address] });
+    const path = join(agent.folder, 'source.bin');
+    writeFileSync(path, randomBytes(1000));
+    const { id } = await agent.send({ path, redirect: 'always', recipients: MANY }, CALLER);
+    const database = new Database(join(agent.dataDir, 'agent.sqlite'));
+    onTestFinished(() => {
+      database.close();
+    });
+    let most = 0;
+    await agent.until(() => {
+      const row = database.get<{ count: number }>(
+        "SELECT COUNT(*) AS count FROM transfers WHERE hidden = 1 AND state IN ('preparing', 'uploading')",
+      );
+      most = Math.max(most, row?.count ?? 0);
+      return agent.get(id).state === 'completed';
+    });
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(8);
+    const redirects = vi.spyOn(SendStore.prototype, 'redirects');
+    onTestFinished(() => {
+      redirects.mockRestore();
+    });
+    const { recipients } = agent.descriptions(id);
+    expect(redirects).toHaveBeenCalledTimes(1);
+    expect(recipients.map(({ redirect }) => redirect)).toEqual(Array.from({ length: MANY }, () => true));
+    expect(new Set(recipients.map(({ link }) => link)).size).toBe(MANY);
+  });
+
+  it('get their keys while others have their turn', async () => {
+    const order: string[] = [];
+    const made = newKeys(200).then((keys) => {
+      order.push('keys');
+      return keys;
+    });
+    await setImmediate();
+    order.push('others');
+    const keys = await made;
+    expect(order).toEqual(['others', 'keys']);
+    expect(new Set(keys.map((key) => Buffer.from(key).toString('hex'))).size).toBe(200);
   });
 });

@@ -233,7 +233,7 @@ class Agent implements RunningAgent {
     return this.#parts.steering.setPriority(id, priority);
   }
 
-  descriptions(id: string): DescriptionsResult {
+  descriptions(id: string): Promise<DescriptionsResult> {
     return this.#parts.steering.descriptions(id);
   }
 

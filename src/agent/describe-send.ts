@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import {
   type Chunk,
   type FileDescription,
@@ -14,6 +16,9 @@ import type { SendStore } from './detail-stores.js';
 import type { DescriptionsResult, RecipientDescription } from './model.js';
 import type { TransferRow, TransferStore } from './transfer-store.js';
 
+/** Recipients that are described before others have their turn: some tens of ms of work. */
+const RECIPIENTS_PER_TURN = 64;
+
 /** Where the descriptions of a send come from. */
 export interface DescribeServices {
   readonly transfers: TransferStore;
@@ -29,14 +34,18 @@ export interface SendDescriber {
 }
 
 /** Everything that is handed out of a completed send. */
-export function describeSend(services: DescribeServices, id: string): DescriptionsResult {
+export async function describeSend(services: DescribeServices, id: string): Promise<DescriptionsResult> {
   const send = services.sends.find(id);
   if (send === undefined) throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
   const describer = sendDescriber(services, id);
   const stored = storedDescriptions(services, id);
-  const recipients = Array.from({ length: send.handed_out }, (_, index) =>
-    describeFor(services, describer, { number: index + 1, stored: stored.get(index + 1) }),
-  );
+  const recipients: RecipientDescription[] = [];
+  while (recipients.length < send.handed_out) {
+    const number = recipients.length + 1;
+    recipients.push(describeFor(services, describer, { number, stored: stored.get(number) }));
+    // So that thousands of recipients do not hold up everybody else.
+    if (number % RECIPIENTS_PER_TURN === 0) await setImmediate();
+  }
   return {
     sender: formatDescription(describer.sender()),
     recipients,

@@ -121,9 +121,14 @@ export class Steering {
     return this.#services.transfers.info(id);
   }
 
-  descriptions(id: string): DescriptionsResult {
+  async descriptions(id: string): Promise<DescriptionsResult> {
     this.#handingOut(id);
-    return describeSend(this.#services, id);
+    try {
+      return await describeSend(this.#services, id);
+    } finally {
+      // It may have been removed or revoked meanwhile, which also is a better reason for a failure.
+      this.#handingOut(id);
+    }
   }
 
   addRecipients(id: string, count: number): Promise<DescriptionsResult> {

@@ -34,7 +34,7 @@ async function setting(): Promise<Setting> {
   writeFileSync(path, content);
   const sent = await agent.send({ path, redirect: 'never' }, CALLER);
   await agent.reached(sent.id, 'completed');
-  const { description } = agent.descriptions(sent.id).recipients[0]!;
+  const { description } = (await agent.descriptions(sent.id)).recipients[0]!;
   const receive: Setting['receive'] = async (whenPlaced, params) => {
     let placed = false;
     const setFinalPath = ReceiveStore.prototype.setFinalPath;

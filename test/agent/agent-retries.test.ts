@@ -90,7 +90,7 @@ describe('a retry after the deadline', () => {
     cutAfter(undefined);
     agent.retry(id);
     await agent.reached(id, 'completed');
-    expect(agent.descriptions(id).recipients.map(({ redirect }) => redirect)).toEqual([true, true]);
+    expect((await agent.descriptions(id)).recipients.map(({ redirect }) => redirect)).toEqual([true, true]);
   });
 });
 

@@ -63,7 +63,7 @@ export interface AgentApi {
   remove(id: string, options?: { readonly cancel?: boolean }): void;
   setPriority(id: string, priority: number): TransferInfo;
   /** Of a completed send. */
-  descriptions(id: string): DescriptionsResult;
+  descriptions(id: string): Promise<DescriptionsResult>;
   /** Hands out spare recipients, and asks the relays for more if there are not enough. */
   addRecipients(id: string, count: number): Promise<DescriptionsResult>;
   /** Deletes a sent file on all its relays, in the background. */

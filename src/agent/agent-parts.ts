@@ -178,7 +178,6 @@ export function makeParts(options: PartsOptions): AgentParts {
   };
   const redirects: RedirectServices = {
     services,
-    snapshotPath: (id: string) => folder.snapshotPath(id),
     finished: (id: string, until: AbortSignal) =>
       finished(services, (each) => scheduler.isRunning(each), id, until),
   };
@@ -201,7 +200,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   });
   const intake = new Intake({
     services,
-    snapshotPath: redirects.snapshotPath,
+    snapshotPath: services.snapshotPath,
     downloadsDir,
     signal,
   });

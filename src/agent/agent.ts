@@ -137,7 +137,7 @@ class Agent implements RunningAgent {
     const { embeddedRelayAddress, servers: wanted = [] } = this.#options;
     for (const address of [...wanted, ...(embeddedRelayAddress === undefined ? [] : [embeddedRelayAddress])])
       servers.put(parseServerAddress(address), {});
-    await this.#folder.sweepSnapshots(new Set(sends.snapshotPaths()));
+    await this.#folder.sweepSnapshots(new Set(sends.withSnapshot()));
     // A crash may have come between the end of a transfer and what follows it.
     for (const id of transfers.uncleaned()) this.#parts.steering.cleanUp(id);
     this.#parts.network.start();
@@ -241,7 +241,7 @@ class Agent implements RunningAgent {
     return this.#parts.steering.setPriority(id, priority);
   }
 
-  descriptions(id: string): DescriptionsResult {
+  descriptions(id: string): Promise<DescriptionsResult> {
     return this.#parts.steering.descriptions(id);
   }
 

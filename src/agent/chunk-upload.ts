@@ -1,6 +1,9 @@
+import { setImmediate } from 'node:timers/promises';
+
 import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import { throwIfAborted } from '../transport/index.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
@@ -17,6 +20,8 @@ const MAX_CORRUPT = 3;
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
+/** Keys that are made before others have their turn: some ms of work. */
+const KEYS_PER_TURN = 64;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 export const CHUNK_LIFE_MS = 48 * 3600_000;
 
@@ -85,7 +90,7 @@ export class ChunkUpload {
   /** Registers the chunk and all its recipients. The keys are on disk before the relay is asked. */
   async #register(server: ServerAddress, existing: ReplicaRow | undefined): Promise<ReplicaRow> {
     const { chunks } = this.#run.services;
-    const replica = existing ?? this.#intend(server);
+    const replica = existing ?? (await this.#intend(server));
     if (replica.state === 'registering') {
       const first = chunks.recipients(replica.id).slice(0, RECIPIENTS_PER_REQUEST);
       await this.#ask(server, 'create', (client) => this.#create(client, server, replica, first));
@@ -97,9 +102,11 @@ export class ChunkUpload {
     return chunks.replica(replica.id) ?? replica;
   }
 
-  #intend(server: ServerAddress): ReplicaRow {
+  async #intend(server: ServerAddress): Promise<ReplicaRow> {
     const { chunks, database, sends } = this.#run.services;
     const recipients = sends.find(this.#run.id)?.recipients ?? this.#send.recipients;
+    const keys = await newKeys(recipients);
+    throwIfAborted(this.#signal);
     const id = database.transaction(() => {
       const replicaId = chunks.addReplica({
         transferId: this.#chunk.transfer_id,
@@ -108,7 +115,7 @@ export class ChunkUpload {
         state: 'registering',
         accessKey: generateKeyPair('ed25519').privateKey,
       });
-      chunks.addRecipients(replicaId, 1, newKeys(recipients));
+      chunks.addRecipients(replicaId, 1, keys);
       return replicaId;
     });
     const replica = chunks.replica(id);
@@ -290,8 +297,14 @@ export async function registerRecipients(
 }
 
 /** Fresh keys for so many recipients. */
-export function newKeys(count: number): Uint8Array[] {
-  return Array.from({ length: count }, () => generateKeyPair('ed25519').privateKey);
+export async function newKeys(count: number): Promise<Uint8Array[]> {
+  const keys: Uint8Array[] = [];
+  while (keys.length < count) {
+    // So that thousands of recipients do not hold up everybody else.
+    if (keys.length > 0 && keys.length % KEYS_PER_TURN === 0) await setImmediate();
+    keys.push(generateKeyPair('ed25519').privateKey);
+  }
+  return keys;
 }
 
 function pairUp(

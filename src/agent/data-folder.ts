@@ -43,7 +43,7 @@ export class DataFolder {
     return join(this.path, 'token');
   }
 
-  /** Where the copy of a transfer's source goes. */
+  /** Where the copy of a transfer's source is. It follows from the ID alone: the folder may be another one by now. */
   snapshotPath(id: string): string {
     return join(this.path, 'snapshots', id);
   }
@@ -66,12 +66,10 @@ export class DataFolder {
     }
   }
 
-  /** Removes copies of sources that no transfer needs, as a crash may leave them. */
+  /** Removes copies of sources that no transfer needs, as a crash may leave them. `needed` holds the transfers' IDs. */
   async sweepSnapshots(needed: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(join(this.path, 'snapshots'))) {
-      const path = this.snapshotPath(name);
-      if (!needed.has(path)) await unlink(path).catch(() => undefined);
-    }
+    for (const id of await readdir(join(this.path, 'snapshots')))
+      if (!needed.has(id)) await unlink(this.snapshotPath(id)).catch(() => undefined);
   }
 
   /** Lets another agent have the folder. */

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import {
   type Chunk,
   type FileDescription,
@@ -9,10 +11,13 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import type { ChunkStore } from './chunk-store.js';
+import type { ChunkRow, ChunkStore } from './chunk-store.js';
 import type { SendStore } from './detail-stores.js';
 import type { DescriptionsResult, RecipientDescription } from './model.js';
-import type { TransferStore } from './transfer-store.js';
+import type { TransferRow, TransferStore } from './transfer-store.js';
+
+/** Recipients that are described before others have their turn: some tens of ms of work. */
+const RECIPIENTS_PER_TURN = 64;
 
 /** Where the descriptions of a send come from. */
 export interface DescribeServices {
@@ -21,15 +26,28 @@ export interface DescribeServices {
   readonly chunks: ChunkStore;
 }
 
+/** Makes the descriptions of one send. What they share is read once, however many there are. */
+export interface SendDescriber {
+  readonly sender: () => FileDescription;
+  /** What one recipient, from 1, needs for the file itself. */
+  readonly recipient: (number: number) => FileDescription;
+}
+
 /** Everything that is handed out of a completed send. */
-export function describeSend(services: DescribeServices, id: string): DescriptionsResult {
+export async function describeSend(services: DescribeServices, id: string): Promise<DescriptionsResult> {
   const send = services.sends.find(id);
   if (send === undefined) throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
-  const recipients = Array.from({ length: send.handed_out }, (_, index) =>
-    describeFor(services, id, index + 1),
-  );
+  const describer = sendDescriber(services, id);
+  const stored = storedDescriptions(services, id);
+  const recipients: RecipientDescription[] = [];
+  while (recipients.length < send.handed_out) {
+    const number = recipients.length + 1;
+    recipients.push(describeFor(services, describer, { number, stored: stored.get(number) }));
+    // So that thousands of recipients do not hold up everybody else.
+    if (number % RECIPIENTS_PER_TURN === 0) await setImmediate();
+  }
   return {
-    sender: formatDescription(senderDescription(services, id)),
+    sender: formatDescription(describer.sender()),
     recipients,
     spare: send.recipients - send.handed_out,
   };
@@ -40,41 +58,50 @@ export function needsRedirect(description: FileDescription): boolean {
   return formatDescriptionUri(description).length > QR_LINK_LIMIT;
 }
 
-/** What one recipient needs for the file itself. */
-export function recipientDescription(
-  services: DescribeServices,
+/** The transfers that store the descriptions of a send, by the number of the recipient. */
+export function storedDescriptions(
+  { sends }: Pick<DescribeServices, 'sends'>,
   id: string,
-  number: number,
-): FileDescription {
-  const access = new Map<number, Replica[]>();
-  for (const { chunk, server, id: accessId, key } of services.chunks.recipientAccess(id, number))
-    access.set(chunk, [
-      ...(access.get(chunk) ?? []),
-      { server: parseServerAddress(server), id: accessId, key },
-    ]);
-  return describe(services, id, 'recipient', access);
+): ReadonlyMap<number, string> {
+  return new Map(
+    sends
+      .redirects(id)
+      .flatMap(({ redirect_recipient: number, transfer_id: stored }) =>
+        number === null ? [] : [[number, stored] as const],
+      ),
+  );
 }
 
-function senderDescription(services: DescribeServices, id: string): FileDescription {
-  const access = new Map<number, Replica[]>();
-  for (const replica of services.chunks.replicas(id)) {
-    if (replica.state !== 'uploaded' || replica.access_id === null) continue;
-    access.set(replica.chunk, [
-      ...(access.get(replica.chunk) ?? []),
-      { server: parseServerAddress(replica.server), id: replica.access_id, key: replica.access_key },
-    ]);
-  }
-  return describe(services, id, 'sender', access);
+/** See {@link SendDescriber}. */
+export function sendDescriber(services: DescribeServices, id: string): SendDescriber {
+  const row = services.transfers.row(id);
+  const chunks = services.chunks.chunks(id);
+  return {
+    sender: () =>
+      describe(
+        { row, chunks, party: 'sender' },
+        services.chunks
+          .replicas(id)
+          .flatMap(({ chunk, server, state, access_id: accessId, access_key: key }) =>
+            state === 'uploaded' && accessId !== null ? [{ chunk, server, id: accessId, key }] : [],
+          ),
+      ),
+    recipient: (number) =>
+      describe({ row, chunks, party: 'recipient' }, services.chunks.recipientAccess(id, number)),
+  };
 }
 
-function describeFor(services: DescribeServices, id: string, number: number): RecipientDescription {
-  const description = recipientDescription(services, id, number);
-  const stored = services.sends.redirects(id).find(({ redirect_recipient: of }) => of === number);
+function describeFor(
+  services: DescribeServices,
+  describer: SendDescriber,
+  { number, stored }: { readonly number: number; readonly stored: string | undefined },
+): RecipientDescription {
+  const description = describer.recipient(number);
   const linked =
     stored === undefined
       ? description
       : {
-          ...recipientDescription(services, stored.transfer_id, 1),
+          ...sendDescriber(services, stored).recipient(1),
           redirect: { size: description.size, digest: description.digest },
         };
   const link = formatDescriptionUri(linked);
@@ -88,17 +115,36 @@ function describeFor(services: DescribeServices, id: string, number: number): Re
   };
 }
 
+/** Access to one replica of a chunk. */
+interface Access {
+  readonly chunk: number;
+  readonly server: string;
+  readonly id: Uint8Array;
+  readonly key: Uint8Array;
+}
+
 function describe(
-  services: DescribeServices,
-  id: string,
-  party: FileDescription['party'],
-  access: ReadonlyMap<number, readonly Replica[]>,
+  {
+    row,
+    chunks,
+    party,
+  }: {
+    readonly row: TransferRow;
+    readonly chunks: readonly ChunkRow[];
+    readonly party: FileDescription['party'];
+  },
+  access: readonly Access[],
 ): FileDescription {
-  const row = services.transfers.row(id);
   const { file_key: key, file_nonce: nonce, file_digest: digest, encrypted_size: size } = row;
-  const chunks = services.chunks.chunks(id);
   if (key === null || nonce === null || digest === null || size === null)
     throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: there is no description yet.`);
+  const replicas = new Map<number, Replica[]>();
+  for (const { chunk, server, id, key: accessKey } of access) {
+    const replica = { server: parseServerAddress(server), id, key: accessKey };
+    const others = replicas.get(chunk);
+    if (others === undefined) replicas.set(chunk, [replica]);
+    else others.push(replica);
+  }
   return {
     party,
     size,
@@ -107,10 +153,10 @@ function describe(
     nonce,
     chunkSize: chunks[0]?.size ?? 0,
     chunks: chunks.map(({ number, size: chunkSize, digest: chunkDigest }): Chunk => {
-      const replicas = access.get(number);
-      if (replicas === undefined || chunkDigest === null)
+      const of = replicas.get(number);
+      if (of === undefined || chunkDigest === null)
         throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: not all of it is on relays.`);
-      return { number, size: chunkSize, digest: chunkDigest, replicas };
+      return { number, size: chunkSize, digest: chunkDigest, replicas: of };
     }),
   };
 }

@@ -4,6 +4,10 @@ import type { OnConflict, RedirectPolicy, Settings } from './model.js';
 /** What only a send has. */
 export interface SendRow {
   readonly transfer_id: string;
+  /**
+   * Where the copy of the source was made; NULL when there is none. The data folder may be at another place since:
+   * `RunServices.snapshotPath` tells where the copy is.
+   */
   readonly snapshot_path: string | null;
   readonly source_size: number | null;
   readonly source_mtime_ms: number | null;
@@ -115,10 +119,11 @@ export class SendStore {
     this.#database.run('UPDATE sends SET snapshot_path = NULL WHERE transfer_id = ?', transferId);
   }
 
-  snapshotPaths(): string[] {
+  /** Sends that have a copy of their source. */
+  withSnapshot(): string[] {
     return this.#database
-      .all<{ path: string }>('SELECT snapshot_path AS path FROM sends WHERE snapshot_path IS NOT NULL')
-      .map(({ path }) => path);
+      .all<{ id: string }>('SELECT transfer_id AS id FROM sends WHERE snapshot_path IS NOT NULL')
+      .map(({ id }) => id);
   }
 }
 
@@ -193,7 +198,8 @@ export class ReceiveStore {
     );
   }
 
-  setFinalPath(transferId: string, path: string): void {
+  /** The path that the file is about to get, or may have; null when it does not have it any more. */
+  setFinalPath(transferId: string, path: string | null): void {
     this.#database.run('UPDATE receives SET final_path = ? WHERE transfer_id = ?', path, transferId);
   }
 

@@ -113,10 +113,20 @@ export class EventLog {
     )?.token_id;
   }
 
-  /** Removes events that are older than `before` or more than `count`. */
+  /**
+   * Removes events that are older than `before` or more than `count`. Their times need not grow, since clocks are set
+   * back: one that is old behind one that is young stays with it, so that there are never gaps between those kept.
+   */
   prune({ before, count }: { readonly before: number; readonly count: number }): void {
     const { newest } = this.range();
-    this.#database.run('DELETE FROM events WHERE at < ? OR seq <= ?', before, newest - count);
+    const young = this.#database.get<{ seq: number }>(
+      'SELECT seq FROM events WHERE at >= ? ORDER BY seq LIMIT 1',
+      before,
+    );
+    this.#database.run(
+      'DELETE FROM events WHERE seq < ?',
+      Math.max(young?.seq ?? newest + 1, newest - count + 1),
+    );
   }
 }
 

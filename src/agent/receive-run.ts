@@ -1,14 +1,22 @@
-import { unlink } from 'node:fs/promises';
+import { rename, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
   type FileDescription,
   formatDescription,
+  isXftpError,
   parseDescription,
   type Replica,
 } from '../protocol/index.js';
-import { type EncryptedFile, safeFileName, TaskGroup, verifyPart } from '../transfer/index.js';
-import { cancelled } from '../transport/index.js';
+import {
+  type EncryptedFile,
+  fileIdentity,
+  isFile,
+  safeFileName,
+  TaskGroup,
+  verifyPart,
+} from '../transfer/index.js';
+import { cancelled, throwIfAborted } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
@@ -125,6 +133,9 @@ async function deliver(run: Run): Promise<void> {
   const { part_path: partPath, final_path: finalPath } = receive;
   if (partPath === null || contentLength === null) throw incomplete();
   const bounds = boundsOf(run.row);
+  throwIfAborted(run.signal);
+  const own =
+    (await fileIdentity(partPath)) ?? (finalPath === null ? undefined : await fileIdentity(finalPath));
   const path = await finishInside(
     bounds,
     {
@@ -138,13 +149,22 @@ async function deliver(run: Run): Promise<void> {
     {
       ciphers,
       onChosen: (chosen) => {
+        throwIfAborted(run.signal);
         receives.setFinalPath(run.id, chosen);
       },
     },
-  );
-  // It was cancelled while the file got its name: it is not to be there.
-  if (run.row.state === 'cancelled') {
-    await workInside(bounds, receive.directory, (folder) => unlink(join(folder, basename(path))));
+  ).catch((error: unknown) => {
+    // Neither the part nor the file is there: a retry can only begin with the download.
+    if (isXftpError(error, 'SOURCE_MISSING')) receives.setVerified(run.id, false);
+    throw error;
+  });
+  if (transfers.find(run.id)?.state !== 'verifying') {
+    if (own !== undefined)
+      await workInside(bounds, receive.directory, async (folder) => {
+        const placed = join(folder, basename(path));
+        // Another receive may have replaced the file already.
+        if (await isFile(placed, own)) await takeBack(run, join(folder, basename(partPath)), placed);
+      });
     throw cancelled();
   }
   database.transaction(() => {
@@ -166,6 +186,14 @@ async function deliver(run: Run): Promise<void> {
       });
   });
   if (receive.acknowledge !== 0) wakeRelayTasks();
+}
+
+/** The transfer was stopped while the file got its name: under that one it is only when the transfer is completed. */
+async function takeBack(run: Run, partPath: string, path: string): Promise<void> {
+  const { receives, transfers } = run.services;
+  const state = transfers.find(run.id)?.state;
+  await (state === undefined || state === 'cancelled' ? unlink(path) : rename(path, partPath));
+  receives.setFinalPath(run.id, null);
 }
 
 function replicasOf(description: string): readonly Replica[] {

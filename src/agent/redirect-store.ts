@@ -1,7 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { unlink, writeFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 
-import { formatDescription, XftpError } from '../protocol/index.js';
-import { needsRedirect, recipientDescription } from './describe-send.js';
+import { type FileDescription, formatDescription, XftpError } from '../protocol/index.js';
+import { cancelled } from '../transport/index.js';
+import { needsRedirect, sendDescriber, storedDescriptions } from './describe-send.js';
+import type { SendRow } from './detail-stores.js';
 import type { FailureInfo } from './model.js';
 import type { RunServices } from './run.js';
 import { newTransferId } from './transfer-id.js';
@@ -9,11 +12,13 @@ import { newTransferId } from './transfer-id.js';
 /** File name of a stored description, as official programs give it. */
 const FILE_NAME = 'direct.yaml';
 
+const HOUR_MS = 3600_000;
+/** Recipients that are looked at before others have their turn: some ms of work. */
+const RECIPIENTS_PER_TURN = 64;
+
 /** What storing descriptions needs. */
 export interface RedirectServices {
   readonly services: RunServices;
-  /** Path for the file of a transfer that the agent makes. */
-  readonly snapshotPath: (id: string) => string;
   /** Resolves when the transfer's state is final. */
   readonly finished: (id: string, signal: AbortSignal) => Promise<void>;
 }
@@ -31,13 +36,18 @@ export async function storeRedirects(
   const { services, finished } = options;
   const send = services.sends.find(id);
   if (send === undefined || send.redirect === 'never') return;
-  for (let number = 1; number <= send.handed_out; number++) await ensureStored(id, number, options);
-  const stored = services.sends.redirects(id).map(({ transfer_id: transferId }) => transferId);
-  for (const each of stored) {
-    const { state } = services.transfers.row(each);
-    if (state === 'failed' || state === 'cancelled' || state === 'paused')
-      services.transfers.transition(each, { to: 'queued' });
-  }
+  const deadline = deadlineOf(services, id);
+  await makeMissing(send, { deadline, services, signal });
+  const stored = [...storedDescriptions(services, id).values()];
+  services.database.transaction(() => {
+    for (const each of stored) {
+      const { state } = services.transfers.row(each);
+      // The send may have a later deadline than when it made them.
+      if (state !== 'completed') services.transfers.update(each, { deadline });
+      if (state === 'failed' || state === 'cancelled' || state === 'paused')
+        services.transfers.transition(each, { to: 'queued' });
+    }
+  });
   services.wake();
   for (const each of stored) {
     await finished(each, signal);
@@ -49,24 +59,55 @@ export async function storeRedirects(
   }
 }
 
-async function ensureStored(sendId: string, number: number, options: RedirectServices): Promise<void> {
-  const { services, snapshotPath } = options;
-  const send = services.sends.find(sendId);
-  if (send === undefined) return;
-  if (services.sends.redirects(sendId).some(({ redirect_recipient: of }) => of === number)) return;
-  const description = recipientDescription(services, sendId, number);
-  if (send.redirect === 'auto' && !needsRedirect(description)) return;
+/** That of the send; a fresh one when the send is over and more recipients are added. */
+function deadlineOf({ transfers, clock, settings }: RunServices, id: string): number {
+  const { deadline, state } = transfers.row(id);
+  return state === 'completed' ? clock.now() + settings().deadlineHours * HOUR_MS : deadline;
+}
+
+interface Making {
+  readonly deadline: number;
+  readonly services: RunServices;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the transfers that are not there yet. */
+async function makeMissing(send: SendRow, making: Making): Promise<void> {
+  const { services } = making;
+  const describer = sendDescriber(services, send.transfer_id);
+  const stored = storedDescriptions(services, send.transfer_id);
+  for (let number = 1; number <= send.handed_out; number++) {
+    if (stored.has(number)) continue;
+    const description = describer.recipient(number);
+    if (send.redirect === 'always' || needsRedirect(description))
+      await make(send, { number, description }, making);
+    // So that thousands of recipients do not hold up everybody else.
+    else if (number % RECIPIENTS_PER_TURN === 0) await setImmediate();
+    if (!isWanted(send, making)) throw cancelled();
+  }
+}
+
+async function make(
+  send: SendRow,
+  { number, description }: { readonly number: number; readonly description: FileDescription },
+  making: Making,
+): Promise<void> {
+  const { deadline, services } = making;
   const id = newTransferId();
-  const path = snapshotPath(id);
+  const path = services.snapshotPath(id);
   await writeFile(path, formatDescription(description), { mode: 0o600, flag: 'wx', flush: true });
-  const row = services.transfers.row(sendId);
+  if (!isWanted(send, making)) {
+    await unlink(path).catch(() => undefined);
+    return;
+  }
+  const row = services.transfers.row(send.transfer_id);
   services.transfers.create(
     {
       id,
       direction: 'send',
       tokenId: row.token_id,
       priority: row.priority,
-      deadline: row.deadline,
+      deadline,
       fileName: FILE_NAME,
       path,
       hidden: true,
@@ -78,8 +119,13 @@ async function ensureStored(sendId: string, number: number, options: RedirectSer
         recipients: 1,
         ...(send.servers === null ? {} : { servers: JSON.parse(send.servers) as string[] }),
         redirect: 'never',
-        redirectOf: { id: sendId, recipient: number },
+        redirectOf: { id: send.transfer_id, recipient: number },
       });
     },
   );
+}
+
+/** Whether the send was not stopped, removed or revoked meanwhile. */
+function isWanted({ transfer_id: id }: SendRow, { services, signal }: Making): boolean {
+  return !signal.aborted && services.sends.find(id)?.revoked_at === null;
 }

@@ -51,7 +51,7 @@ export interface RunServices {
   readonly settings: () => Settings;
   /** Told of what fails with nobody waiting for the answer. */
   readonly report: (error: unknown) => void;
-  /** Where the copy of a transfer's source goes. */
+  /** Where the copy of a send's source is, if it has one. */
   readonly snapshotPath: (id: string) => string;
   /** Starts what is in the queue, such as a transfer that was just added. */
   readonly wake: () => void;

@@ -13,6 +13,8 @@ import { isFinal } from './transfer-states.js';
 const MAX_MOVING = 32;
 /** Transfers that may wait for relays beside them, so that a dead relay does not hold up those for others. */
 const MAX_WAITING = 1000;
+/** Stored descriptions that move at once beside them: transfers wait for these, so they have places of their own. */
+const MAX_STORED_MOVING = 8;
 
 /** What the scheduler needs. */
 export interface SchedulerOptions {
@@ -27,7 +29,10 @@ export interface SchedulerOptions {
 /** Takes transfers from the queue, by priority and age, and runs them. */
 export class Scheduler {
   readonly #options: SchedulerOptions;
-  readonly #runs = new Map<string, { readonly run: Run; readonly ended: Promise<void> }>();
+  readonly #runs = new Map<
+    string,
+    { readonly run: Run; readonly hidden: boolean; readonly ended: Promise<void> }
+  >();
   readonly #abort = new AbortController();
   #filling = false;
 
@@ -97,24 +102,24 @@ export class Scheduler {
 
   #fill(): void {
     if (this.#stopped) return;
-    let room = this.#room();
-    // Those that are ending still run; they stay in the queue until then.
-    for (const row of room > 0 ? this.#transfers.queued(room + this.#runs.size) : []) {
-      if (room <= 0) break;
-      if (this.#runs.has(row.id)) continue;
-      this.#start(row);
-      room -= 1;
+    for (const hidden of [false, true]) {
+      let room = this.#room(hidden);
+      // Those that are ending still run; they stay in the queue until then.
+      for (const row of room > 0 ? this.#transfers.queued(room + this.#runs.size, hidden) : []) {
+        if (room <= 0) break;
+        if (this.#runs.has(row.id)) continue;
+        this.#start(row);
+        room -= 1;
+      }
     }
-    // A stored description belongs to a transfer that runs and waits for it.
-    for (const row of this.#transfers.queuedHidden()) if (!this.#runs.has(row.id)) this.#start(row);
   }
 
-  #room(): number {
-    const waiting = [...this.#runs.keys()].filter(
-      (id) => this.#transfers.find(id)?.state === 'waiting',
-    ).length;
-    const moving = this.#runs.size - waiting;
-    return Math.max(0, Math.min(MAX_MOVING - moving, MAX_WAITING + MAX_MOVING - this.#runs.size));
+  /** How many transfers may begin, of those that clients see or of the stored descriptions. */
+  #room(hidden: boolean): number {
+    const ids = [...this.#runs].flatMap(([id, run]) => (run.hidden === hidden ? [id] : []));
+    const waiting = ids.filter((id) => this.#transfers.find(id)?.state === 'waiting').length;
+    const most = hidden ? MAX_STORED_MOVING : MAX_MOVING;
+    return Math.max(0, Math.min(most - (ids.length - waiting), MAX_WAITING + most - ids.length));
   }
 
   #start(row: TransferRow): void {
@@ -124,7 +129,7 @@ export class Scheduler {
       this.#runs.delete(row.id);
       this.wake();
     });
-    this.#runs.set(row.id, { run, ended });
+    this.#runs.set(row.id, { run, hidden: row.hidden !== 0, ended });
   }
 
   /** Never rejects: a run whose end cannot be recorded leaves its transfer as it is, and begins again later. */

@@ -172,7 +172,7 @@ function preparedSource(run: Run, send: SendRow, chunks: readonly ChunkRow[]): P
 
 /** What is read: the snapshot, or the source itself. */
 function pathOf(run: Run, send: SendRow): string {
-  const path = send.snapshot_path ?? run.row.path;
+  const path = send.snapshot_path === null ? run.row.path : run.services.snapshotPath(run.id);
   if (path === null) throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
   return path;
 }

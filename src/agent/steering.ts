@@ -1,9 +1,9 @@
-import { unlink } from 'node:fs/promises';
-
 import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
+import { discardPart } from '../transfer/index.js';
 import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, withSpares } from './intake.js';
+import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
 import { partPathOf } from './part-record.js';
 import type { RunServices } from './run.js';
@@ -22,6 +22,13 @@ export interface SteeringOptions {
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
   readonly onUnexpected: (error: unknown) => void;
+}
+
+/** A file that only one transfer needs. */
+interface Leftover {
+  readonly path: string;
+  /** The path that it was about to get. */
+  readonly finalPath?: string;
 }
 
 /** What clients do with transfers that there are. */
@@ -65,7 +72,9 @@ export class Steering {
       transfers.update(id, { deadline: clock.now() + hoursInMs(settings().deadlineHours) });
       if (row.direction === 'receive') {
         chunks.forgiveReplicas(id);
-        receives.setVerified(id, false);
+        // A verified file that may have its name already is not downloaded once more; when it is gone, the run tells.
+        const mayBePlaced = row.state === 'failed' && (receives.find(id)?.final_path ?? null) !== null;
+        if (!mayBePlaced) receives.setVerified(id, false);
       } else if (row.state === 'cancelled' || failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
@@ -85,15 +94,22 @@ export class Steering {
   remove(id: string, { cancel = false }: { readonly cancel?: boolean } = {}): void {
     const { state } = this.#visible(id);
     if (cancel && !isFinal(state)) this.cancel(id);
-    const { transfers } = this.#services;
+    const { transfers, wakeRelayTasks } = this.#services;
     const row = transfers.row(id);
     if (!isFinal(row.state))
       throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: cancel it before it is removed.`);
     const leftovers = this.#leftovers(row);
-    if (row.state !== 'completed' && row.direction === 'send') this.#deleteUploads(id, undefined);
+    const stored = this.#stored(id);
+    // Nobody has got a link to a description whose upload is not completed.
+    for (const each of [id, ...stored])
+      if (row.direction === 'send' && transfers.row(each).state !== 'completed')
+        this.#deleteUploads(each, undefined);
     transfers.remove(id);
-    void this.#options.scheduler.ended(id).then(() => removeFiles(leftovers));
-    this.#services.wakeRelayTasks();
+    const { scheduler, onUnexpected } = this.#options;
+    Promise.all([id, ...stored].map((each) => scheduler.halt(each)))
+      .then(() => removeFiles(leftovers))
+      .catch(onUnexpected);
+    wakeRelayTasks();
   }
 
   setPriority(id: string, priority: number): TransferInfo {
@@ -104,17 +120,14 @@ export class Steering {
     return this.#services.transfers.info(id);
   }
 
-  descriptions(id: string): DescriptionsResult {
-    const row = this.#visible(id);
-    if (row.direction !== 'send') throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
-    if (row.state !== 'completed')
-      throw new XftpError(
-        'ILLEGAL_STATE',
-        `The transfer is ${row.state}: its descriptions come when it is completed.`,
-      );
-    if (this.#services.sends.find(id)?.revoked_at !== null)
-      throw new XftpError('ILLEGAL_STATE', 'The file was revoked: there is nothing to hand out.');
-    return describeSend(this.#services, id);
+  async descriptions(id: string): Promise<DescriptionsResult> {
+    this.#handingOut(id);
+    try {
+      return await describeSend(this.#services, id);
+    } finally {
+      // It may have been removed or revoked meanwhile, which also is a better reason for a failure.
+      this.#handingOut(id);
+    }
   }
 
   addRecipients(id: string, count: number): Promise<DescriptionsResult> {
@@ -133,10 +146,8 @@ export class Steering {
   }
 
   async #addRecipients(id: string, count: number): Promise<DescriptionsResult> {
-    this.descriptions(id);
+    const send = this.#handingOut(id);
     const { database, events, sends } = this.#services;
-    const send = sends.find(id);
-    if (send === undefined) throw new XftpError('NOT_FOUND', `There is no transfer ${id}.`);
     const handedOut = send.handed_out + count;
     if (handedOut > MAX_RECIPIENTS)
       throw new XftpError(
@@ -144,13 +155,35 @@ export class Steering {
         `A file has at most ${String(MAX_RECIPIENTS)} recipients: send it again for more.`,
       );
     const recipients = Math.max(send.recipients, withSpares(handedOut));
-    if (recipients > send.recipients) await this.#register(id, recipients);
-    database.transaction(() => {
-      sends.setRecipients(id, { handedOut, recipients });
-      events.append('transfer.recipients', { handedOut, spare: recipients - handedOut }, id);
-    });
-    await this.#options.storeRedirects(id, this.#options.signal);
-    return describeSend(this.#services, id);
+    try {
+      if (recipients > send.recipients) await this.#register(id, recipients);
+      database.transaction(() => {
+        this.#handingOut(id);
+        sends.setRecipients(id, { handedOut, recipients });
+        events.append('transfer.recipients', { handedOut, spare: recipients - handedOut }, id);
+      });
+      await this.#options.storeRedirects(id, this.#options.signal);
+    } catch (error) {
+      // That it was removed or revoked meanwhile is the better reason.
+      this.#handingOut(id);
+      throw error;
+    }
+    return this.descriptions(id);
+  }
+
+  /** A send whose descriptions may be handed out. */
+  #handingOut(id: string): SendRow {
+    const row = this.#visible(id);
+    const send = this.#services.sends.find(id);
+    if (send === undefined) throw new XftpError('ILLEGAL_STATE', 'Only a send has descriptions.');
+    if (row.state !== 'completed')
+      throw new XftpError(
+        'ILLEGAL_STATE',
+        `The transfer is ${row.state}: its descriptions come when it is completed.`,
+      );
+    if (send.revoked_at !== null)
+      throw new XftpError('ILLEGAL_STATE', 'The file was revoked: there is nothing to hand out.');
+    return send;
   }
 
   revoke(target: { readonly id?: string; readonly senderDescription?: string }): {
@@ -163,16 +196,18 @@ export class Steering {
     throw new XftpError('INVALID_ARGUMENT', 'Give either the id of a send or a sender description.');
   }
 
-  /** After the end of a run: what nobody needs any more is removed, on this machine and on relays. May be repeated. */
+  /**
+   * After the end of a run: what nobody needs any more is removed, on this machine and on relays. May be repeated, and
+   * does nothing when the transfer has been put back into the queue meanwhile, or may be put there as it is.
+   */
   cleanUp(id: string): void {
     const row = this.#services.transfers.find(id);
-    if (row === undefined) return;
+    // A failed transfer may be retried from where it was.
+    if (row?.state !== 'completed' && row?.state !== 'cancelled') return;
     if (row.state === 'cancelled' && row.direction === 'send') {
       this.#deleteUploads(id, undefined);
       this.#services.wakeRelayTasks();
     }
-    // A failed transfer may be retried from where it was.
-    if (row.state === 'failed') return;
     const leftovers = this.#leftovers(row);
     // A crash in between leaves a file that the next start finds to be nobody's.
     // A retry of a cancelled send takes the source itself.
@@ -185,6 +220,7 @@ export class Steering {
     if (row.direction !== 'send')
       throw new XftpError('ILLEGAL_STATE', 'Only a file that was sent can be revoked.');
     if (!isFinal(row.state)) this.cancel(id);
+    else this.#stopStored(id, 'cancelled');
     const { clock, database, events, relayTasks, sends, wakeRelayTasks } = this.#services;
     const deletions = database.transaction(() => {
       const count = this.#deleteUploads(id, id);
@@ -218,9 +254,9 @@ export class Steering {
 
   /** Everything of a send, and of its stored descriptions, that relays know: to be deleted there. Gives the number. */
   #deleteUploads(id: string, creditTo: string | undefined): number {
-    const { chunks, database, relayTasks, sends } = this.#services;
+    const { chunks, database, relayTasks } = this.#services;
     return database.transaction(() => {
-      const ids = [id, ...sends.redirects(id).map(({ transfer_id: stored }) => stored)];
+      const ids = [id, ...this.#stored(id)];
       const replicas = ids.flatMap((each) => chunks.replicas(each));
       for (const { id: replicaId } of replicas) chunks.setReplicaState(replicaId, 'bad');
       // Of a send that is not completed, so that a retry uploads them again.
@@ -242,9 +278,9 @@ export class Steering {
 
   /** The source may be another one now: it is prepared anew, with new keys, and so are the links to it. */
   #forgetUploads(id: string): void {
-    const { sends, transfers } = this.#services;
+    const { transfers } = this.#services;
     this.#deleteUploads(id, undefined);
-    for (const { transfer_id: stored } of sends.redirects(id)) transfers.remove(stored);
+    for (const stored of this.#stored(id)) transfers.remove(stored);
     transfers.forgetFile(id);
   }
 
@@ -252,12 +288,15 @@ export class Steering {
   async #register(id: string, recipients: number): Promise<void> {
     const { chunks, database } = this.#services;
     const replicas = chunks.replicas(id).filter(({ state }) => state === 'uploaded');
-    database.transaction(() => {
-      for (const replica of replicas) {
-        const known = chunks.recipients(replica.id).length;
-        chunks.addRecipients(replica.id, known + 1, newKeys(Math.max(0, recipients - known)));
-      }
-    });
+    for (const replica of replicas) {
+      const known = chunks.recipients(replica.id).length;
+      const keys = await newKeys(Math.max(0, recipients - known));
+      // Others have had their turn meanwhile.
+      this.#handingOut(id);
+      database.transaction(() => {
+        chunks.addRecipients(replica.id, known + 1, keys);
+      });
+    }
     const { priority } = this.#services.transfers.row(id);
     const turn = { owner: id, priority };
     const run = { services: this.#services, turn, onBlocked: () => () => undefined };
@@ -282,16 +321,31 @@ export class Steering {
 
   /** Stops a transfer, and with a send the transfers that store its descriptions. */
   #stop(id: string, to: 'paused' | 'cancelled'): void {
-    const { database, sends, transfers } = this.#services;
-    const stored = sends.redirects(id).map(({ transfer_id: each }) => each);
+    const { database, transfers } = this.#services;
     database.transaction(() => {
       transfers.transition(id, { to });
+      this.#stopStored(id, to);
+    });
+    this.#halt(id);
+  }
+
+  #stopStored(id: string, to: 'paused' | 'cancelled'): void {
+    const { database, transfers } = this.#services;
+    const stored = this.#stored(id);
+    database.transaction(() => {
       for (const each of stored) {
         const { state } = transfers.row(each);
         if (!isFinal(state) && state !== to) transfers.transition(each, { to });
       }
+      database.afterCommit(() => {
+        for (const each of stored) this.#halt(each);
+      });
     });
-    for (const each of [...stored, id]) this.#halt(each);
+  }
+
+  /** The transfers that store the descriptions of a send. */
+  #stored(id: string): string[] {
+    return this.#services.sends.redirects(id).map(({ transfer_id: stored }) => stored);
   }
 
   #halt(id: string): void {
@@ -299,8 +353,7 @@ export class Steering {
     scheduler
       .halt(id)
       .then(() => {
-        const row = this.#services.transfers.find(id);
-        if (row !== undefined && isFinal(row.state)) this.cleanUp(id);
+        this.cleanUp(id);
       })
       .catch(onUnexpected);
   }
@@ -313,14 +366,16 @@ export class Steering {
   }
 
   /** Files that only this transfer needs. */
-  #leftovers(row: TransferRow): string[] {
-    const { receives, sends } = this.#services;
-    if (row.direction === 'send') {
-      const ids = [row.id, ...sends.redirects(row.id).map(({ transfer_id: stored }) => stored)];
-      return ids.flatMap((id) => sends.find(id)?.snapshot_path ?? []);
-    }
+  #leftovers(row: TransferRow): Leftover[] {
+    const { receives, sends, snapshotPath } = this.#services;
+    if (row.direction === 'send')
+      return [sends.find(row.id), ...sends.redirects(row.id)].flatMap((send) =>
+        send === undefined || send.snapshot_path === null ? [] : { path: snapshotPath(send.transfer_id) },
+      );
     const receive = receives.find(row.id);
-    return receive === undefined || row.state === 'completed' ? [] : [partPathOf(receive)];
+    if (receive === undefined || row.state === 'completed') return [];
+    const { final_path: finalPath } = receive;
+    return [{ path: partPathOf(receive), ...(finalPath === null ? {} : { finalPath }) }];
   }
 }
 
@@ -329,6 +384,6 @@ function failureCode(row: TransferRow): string | undefined {
   return row.failure === null ? undefined : (JSON.parse(row.failure) as FailureInfo).code;
 }
 
-async function removeFiles(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await unlink(path).catch(() => undefined);
+async function removeFiles(leftovers: readonly Leftover[]): Promise<void> {
+  for (const { path, finalPath } of leftovers) await discardPart(path, finalPath);
 }

@@ -286,17 +286,13 @@ export class TransferStore {
     );
   }
 
-  /** The next transfers in the queue. */
-  queued(limit: number): TransferRow[] {
+  /** The next transfers in the queue: those that clients see, or the stored descriptions. */
+  queued(limit: number, hidden = false): TransferRow[] {
     return this.#database.all<TransferRow>(
-      "SELECT * FROM transfers WHERE state = 'queued' AND hidden = 0 ORDER BY priority DESC, created_at LIMIT ?",
+      "SELECT * FROM transfers WHERE state = 'queued' AND hidden = ? ORDER BY priority DESC, created_at LIMIT ?",
+      Number(hidden),
       limit,
     );
-  }
-
-  /** Stored descriptions in the queue. */
-  queuedHidden(): TransferRow[] {
-    return this.#database.all<TransferRow>("SELECT * FROM transfers WHERE state = 'queued' AND hidden = 1");
   }
 
   /** Transfers that are not over although their deadline is. */

@@ -9,6 +9,7 @@ export type { FilePrefix } from './file-prefix.js';
 export { type FinishContext, finishPart, type PartToFinish } from './finish-part.js';
 export { checkRoom, ensureFolder, makeUniqueFolder } from './folder.js';
 export { localFailure } from './local-failure.js';
+export { discardPart, fileIdentity, isFile } from './place-file.js';
 export { acknowledgeFile, deleteFile } from './manage-file.js';
 export { pathOfOpened } from './opened-path.js';
 export type { Destination } from './part-file.js';

@@ -43,6 +43,24 @@ export async function placeExact(part: string, path: string): Promise<void> {
   if (!(await place(part, path))) throw fileExists(path);
 }
 
+/** Tells a file from all others, whatever names it has. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/** The identity of what is there; undefined when nothing is, or when its file system gives none. */
+export async function fileIdentity(path: string): Promise<FileIdentity | undefined> {
+  const stats = await lstat(path, { bigint: true }).catch(() => undefined);
+  return stats === undefined || stats.ino === 0n ? undefined : { device: stats.dev, inode: stats.ino };
+}
+
+/** Whether `path` is a name of this file. */
+export async function isFile(path: string, { device, inode }: FileIdentity): Promise<boolean> {
+  const found = await fileIdentity(path);
+  return found !== undefined && found.device === device && found.inode === inode;
+}
+
 /** The failure of a path that is taken. */
 export function fileExists(path: string): XftpError {
   return new XftpError('FILE_EXISTS', `${path} exists already: choose another name.`);
@@ -85,6 +103,16 @@ async function moveOver(part: string, path: string): Promise<true> {
   return true;
 }
 
+/**
+ * Removes a part file that nobody wants any more, and what `placeExact` has begun to do with it under `path`: another
+ * name of the part file, or a reservation for it. A file of others at that path stays.
+ */
+export async function discardPart(part: string, path?: string): Promise<void> {
+  if (path !== undefined && ((await isSameFile(part, path)) || (await isReservation(part, path))))
+    await unlink(path).catch(() => undefined);
+  await unlink(part).catch(() => undefined);
+}
+
 /** Whether a crash left `path` reserved for the part file. The part's name is random, so no other file holds it. */
 async function isReservation(part: string, path: string): Promise<boolean> {
   const name = Buffer.from(basename(part));
@@ -95,16 +123,8 @@ async function isReservation(part: string, path: string): Promise<boolean> {
 
 /** Whether both are names of one file: a crash came between the new name and the end of the old one. */
 async function isSameFile(part: string, path: string): Promise<boolean> {
-  const [one, other] = await Promise.all(
-    [part, path].map((name) => lstat(name, { bigint: true }).catch(() => undefined)),
-  );
-  return (
-    one !== undefined &&
-    other !== undefined &&
-    one.ino !== 0n &&
-    one.ino === other.ino &&
-    one.dev === other.dev
-  );
+  const identity = await fileIdentity(part);
+  return identity !== undefined && (await isFile(path, identity));
 }
 
 function tooMany(name: string, folder: string): XftpError {

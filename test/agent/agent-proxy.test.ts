@@ -49,7 +49,7 @@ describe('an agent with a proxy', () => {
     const { agent, proxy } = how;
     const { id, content } = await start(agent, 300 * KIB);
     await agent.reached(id, 'completed');
-    const { description } = agent.descriptions(id).recipients[0]!;
+    const { description } = (await agent.descriptions(id)).recipients[0]!;
     const other = await testAgent();
     other.setSettings({ socksProxy: `127.0.0.1:${String(proxy.port)}` });
     const receive = await other.receive({ description }, CALLER);
@@ -63,7 +63,7 @@ describe('an agent with a proxy', () => {
     const sender = await testAgent({ servers: [relay.address] });
     const { id } = await start(sender);
     await sender.reached(id, 'completed');
-    const { description } = sender.descriptions(id).recipients[0]!;
+    const { description } = (await sender.descriptions(id)).recipients[0]!;
     const agent = await testAgent();
     agent.setSettings({ socksProxy: '127.0.0.1:9', socksMode: 'onion' });
     const receive = await agent.receive({ description }, CALLER);

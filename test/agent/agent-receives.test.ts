@@ -33,7 +33,7 @@ async function sample(options: { size?: number; redirect?: 'always' } = {}): Pro
   writeFileSync(path, content);
   const { id } = await agent.send({ path, redirect: options.redirect ?? 'never' }, CALLER);
   await agent.reached(id, 'completed');
-  const { recipients, sender } = agent.descriptions(id);
+  const { recipients, sender } = await agent.descriptions(id);
   const [recipient] = recipients as [RecipientDescription];
   return { agent, relay, content, description: recipient.description, recipient, sender };
 }
@@ -250,7 +250,7 @@ describe('relays that are not in the server list', () => {
     const file = await sender.send({ path }, CALLER);
     await sender.reached(file.id, 'completed');
     // The description goes as a file through the known relay: what it leads to is on the other one.
-    const { recipients } = sender.descriptions(file.id);
+    const { recipients } = await sender.descriptions(file.id);
     const link = await redirectThrough(known.address, recipients[0]!.description);
     const agent = await testAgent({ servers: [known.address] });
     const { id } = await agent.receive({ link }, CALLER);

@@ -61,7 +61,7 @@ describe('a file that is sent', () => {
       bytesDone: info.encryptedSize,
       run: 1,
     });
-    const result = agent.descriptions(info.id);
+    const result = await agent.descriptions(info.id);
     expect(result.spare).toBe(spare);
     expect(result.recipients.map(({ number }) => number)).toEqual(
       Array.from({ length: recipients }, (_, index) => index + 1),
@@ -84,7 +84,7 @@ describe('a file that is sent', () => {
     const { agent } = await agentAndRelay();
     const { path } = sourceIn(agent, 0);
     const { id } = await sent(agent, { path });
-    const [recipient] = agent.descriptions(id).recipients;
+    const [recipient] = (await agent.descriptions(id)).recipients;
     expect(await received(agent, { description: recipient!.description })).toHaveLength(0);
   });
 
@@ -93,7 +93,7 @@ describe('a file that is sent', () => {
     const agent = await testAgent({ servers: relays.map(({ address }) => address) });
     const { path, content } = sourceIn(agent, 5000 * KIB);
     const { id } = await sent(agent, { path, fileName: 'Bericht für Ö.pdf' });
-    const [recipient] = agent.descriptions(id).recipients;
+    const [recipient] = (await agent.descriptions(id)).recipients;
     const info = await agent.receive({ description: recipient!.description }, CALLER);
     const { path: into } = await agent.reached(info.id, 'completed');
     expect(into).toBe(join(agent.downloads, 'Bericht für Ö.pdf'));
@@ -109,7 +109,7 @@ describe('a file that is sent', () => {
     const withPassword = other.address.replace('@', ':secret@');
     const { id } = await sent(agent, { path, servers: [withPassword] });
     expect([relay.chunks(), other.chunks()]).toEqual([0, 1]);
-    expect(agent.descriptions(id).recipients[0]!.description).not.toContain('secret');
+    expect((await agent.descriptions(id)).recipients[0]!.description).not.toContain('secret');
   });
 
   it('and whose source was deleted right after the call comes back, and no copy stays', async () => {
@@ -118,7 +118,7 @@ describe('a file that is sent', () => {
     const { id } = await agent.send({ path }, CALLER);
     rmSync(path);
     await agent.reached(id, 'completed');
-    const [recipient] = agent.descriptions(id).recipients;
+    const [recipient] = (await agent.descriptions(id)).recipients;
     expect((await received(agent, { description: recipient!.description })).equals(content)).toBe(true);
     await agent.until(() => readdirSync(join(agent.dataDir, 'snapshots')).length === 0);
   });
@@ -147,7 +147,7 @@ describe('a file that is sent', () => {
     agent.retry(id);
     const { run } = await agent.reached(id, 'completed');
     expect(run).toBe(2);
-    const [recipient] = agent.descriptions(id).recipients;
+    const [recipient] = (await agent.descriptions(id)).recipients;
     const into = await agent.receive({ description: recipient!.description, approveRelays: 'all' }, CALLER);
     const { path: received } = await agent.reached(into.id, 'completed');
     expect(readFileSync(received!).equals(readFileSync(path))).toBe(true);
@@ -225,7 +225,7 @@ describe('links', () => {
     const { id, chunksTotal } = await sent(agent, { path, redirect, recipients: 2 });
     expect(agent.list({ limit: 10 }).items.map((item) => item.id)).toEqual([id]);
     expect((await relay.counts()).FPUT).toBe(chunksTotal + (redirected ? 2 : 0));
-    const { recipients } = agent.descriptions(id);
+    const { recipients } = await agent.descriptions(id);
     for (const recipient of recipients) {
       expect(recipient).toMatchObject({ redirect: redirected });
       if (redirected) expect(recipient.fitsQrCode).toBe(true);
@@ -267,7 +267,7 @@ describe('links', () => {
     agent.resume(id);
     await agent.reached(id, 'completed');
     expect((await relay.counts()).FPUT).toBe(3);
-    const [recipient] = agent.descriptions(id).recipients;
+    const [recipient] = (await agent.descriptions(id)).recipients;
     expect((await received(agent, { link: recipient!.link })).equals(content)).toBe(true);
   });
 

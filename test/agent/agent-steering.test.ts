@@ -56,7 +56,7 @@ function release({ proxy }: Setting): void {
 }
 
 async function expectReceived({ agent, content }: Setting, id: string, recipient = 0): Promise<void> {
-  const { description } = agent.descriptions(id).recipients[recipient]!;
+  const { description } = (await agent.descriptions(id)).recipients[recipient]!;
   const receive = await agent.receive({ description, approveRelays: 'all' }, CALLER);
   const { path = '' } = await agent.reached(receive.id, 'completed');
   expect(readFileSync(path).equals(content)).toBe(true);
@@ -231,7 +231,7 @@ describe('recipients', () => {
     const { agent, relay, path } = how;
     const { id } = await agent.send({ path, recipients: 3 }, CALLER);
     await agent.reached(id, 'completed');
-    const before = agent.descriptions(id).recipients;
+    const before = (await agent.descriptions(id)).recipients;
     const accepted = how.proxy.passed('up');
     const spare = await agent.addRecipients(id, 1);
     expect([spare.recipients.length, spare.spare, how.proxy.passed('up')]).toEqual([4, 0, accepted]);
@@ -255,11 +255,9 @@ describe('recipients', () => {
     await agent.reached(id, 'completed');
     await Promise.all([agent.addRecipients(id, 5), agent.addRecipients(id, 2), agent.addRecipients(id, 1)]);
     expect(agent.get(id).recipients).toEqual({ handedOut: 9, spare: 7 });
-    const ids = agent
-      .descriptions(id)
-      .recipients.map(({ description }) =>
-        Buffer.from(parseDescription(description).chunks[0]!.replicas[0]!.id),
-      );
+    const ids = (await agent.descriptions(id)).recipients.map(({ description }) =>
+      Buffer.from(parseDescription(description).chunks[0]!.replicas[0]!.id),
+    );
     expect(new Set(ids.map((each) => each.toString('hex'))).size).toBe(9);
     await expectReceived(how, id, 8);
   });
@@ -269,7 +267,7 @@ describe('recipients', () => {
     const { agent, path } = how;
     agent.setNetwork({ online: false });
     const { id } = await agent.send({ path }, CALLER);
-    expect(() => agent.descriptions(id)).toThrow(failing('ILLEGAL_STATE'));
+    await expect(agent.descriptions(id)).rejects.toThrow(failing('ILLEGAL_STATE'));
     await expect(agent.addRecipients(id, 1)).rejects.toThrow(failing('ILLEGAL_STATE'));
   });
 });
@@ -279,7 +277,7 @@ describe('revoking', () => {
     const { agent, relay, path } = await setting();
     const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
     const { chunksTotal } = await agent.reached(id, 'completed');
-    const { description } = agent.descriptions(id).recipients[0]!;
+    const { description } = (await agent.descriptions(id)).recipients[0]!;
     expect(agent.revoke({ id })).toEqual({ deletions: chunksTotal });
     expect(agent.get(id).revoked?.pending).toBeGreaterThan(0);
     await agent.until(() => agent.get(id).revoked?.pending === 0);
@@ -289,7 +287,7 @@ describe('revoking', () => {
       ['transfer.revoked', { pending: chunksTotal }],
       ['transfer.deleted', { deleted: chunksTotal, failed: 0 }],
     ]);
-    expect(() => agent.descriptions(id)).toThrow(failing('ILLEGAL_STATE'));
+    await expect(agent.descriptions(id)).rejects.toThrow(failing('ILLEGAL_STATE'));
     await expect(agent.addRecipients(id, 1)).rejects.toThrow(failing('ILLEGAL_STATE'));
     expect(agent.revoke({ id })).toEqual({ deletions: 0 });
     const receive = await agent.receive({ description, approveRelays: 'all' }, CALLER);
@@ -300,7 +298,7 @@ describe('revoking', () => {
     const { agent, relay, path } = await setting(10);
     const { id } = await agent.send({ path }, CALLER);
     await agent.reached(id, 'completed');
-    const { sender, recipients } = agent.descriptions(id);
+    const { sender, recipients } = await agent.descriptions(id);
     const other = await testAgent();
     expect(() => other.revoke({ senderDescription: recipients[0]!.description })).toThrow(
       failing('INVALID_DESCRIPTION'),
@@ -346,7 +344,7 @@ describe('a receive', () => {
     agent.setSettings({ chunksPerServer: 1 });
     const sent = await agent.send({ path }, CALLER);
     await agent.reached(sent.id, 'completed');
-    const { description } = agent.descriptions(sent.id).recipients[0]!;
+    const { description } = (await agent.descriptions(sent.id)).recipients[0]!;
     proxy.setFault({ type: 'stall', direction: 'down', after: IN_SECOND_CHUNK });
     const { id } = await agent.receive({ description }, CALLER);
     await proxy.struck();

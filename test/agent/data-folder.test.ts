@@ -1,11 +1,13 @@
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +19,7 @@ import { failing } from '../crypto/expected-failure.js';
 import { PACKAGE_FOLDER, type RunningProgram, startCommand } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { CALLER, testAgent } from './agent-samples.js';
+import { countedRelay } from './relay-samples.js';
 
 /** A process that has opened the folder and waits. */
 async function otherAgent(path: string): Promise<RunningProgram> {
@@ -124,4 +127,28 @@ describe('copies of sources', () => {
     again.remove(id, { cancel: true });
     await again.until(() => !existsSync(join(snapshots, id)));
   });
+
+  it.each(['through a symbolic link', 'as a copy, beside the old one', 'as a copy, without the old one'])(
+    'are found when the folder is reached %s',
+    async (way) => {
+      const relay = await countedRelay();
+      const agent = await testAgent({ servers: [relay.address] });
+      const source = join(agent.folder, 'source');
+      writeFileSync(source, 'content');
+      agent.setNetwork({ online: false });
+      const { id } = await agent.send({ path: source, redirect: 'always' }, CALLER);
+      await agent.stop();
+      rmSync(source);
+      const home = await temporaryFolder();
+      if (way.includes('link')) symlinkSync(agent.dataDir, join(home, 'agent'));
+      else cpSync(agent.dataDir, join(home, 'agent'), { recursive: true });
+      if (way.includes('without')) rmSync(agent.dataDir, { recursive: true });
+      const again = await testAgent({ servers: [relay.address] }, home);
+      // It has not come as far as the relay.
+      expect(readdirSync(join(again.dataDir, 'snapshots'))).toEqual([id]);
+      await again.reached(id, 'completed');
+      await again.until(() => readdirSync(join(again.dataDir, 'snapshots')).length === 0);
+      if (way.includes('beside')) expect(readdirSync(join(agent.dataDir, 'snapshots'))).toEqual([id]);
+    },
+  );
 });

@@ -115,6 +115,24 @@ describe('the events', () => {
     expect(events.list({ limit: 1 })[0]).toMatchObject({ type: 'transfer.created', transferId: 'one' });
   });
 
+  it('are kept without gaps when the clock was set back in between', async () => {
+    const { events, clock } = await testStores();
+    const append = (count: number): void => {
+      for (let index = 0; index < count; index++) events.append('servers.changed', {});
+    };
+    append(3);
+    clock.advance(-1000);
+    append(3);
+    clock.advance(1000);
+    append(3);
+    events.prune({ before: clock.now(), count: 100 });
+    expect(events.list({ limit: 100 }).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    clock.advance(1);
+    append(1);
+    events.prune({ before: clock.now(), count: 100 });
+    expect(events.range()).toEqual({ oldest: 10, newest: 10 });
+  });
+
   it('are kept for so long and so many', async () => {
     const { events, clock } = await testStores();
     for (let index = 0; index < 10; index++) {

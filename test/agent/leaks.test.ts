@@ -36,7 +36,7 @@ async function roundTrips(agent: TestAgent, count: number): Promise<void> {
     for (let number = 0; number < count / 10; number += 1) {
       const { id } = await startSend(agent, 100_000);
       await agent.reached(id, 'completed');
-      const [{ description } = { description: '' }] = agent.descriptions(id).recipients;
+      const [{ description } = { description: '' }] = (await agent.descriptions(id)).recipients;
       const received = await startReceive(agent, description);
       await agent.reached(received.id, 'completed');
     }

@@ -130,7 +130,7 @@ describe('A thousand small files for one relay', () => {
     const sample = ids.filter((_, index) => index % 50 === 7);
     expect(sample).toHaveLength(20);
     for (const sent of sample) {
-      const [{ description } = { description: '' }] = agent.descriptions(sent).recipients;
+      const [{ description } = { description: '' }] = (await agent.descriptions(sent)).recipients;
       const { id } = await startReceive(agent, description);
       const { path = '' } = await agent.reached(id, 'completed');
       expect(await readFile(path)).toEqual(await readFile(agent.get(sent).path ?? ''));

@@ -241,7 +241,7 @@ describe('the queue of transfers', () => {
     expect(ids(2)).toEqual(['raised', 'high']);
     transfers.transition('high', { to: 'paused' });
     expect(ids(2)).toEqual(['raised', 'first']);
-    expect(transfers.queuedHidden().map(({ id }) => id)).toEqual(['hidden']);
+    expect(transfers.queued(10, true).map(({ id }) => id)).toEqual(['hidden']);
     transfers.transition('first', { to: 'preparing' });
     expect(transfers.interrupted().map(({ id }) => id)).toEqual(['first']);
   });

@@ -276,7 +276,8 @@ describe('descriptions, recipients and revoke', () => {
       redirect: false,
       fitsQrCode: number === 1,
     });
-    served.agent.descriptions = () => ({ sender: 'sender\n', recipients: [1, 2].map(recipient), spare: 1 });
+    const descriptions = { sender: 'sender\n', recipients: [1, 2].map(recipient), spare: 1 };
+    served.agent.descriptions = () => Promise.resolve(descriptions);
     return served;
   }
 

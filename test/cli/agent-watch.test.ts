@@ -58,7 +58,7 @@ describe('--wait', () => {
       fitsQrCode: true,
     };
     const recipients = [{ number: 1, description: 'yaml', ...link }];
-    served.agent.descriptions = () => ({ sender: 'yaml', recipients, spare: 0 });
+    served.agent.descriptions = () => Promise.resolve({ sender: 'yaml', recipients, spare: 0 });
     finish(served, 't2', {});
     const result = await program.ended;
     expect(result.exitCode).toBe(0);

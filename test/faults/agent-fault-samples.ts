@@ -71,7 +71,7 @@ export async function startSend(
 export async function sendWhole(agent: TestAgent, size = 1000): Promise<{ id: string; description: string }> {
   const { id } = await startSend(agent, size);
   await agent.reached(id, 'completed');
-  return { id, description: agent.descriptions(id).recipients[0]?.description ?? '' };
+  return { id, description: (await agent.descriptions(id)).recipients[0]?.description ?? '' };
 }
 
 /** Starts to receive, from whatever relays there are. */

@@ -222,9 +222,9 @@ export function createFakeAgent(): FakeAgent {
     setPriority: (id, priority) => change(id, { priority }),
     descriptions: (id) => {
       find(id);
-      return { sender: 'sender: yaml', recipients: [], spare: 1 };
+      return Promise.resolve({ sender: 'sender: yaml', recipients: [], spare: 1 });
     },
-    addRecipients: (id) => Promise.resolve(agent.descriptions(id)),
+    addRecipients: (id) => agent.descriptions(id),
     revoke: () => ({ deletions: 1 }),
 
     listServers: () => [...servers.values()],

@@ -77,7 +77,7 @@ it('a transfer survives the end of the Tor client and completes when there is on
   await tor.restartClient();
   const { chunksTotal } = await agent.reached(id, 'completed');
   expect(chunksDone).toBeLessThan(chunksTotal);
-  const { description } = agent.descriptions(id).recipients[0]!;
+  const { description } = (await agent.descriptions(id)).recipients[0]!;
   const receive = await agent.receive({ description }, CALLER);
   const { path = '' } = await agent.reached(receive.id, 'completed');
   expect(readFileSync(path).equals(content)).toBe(true);

@@ -31,7 +31,7 @@ import { RelayTaskRunner } from './relay-task-runner.js';
 import { RelayTaskStore } from './relay-task-store.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
-import { type GatePauses, ServerGates } from './server-gates.js';
+import { type GatePauses, type GateStatus, ServerGates } from './server-gates.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
@@ -52,7 +52,7 @@ export interface PartsOptions {
   readonly gatePauses?: GatePauses;
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
-  readonly log: (level: 'error' | 'warn' | 'debug', message: string) => void;
+  readonly log: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
   readonly unexpected: (error: unknown) => void;
 }
 
@@ -94,10 +94,11 @@ export function makeParts(options: PartsOptions): AgentParts {
         unapproved: (id) => unapprovedServers(id, receives, servers),
       }),
   });
+  const tellOutage = outageLog(log);
   const gates: ServerGates = new ServerGates(
     clock,
     (server) => {
-      log('debug', `The gate of ${server} is ${gates.status(server).gate}.`);
+      tellOutage(server, gates.status(server));
     },
     gatePauses,
   );
@@ -233,6 +234,20 @@ export function makeParts(options: PartsOptions): AgentParts {
     intake,
     steering,
     housekeeping,
+  };
+}
+
+/** Tells once that a relay fails, and why, and once that it is there again. */
+function outageLog(log: PartsOptions['log']): (server: string, status: GateStatus) => void {
+  const failing = new Set<string>();
+  return (server, { gate, reason }) => {
+    log('debug', `The gate of ${server} is ${gate}.`);
+    if (gate === 'open') {
+      if (failing.delete(server)) log('info', `${server} answers again.`);
+    } else if (reason !== undefined && !failing.has(server)) {
+      failing.add(server);
+      log('warn', `${server} is tried again until it answers. ${reason.message}`);
+    }
   };
 }
 

@@ -159,7 +159,7 @@ export class ChunkDownload {
         return;
       }
       case 'wait-for-disk':
-        await this.#run.waitForDisk(receiveOf(this.#run).directory, this.#chunk.size);
+        await this.#run.waitForDisk(receiveOf(this.#run).directory, this.#chunk.size, error);
         return;
       case 'wait-for-database':
       case 'fail':

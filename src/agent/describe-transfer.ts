@@ -1,7 +1,7 @@
-import type { FailureInfo, TransferInfo } from './model.js';
+import type { TransferInfo } from './model.js';
 import type { RelayTaskStore } from './relay-task-store.js';
 import type { SendStore } from './detail-stores.js';
-import type { TransferRow } from './transfer-store.js';
+import { failureOf, type TransferRow } from './transfer-store.js';
 
 /** What the description of a transfer is made from. */
 export interface TransferSources {
@@ -17,6 +17,7 @@ export const APPROVAL_REASON =
 
 /** A transfer as clients see it. */
 export function describeTransfer(row: TransferRow, sources: TransferSources): TransferInfo {
+  const failure = failureOf(row);
   return {
     id: row.id,
     direction: row.direction,
@@ -37,8 +38,7 @@ export function describeTransfer(row: TransferRow, sources: TransferSources): Tr
     ...present('path', row.path),
     ...present('finishedAt', row.finished_at),
     ...present('expiresAt', row.expires_at),
-    // Written by `transition`.
-    ...(row.failure === null ? {} : { failure: JSON.parse(row.failure) as FailureInfo }),
+    ...(failure === undefined ? {} : { failure }),
     ...(row.direction === 'send' ? sendFacts(row, sources) : {}),
     ...(row.state === 'awaiting_approval'
       ? { approval: { servers: sources.unapproved(row.id), reason: APPROVAL_REASON } }

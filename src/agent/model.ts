@@ -75,7 +75,7 @@ export interface TransferInfo {
   readonly expiresAt?: number;
   /** From 1; each retry adds one. */
   readonly run: number;
-  /** Why it failed. */
+  /** Why it failed; while `waiting`, what it met last before that, if that is known. */
   readonly failure?: FailureInfo;
   /** Only of sends. */
   readonly recipients?: { readonly handedOut: number; readonly spare: number };

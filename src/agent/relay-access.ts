@@ -19,8 +19,11 @@ export interface Ask {
   /** Number of the chunk that it is about, if it is about one. */
   readonly chunk?: number;
   readonly signal: AbortSignal;
-  /** Called when it has to wait at a closed gate; what it returns is called, once or more, when it goes on. */
-  readonly onBlocked?: () => () => void;
+  /**
+   * Called when it has to wait at a closed gate, with what closed it if that is known; what it returns is called, once
+   * or more, when it goes on.
+   */
+  readonly onBlocked?: (reason?: XftpError) => () => void;
   /** Asked each time the server has failed while it waits at the gate: true ends it with CONNECT_FAILED. */
   readonly givesUp?: () => boolean;
 }
@@ -94,8 +97,8 @@ export class RelayAccess {
     let goOn = (): void => undefined;
     try {
       const passage = await this.#options.gates.pass(key, signal, {
-        onWait: () => {
-          goOn = onBlocked?.() ?? goOn;
+        onWait: (reason) => {
+          goOn = onBlocked?.(reason) ?? goOn;
         },
         ...(givesUp === undefined ? {} : { givesUp }),
       });
@@ -133,7 +136,7 @@ export class RelayAccess {
       case 'retry':
         servers.recordFailure(key, ask.action, error.kind);
         network.failed(error);
-        passage.failed();
+        passage.failed(error);
         return;
       case 'other-server':
       case 'other-replica':

@@ -9,6 +9,7 @@ import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { ReceiveStore, SendStore } from './detail-stores.js';
 import type { EventLog } from './event-log.js';
+import { toFailureInfo } from './failure-policy.js';
 import type { FailureInfo, Settings } from './model.js';
 import type { NetworkMonitor } from './network-monitor.js';
 import type { ProgressTracker } from './progress-tracker.js';
@@ -73,8 +74,8 @@ export class Run {
     // Every chunk under way listens: many listeners are no leak here.
     setMaxListeners(0, this.#abort.signal);
     this.#watch = new WaitWatch({
-      onWaiting: (reason) => {
-        this.#change({ to: 'waiting', reason });
+      onWaiting: (reason, failure) => {
+        this.#change({ to: 'waiting', reason, ...(failure === undefined ? {} : { failure }) });
       },
       onMoving: () => {
         if (this.#state !== undefined) this.#change({ to: this.#state });
@@ -135,12 +136,15 @@ export class Run {
   }
 
   /** For `Ask.onBlocked`: the job waits for a relay, or for the network. */
-  readonly onBlocked = (): (() => void) =>
-    this.#watch.wait(this.services.network.info.online ? 'relay' : 'offline');
+  readonly onBlocked = (reason?: XftpError): (() => void) =>
+    this.#watch.wait(
+      this.services.network.info.online ? 'relay' : 'offline',
+      reason === undefined ? undefined : toFailureInfo(reason),
+    );
 
-  /** Waits, as a job that counts, until the disk of `folder` has room for `size` bytes more. */
-  async waitForDisk(folder: string, size: number): Promise<void> {
-    const end = this.#watch.wait('disk');
+  /** Waits, as a job that counts, until the disk of `folder` has room for `size` bytes more than when `reason` came. */
+  async waitForDisk(folder: string, size: number, reason?: XftpError): Promise<void> {
+    const end = this.#watch.wait('disk', reason === undefined ? undefined : toFailureInfo(reason));
     try {
       for (;;) {
         await pause(DISK_RETRY_MS, this.signal);

@@ -6,7 +6,7 @@ import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import { runReceive } from './receive-run.js';
 import { asXftpError, Run, type RunServices } from './run.js';
 import { runSend, type SendRunOptions } from './send-run.js';
-import type { TransferRow } from './transfer-store.js';
+import { failureOf, type TransferRow } from './transfer-store.js';
 import { isFinal } from './transfer-states.js';
 
 /** Transfers that move at once: enough to fill every relay with small files, few enough to keep each one moving. */
@@ -172,7 +172,10 @@ export class Scheduler {
 
   /** Fails a transfer whose deadline has passed. */
   failOverdue(id: string): void {
-    this.#fail(id, new XftpError('DEADLINE_PASSED', 'The transfer was not completed before its deadline.'));
+    const last = failureOf(this.#transfers.row(id));
+    const why = last === undefined ? '' : ` What it waited for: ${last.message}`;
+    const message = `The transfer was not completed before its deadline.${why}`;
+    this.#fail(id, new XftpError('DEADLINE_PASSED', message));
     this.halt(id)
       .then(() => {
         this.#options.onFinal(id);

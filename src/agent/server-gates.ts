@@ -24,8 +24,8 @@ interface Waiter {
 
 /** How somebody waits at a gate. */
 export interface WaitOptions {
-  /** Called when it has to wait. */
-  readonly onWait?: () => void;
+  /** Called when it has to wait, with what closed the gate; nothing if it is shut for want of a network. */
+  readonly onWait?: (reason?: XftpError) => void;
   /** Asked each time the server has failed while it waits: true ends the wait with CONNECT_FAILED. */
   readonly givesUp?: () => boolean;
 }
@@ -36,6 +36,8 @@ interface Gate {
   opensAt: number;
   probing: boolean;
   readonly waiting: Set<Waiter>;
+  /** The failure that closed it last. */
+  reason?: XftpError;
   timer?: NodeJS.Timeout;
 }
 
@@ -45,6 +47,8 @@ export interface GateStatus {
   /** Milliseconds until the next probe. */
   readonly inMs?: number;
   readonly failures: number;
+  /** What closed it last. */
+  readonly reason?: XftpError;
 }
 
 /** What the one who passed a gate tells it afterwards. */
@@ -58,7 +62,7 @@ export interface Passage {
   /** The server did its part: the gate opens for all. */
   readonly succeeded: () => void;
   /** The server could not be reached or could not do it: the gate closes for longer than before. */
-  readonly failed: () => void;
+  readonly failed: (reason?: XftpError) => void;
   /** Neither: the step was stopped, or failed for another reason. */
   readonly left: () => void;
 }
@@ -94,12 +98,10 @@ export class ServerGates {
   status(server: string): GateStatus {
     const gate = this.#gates.get(server);
     if (gate === undefined || gate.failures === 0) return { gate: 'open', failures: 0 };
-    if (gate.probing) return { gate: 'probing', failures: gate.failures };
-    return {
-      gate: 'closed',
-      inMs: Math.max(0, gate.opensAt - this.#clock.monotonic()),
-      failures: gate.failures,
-    };
+    const { failures, reason } = gate;
+    const why = reason === undefined ? {} : { reason };
+    if (gate.probing) return { gate: 'probing', failures, ...why };
+    return { gate: 'closed', inMs: Math.max(0, gate.opensAt - this.#clock.monotonic()), failures, ...why };
   }
 
   /**
@@ -116,7 +118,7 @@ export class ServerGates {
     throwIfAborted(signal);
     let waited = false;
     while (!this.#mayPass(server)) {
-      if (!waited) onWait?.();
+      if (!waited) onWait?.(this.#shut ? undefined : this.#gates.get(server)?.reason);
       waited = true;
       await this.#wait(server, signal, givesUp);
     }
@@ -163,6 +165,7 @@ export class ServerGates {
     const open = (): void => {
       if (gate.failures === 0) return;
       gate.failures = 0;
+      delete gate.reason;
       this.#onChange(server);
     };
     let probing = isProbe;
@@ -186,10 +189,10 @@ export class ServerGates {
       succeeded: () => {
         tell(open);
       },
-      failed: () => {
+      failed: (reason) => {
         tell(() => {
           // Jobs that were under way when the gate closed tell nothing new.
-          if (probing || gate.failures === 0) this.#close(server, gate);
+          if (probing || gate.failures === 0) this.#close(server, gate, reason);
         });
       },
       left: () => {
@@ -198,8 +201,9 @@ export class ServerGates {
     };
   }
 
-  #close(server: string, gate: Gate): void {
+  #close(server: string, gate: Gate, reason: XftpError | undefined): void {
     gate.failures += 1;
+    if (reason !== undefined) gate.reason = reason;
     const { firstMs, longestMs } = this.#pauses;
     const longest = Math.min(longestMs, firstMs * 2 ** (gate.failures - 1));
     gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
@@ -226,7 +230,9 @@ export class ServerGates {
         givesUp,
         giveUp: () => {
           leave();
-          reject(new XftpError('CONNECT_FAILED', `${server} failed again and again.`));
+          const { reason: cause } = gate;
+          const why = cause === undefined ? '.' : `: ${cause.message}`;
+          reject(new XftpError('CONNECT_FAILED', `${server} failed again and again${why}`, { cause }));
         },
       };
       signal.addEventListener('abort', onAbort, { once: true });

@@ -4,13 +4,13 @@ import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, withSpares } from './intake.js';
 import type { SendRow } from './detail-stores.js';
-import type { DescriptionsResult, FailureInfo, TransferInfo } from './model.js';
+import type { DescriptionsResult, TransferInfo } from './model.js';
 import { partPathOf } from './part-record.js';
 import type { RunServices } from './run.js';
 import type { Scheduler } from './scheduler.js';
 import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';
-import type { TransferRow } from './transfer-store.js';
+import { failureOf, type TransferRow } from './transfer-store.js';
 import { isFinal } from './transfer-states.js';
 
 /** What steering transfers needs. */
@@ -75,7 +75,8 @@ export class Steering {
         // A verified file that may have its name already is not downloaded once more; when it is gone, the run tells.
         const mayBePlaced = row.state === 'failed' && (receives.find(id)?.final_path ?? null) !== null;
         if (!mayBePlaced) receives.setVerified(id, false);
-      } else if (row.state === 'cancelled' || failureCode(row) === 'SOURCE_CHANGED') this.#forgetUploads(id);
+      } else if (row.state === 'cancelled' || failureOf(row)?.code === 'SOURCE_CHANGED')
+        this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
     this.#services.wake();
@@ -377,11 +378,6 @@ export class Steering {
     const { final_path: finalPath } = receive;
     return [{ path: partPathOf(receive), ...(finalPath === null ? {} : { finalPath }) }];
   }
-}
-
-function failureCode(row: TransferRow): string | undefined {
-  // Written by `transition`.
-  return row.failure === null ? undefined : (JSON.parse(row.failure) as FailureInfo).code;
 }
 
 async function removeFiles(leftovers: readonly Leftover[]): Promise<void> {

@@ -75,7 +75,7 @@ export interface TransferChange {
 /** What a change of state brings along. */
 export type Transition =
   | { readonly to: Exclude<TransferState, 'waiting' | 'failed'> }
-  | { readonly to: 'waiting'; readonly reason: WaitingReason }
+  | { readonly to: 'waiting'; readonly reason: WaitingReason; readonly failure?: FailureInfo }
   | { readonly to: 'failed'; readonly failure: FailureInfo };
 
 /** The transfers in the database. */
@@ -143,7 +143,7 @@ export class TransferStore {
       const { to } = step;
       if (!mayFollow(row.direction, row.state, to)) throw illegal(row, to);
       const now = this.#clock.now();
-      const failure = step.to === 'failed' ? step.failure : undefined;
+      const failure = step.to === 'failed' || step.to === 'waiting' ? step.failure : undefined;
       const reason = step.to === 'waiting' ? step.reason : undefined;
       this.#database.run(
         `UPDATE transfers SET state = ?, waiting_reason = ?, failure = ?, updated_at = ?, finished_at = ?,
@@ -179,7 +179,8 @@ export class TransferStore {
     );
     const transfer = this.#describe(row);
     if (row.state === 'completed') this.#events.append('transfer.completed', { transfer }, row.id);
-    if (failure !== undefined) this.#events.append('transfer.failed', { transfer, failure }, row.id);
+    if (row.state === 'failed' && failure !== undefined)
+      this.#events.append('transfer.failed', { transfer, failure }, row.id);
   }
 
   /** Changes other columns than the state. */
@@ -342,6 +343,12 @@ export class TransferStore {
       this.#database.run('DELETE FROM transfers WHERE id = ?', id);
     });
   }
+}
+
+/** Why a transfer failed, or what it waits for. */
+export function failureOf({ failure }: Pick<TransferRow, 'failure'>): FailureInfo | undefined {
+  // Written by `transition`.
+  return failure === null ? undefined : (JSON.parse(failure) as FailureInfo);
 }
 
 function illegal(row: TransferRow, to: TransferState): XftpError {

@@ -1,12 +1,20 @@
 import { RECOVERY_MS } from './error-report.js';
-import type { WaitingReason } from './model.js';
+import type { FailureInfo, WaitingReason } from './model.js';
 
 /** A wait shorter than this is not told, in ms: the state would only flicker. */
 const SETTLE_MS = 500;
 
+/** A wait of one job. */
+interface Wait {
+  readonly reason: WaitingReason;
+  /** What made it wait, if that is known. */
+  readonly failure: FailureInfo | undefined;
+}
+
 /** Who is told. What they throw is reported, and they are told again later. */
 export interface WaitListener {
-  readonly onWaiting: (reason: WaitingReason) => void;
+  /** Why it stands still: by the wait that began first. */
+  readonly onWaiting: (reason: WaitingReason, failure?: FailureInfo) => void;
   readonly onMoving: () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -14,7 +22,7 @@ export interface WaitListener {
 /** Sees when a transfer stands still: all its jobs wait for the network, a relay or the disk. */
 export class WaitWatch {
   readonly #listener: WaitListener;
-  readonly #reasons = new Map<symbol, WaitingReason>();
+  readonly #waits = new Map<symbol, Wait>();
   #jobs = 0;
   #waiting = false;
   #timer: NodeJS.Timeout | undefined;
@@ -35,12 +43,12 @@ export class WaitWatch {
   }
 
   /** A job begins to wait. Returns how to end the wait. */
-  wait(reason: WaitingReason): () => void {
+  wait(reason: WaitingReason, failure?: FailureInfo): () => void {
     const key = Symbol(reason);
-    this.#reasons.set(key, reason);
+    this.#waits.set(key, { reason, failure });
     this.#look();
     return () => {
-      this.#reasons.delete(key);
+      this.#waits.delete(key);
       this.#look();
     };
   }
@@ -65,15 +73,15 @@ export class WaitWatch {
   }
 
   #judge(): void {
-    const [reason] = this.#reasons.values();
-    const still = reason !== undefined && this.#reasons.size >= this.#jobs;
+    const [wait] = this.#waits.values();
+    const still = wait !== undefined && this.#waits.size >= this.#jobs;
     if (still && !this.#waiting) {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        const [now] = this.#reasons.values();
-        if (now === undefined || this.#reasons.size < this.#jobs) return;
+        const [now] = this.#waits.values();
+        if (now === undefined || this.#waits.size < this.#jobs) return;
         this.#tell(true, () => {
-          this.#listener.onWaiting(now);
+          this.#listener.onWaiting(now.reason, now.failure);
         });
       }, SETTLE_MS);
       return;

@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
 
 import type { AgentInfo } from '../agent/index.js';
-import { isXftpError, type XftpError } from '../protocol/index.js';
+import { humanCount, isXftpError, type XftpError } from '../protocol/index.js';
 import type { AgentClient } from '../sdk/index.js';
+import { allTransfers } from './agent-pages.js';
 import { agentCommand, type CommandTools, type CommonOptions, connect, placeOf } from './agent-command.js';
 import { type Check, checkClock, checkDisk, checkPrivate, checkWritable } from './doctor-checks.js';
 import { EXIT_FAILURE } from './exit-codes.js';
 import { interruptible } from './interruption.js';
 import type { Output } from './output.js';
-import { failureText } from './transfer-text.js';
+import { stateText } from './transfer-text.js';
 
 /** `xftp-agent doctor`. */
 export function addDoctorCommand(program: Command, { output }: CommandTools): void {
@@ -26,7 +27,8 @@ async function examine(options: CommonOptions, output: Output, signal: AbortSign
   const tell = (checks: readonly Check[]): void => {
     for (const check of checks) {
       showCheck(output, check);
-      healthy &&= check.status !== 'fail';
+      // A warning with nothing to do about it is for information only.
+      healthy &&= check.status === 'ok' || (check.status === 'warn' && check.hint === undefined);
     }
   };
   const place = placeOf(options);
@@ -49,6 +51,7 @@ async function examine(options: CommonOptions, output: Output, signal: AbortSign
     tell(await checkDisk(info.dataDir, info.downloadsDir));
     tell(checkClock(info.startedAt, Date.now()));
     tell(await checkServers(agent, signal));
+    tell(await checkWaiting(agent));
   } catch (error) {
     if (!isXftpError(error) || signal.aborted) throw error;
     tell([{ name: 'agent', status: 'fail', message: error.message, hint: hintFor(error) }]);
@@ -85,6 +88,21 @@ function checkAgent(info: AgentInfo): readonly Check[] {
   ];
 }
 
+/** Why transfers wait: one line for each reason. */
+async function checkWaiting(agent: AgentClient): Promise<readonly Check[]> {
+  const counts = new Map<string, number>();
+  for await (const transfer of allTransfers(agent, { state: 'waiting' })) {
+    const { failure } = transfer;
+    const why = failure === undefined ? stateText(transfer) : failure.message;
+    counts.set(why, (counts.get(why) ?? 0) + 1);
+  }
+  return [...counts].map(([why, count]) => ({
+    name: 'transfers',
+    status: 'warn',
+    message: `${humanCount(count, 'transfer')} waiting, and tried again until the deadline: ${why}`,
+  }));
+}
+
 async function checkServers(agent: AgentClient, signal: AbortSignal): Promise<readonly Check[]> {
   const { servers } = await agent.servers.list();
   const enabled = servers.filter((server) => server.enabled);
@@ -107,7 +125,7 @@ async function checkServer(agent: AgentClient, address: string, signal: AbortSig
   if (ok)
     return { name, status: 'ok', message: `it takes and gives chunks (${String(Math.round(total))} ms).` };
   const last = steps.at(-1);
-  const reason = last?.failure === undefined ? 'the test failed.' : failureText(last.failure);
+  const reason = last?.failure?.message ?? 'the test failed.';
   return {
     name,
     status: 'fail',

@@ -2,7 +2,7 @@ import type { AgentEvent, TransferInfo } from '../agent/index.js';
 import { XftpError } from '../protocol/index.js';
 import type { AgentClient } from '../sdk/index.js';
 import { type AgentSession } from './agent-command.js';
-import { isFinished } from './transfer-text.js';
+import { isFinished, waitText } from './transfer-text.js';
 
 /** What to follow. */
 export interface FollowOptions {
@@ -47,6 +47,8 @@ export async function waitForEnd(session: AgentSession, id: string): Promise<Tra
   const show = output.progress(before.direction === 'send' ? 'Uploading' : 'Downloading');
   if (before.state === 'awaiting_approval' && before.approval !== undefined)
     sayApproval(session, id, before.approval.servers);
+  const sayWait = waitTeller(session, before);
+  if (before.state === 'waiting') sayWait(before);
   for await (const event of followEvents(session, { since, transferId: id })) {
     if (event.type === 'transfer.progress') {
       const { bytesDone: done, bytesTotal: total } = event.data;
@@ -55,6 +57,7 @@ export async function waitForEnd(session: AgentSession, id: string): Promise<Tra
     if (event.type === 'transfer.warning') output.warn(event.data.failure.message);
     if (event.type === 'transfer.approval') sayApproval(session, id, event.data.servers);
     if (event.type === 'transfer.removed') break;
+    if (event.type === 'transfer.state' && event.data.to === 'waiting') sayWait(event.data);
     if (event.type === 'transfer.state' && isFinished(event.data.to)) {
       output.endProgress();
       return agent.transfers.get({ id });
@@ -74,6 +77,20 @@ export function requireCompleted(transfer: TransferInfo): void {
   if (state === 'completed') return;
   if (failure === undefined) throw new XftpError('ILLEGAL_STATE', `The transfer ${id} was cancelled.`);
   throw new XftpError(failure.code, failure.message, failure);
+}
+
+/** Says why a transfer waits, each reason once, however often the transfer moves in between. */
+function waitTeller(
+  { output }: AgentSession,
+  { id, deadline }: TransferInfo,
+): (wait: Pick<TransferInfo, 'waitingReason' | 'failure'>) => void {
+  let last: string | undefined;
+  return ({ waitingReason, failure }) => {
+    const text = waitText({ waitingReason, failure }, deadline);
+    if (text === last) return;
+    last = text;
+    output.note('waiting', text, { id, waitingReason, failure, deadline });
+  };
 }
 
 function sayApproval({ output }: AgentSession, id: string, servers: readonly string[]): void {

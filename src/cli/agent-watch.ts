@@ -165,7 +165,9 @@ function applyEvent(before: Watched | undefined, event: AgentEvent): Watched | u
       const transfer: { -readonly [K in keyof TransferInfo]: TransferInfo[K] } = { ...before.transfer };
       transfer.state = event.data.to;
       delete transfer.waitingReason;
+      delete transfer.failure;
       if (event.data.waitingReason !== undefined) transfer.waitingReason = event.data.waitingReason;
+      if (event.data.failure !== undefined) transfer.failure = event.data.failure;
       return { transfer };
     }
     case 'transfer.progress': {

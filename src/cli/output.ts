@@ -15,6 +15,8 @@ export interface Output {
   results(event: string, lines: readonly string[], members: readonly object[]): void;
   /** Something to know although the work goes on. */
   warn(message: string): void;
+  /** What becomes of the work, and is no trouble: for people beside the results, members for `--json`. */
+  note(event: string, text: string, members: Readonly<Record<string, unknown>>): void;
   /** What is going on, for `--verbose`. */
   detail(message: string): void;
   /** The failure that ends the program. */
@@ -46,6 +48,10 @@ export class HumanOutput implements Output {
 
   warn(message: string): void {
     this.#note(`Warning: ${message}`);
+  }
+
+  note(_event: string, text: string): void {
+    this.#note(text);
   }
 
   detail(message: string): void {
@@ -91,6 +97,10 @@ export class JsonOutput implements Output {
 
   warn(message: string): void {
     this.#line({ event: 'warning', message });
+  }
+
+  note(event: string, _text: string, members: Readonly<Record<string, unknown>>): void {
+    this.#line({ event, ...members });
   }
 
   detail(): void {

@@ -35,11 +35,19 @@ export function relativeTime(time: number, now: number): string {
 
 /** A time as people write it in their own time zone, and seen from now. */
 export function fullTime(time: number, now: number): string {
+  return `${localTime(time)} (${relativeTime(time, now)})`;
+}
+
+/** A time as people write it in their own time zone, which is named by its distance from UTC. */
+export function localTime(time: number): string {
   const date = new Date(time);
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${String(date.getFullYear())}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-  return `${day} ${clock} (${relativeTime(time, now)})`;
+  const east = -date.getTimezoneOffset();
+  const hours = two(Math.floor(Math.abs(east) / 60));
+  const zone = `${east < 0 ? '-' : '+'}${hours}:${two(Math.abs(east) % 60)}`;
+  return `${day} ${clock} ${east === 0 ? 'UTC' : zone}`;
 }
 
 /** How long something has lasted, for people. */

@@ -4,7 +4,7 @@ import type { FailureInfo, TransferInfo, TransferState, WaitingReason } from '..
 import { humanCount, humanDuration, humanSize } from '../protocol/index.js';
 import { safeText } from './display-text.js';
 import type { Column } from './table.js';
-import { fullTime, relativeTime } from './time-text.js';
+import { fullTime, localTime, relativeTime } from './time-text.js';
 
 /** IDs in tables have at least so many characters: enough to tell transfers apart for a while. */
 const MIN_SHOWN_ID = 8;
@@ -55,6 +55,17 @@ export function stateText({ state, waitingReason }: Pick<TransferInfo, 'state' |
 /** A failure as a sentence and what to do about it. */
 export function failureText({ message, hint }: FailureInfo): string {
   return hint === undefined ? message : `${message} ${hint}`;
+}
+
+/** Why a transfer waits, and until when it is tried again, as a sentence. */
+export function waitText(
+  wait: { readonly waitingReason: WaitingReason | undefined; readonly failure: FailureInfo | undefined },
+  deadline: number,
+): string {
+  const { waitingReason, failure } = wait;
+  const what = waitingReason === undefined ? STATE_TEXTS.waiting : WAITING_TEXTS[waitingReason];
+  const why = failure === undefined ? '' : `: ${failure.message.replace(/\.$/, '')}`;
+  return `${what.charAt(0).toUpperCase()}${what.slice(1)}${why}; it is tried again until ${localTime(deadline)}.`;
 }
 
 /** The whole percent of a transfer that is done; 100 only when all of it is. */
@@ -130,7 +141,10 @@ export function transferFields(
     ['Path', transfer.path],
     ['Size', fileSize === undefined ? undefined : `${humanSize(fileSize)} (${String(fileSize)} bytes)`],
     ['Done', encryptedSize === undefined ? undefined : doneText(transfer, encryptedSize)],
-    ['Failure', failure === undefined ? undefined : `${failureText(failure)} (${failure.code})`],
+    [
+      transfer.state === 'waiting' ? 'Waits after' : 'Failure',
+      failure && `${failureText(failure)} (${failure.code})`,
+    ],
     [
       'Recipients',
       recipients && `${String(recipients.handedOut)} handed out, ${String(recipients.spare)} spare`,
@@ -160,11 +174,13 @@ const BAR_WIDTH = 20;
 
 /** A transfer under way in one line: bar, percent, speed, time left. */
 export function transferBarLine(transfer: TransferInfo, pace?: Pace): string {
-  const { id, direction, bytesDone, encryptedSize = 0, state } = transfer;
+  const { id, direction, bytesDone, encryptedSize = 0, failure, state } = transfer;
   const bar = progressBar(bytesDone, encryptedSize, BAR_WIDTH);
   const percent = `${String(percentOf(bytesDone, encryptedSize)).padStart(3)} %`;
   const moves = pace !== undefined && (state === 'uploading' || state === 'downloading');
   const status = moves ? paceText(pace) : stateText(transfer);
   const start = `${id.slice(0, MIN_SHOWN_ID)} ${direction === 'send' ? '↑' : '↓'} ${bar} ${percent}`;
-  return `${start}  ${status}  ${safeText(nameOf(transfer))}`;
+  // Last, since lines are cut to the terminal.
+  const why = state === 'waiting' && failure !== undefined ? `  ${failure.message}` : '';
+  return `${start}  ${status}  ${safeText(`${nameOf(transfer)}${why}`)}`;
 }

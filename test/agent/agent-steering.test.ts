@@ -148,13 +148,18 @@ describe('a send', () => {
     const { agent, proxy, path } = how;
     proxy.setFault({ type: 'cut', direction: 'up', after: 0 });
     const { id } = await agent.send({ path }, CALLER);
-    expect(await agent.reached(id, 'waiting')).toMatchObject({ waitingReason: 'relay' });
+    const failure = { kind: 'temporary', message: expect.stringMatching(/\.$/) as string };
+    expect(await agent.reached(id, 'waiting')).toMatchObject({ waitingReason: 'relay', failure });
+    const { events } = agent.listEvents({ types: ['transfer.state', 'transfer.failed'], limit: 10 });
+    expect(events.at(-1)).toMatchObject({ data: { to: 'waiting', waitingReason: 'relay', failure } });
     // Now and then a probe is under way.
     const server = await agent.until(() => agent.listServers().find(({ gate }) => gate === 'closed'));
     expect(server.retryAt).toEqual(expect.any(Number));
     proxy.setFault();
     agent.setNetwork({ online: true });
-    expect(await agent.reached(id, 'completed')).not.toHaveProperty('waitingReason');
+    const completed = await agent.reached(id, 'completed');
+    expect(completed).not.toHaveProperty('waitingReason');
+    expect(completed).not.toHaveProperty('failure');
   });
 
   it('waits for the network when a client says that there is none', async () => {
@@ -206,6 +211,27 @@ describe('a deadline', () => {
       const retried = agent.retry(id);
       expect(retried.deadline).toBe(wall.now() + 48 * 3600_000);
       expect(retried).not.toHaveProperty('failure');
+      await agent.stop();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('tells what the transfer waited for', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const wall = fakeClock(Date.now());
+      const clock = { now: wall.now, monotonic: SYSTEM_CLOCK.monotonic };
+      const { agent, path, proxy } = await setting(10, { clock });
+      proxy.setFault({ type: 'cut', direction: 'up', after: 0 });
+      const { id } = await agent.send({ path, deadline: wall.now() + 60_000 }, CALLER);
+      const { failure } = await agent.reached(id, 'waiting');
+      wall.advance(60_000);
+      vi.advanceTimersByTime(30_000);
+      expect(agent.get(id).failure).toMatchObject({
+        code: 'DEADLINE_PASSED',
+        message: expect.stringContaining(failure?.message ?? 'none') as string,
+      });
       await agent.stop();
     } finally {
       vi.useRealTimers();

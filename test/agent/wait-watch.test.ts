@@ -94,6 +94,23 @@ describe('a transfer waits', () => {
     expect(told).toEqual(['relay']);
   });
 
+  it('for the reason, and after the failure, of the wait that began first', () => {
+    const waits: unknown[] = [];
+    const other = new WaitWatch({
+      onWaiting: (reason, failure) => waits.push([reason, failure?.message]),
+      onMoving: () => undefined,
+      onError: (error) => waits.push(error),
+    });
+    other.job();
+    other.job();
+    const failure = { code: 'CONNECT_FAILED', kind: 'temporary', temporary: true } as const;
+    other.wait('relay', { ...failure, message: 'One.' });
+    other.wait('disk', { ...failure, message: 'Two.' });
+    settle();
+    vi.advanceTimersByTime(500);
+    expect(waits).toEqual([['relay', 'One.']]);
+  });
+
   it('and says nothing after the end', () => {
     watch.job();
     watch.wait('relay');

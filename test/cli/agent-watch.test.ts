@@ -81,6 +81,24 @@ describe('--wait', () => {
     });
   });
 
+  it('says what it waits for, each reason once', async () => {
+    const { served, program } = await waiting(['send', '/srv/file', '--wait']);
+    const failure = {
+      code: 'CONNECT_FAILED',
+      kind: 'temporary',
+      temporary: true,
+      message: 'Nothing listens there.',
+      hint: 'Wait.',
+    } as const;
+    const data = { from: 'uploading', to: 'waiting', waitingReason: 'relay', failure } as const;
+    for (let times = 0; times < 2; times++)
+      served.agent.commit({ type: 'transfer.state', transferId: 't2', data });
+    await program.printed(/^Waiting for a relay: Nothing listens there; it is tried again until /m);
+    finish(served, 't2', {});
+    const { stderr } = await program.ended;
+    expect(stderr).toMatch(/^Waiting for a relay: .* until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+\.\n$/);
+  });
+
   it('ends with the code of the failure', async () => {
     const { served, program } = await waiting(['send', '/srv/file', '--wait']);
     const failure = {

@@ -180,6 +180,26 @@ export class ChunkStore {
     );
   }
 
+  /** The visible send with this replica, unless it counts as bad. */
+  sendWith({
+    server,
+    accessId,
+    accessKey,
+  }: {
+    readonly server: string;
+    readonly accessId: Uint8Array;
+    readonly accessKey: Uint8Array;
+  }): string | undefined {
+    return this.#database.get<{ id: string }>(
+      `SELECT t.id FROM replicas r JOIN transfers t ON t.id = r.transfer_id
+         WHERE r.server = ? AND r.access_id = ? AND r.access_key = ? AND r.state <> 'bad'
+           AND t.direction = 'send' AND t.hidden = 0`,
+      server,
+      accessId,
+      accessKey,
+    )?.id;
+  }
+
   /** Of a whole transfer, in the order of the chunks; the bad ones too if asked. */
   replicas(transferId: string, options: { readonly withBad?: boolean } = {}): ReplicaRow[] {
     return this.#database.all<ReplicaRow>(

@@ -57,29 +57,40 @@ export function consequenceOf(error: unknown): Consequence {
 
 /** What a person can do about a failure, beyond what its message says. */
 const HINTS: Partial<Readonly<Record<FailureCode, string>>> = {
-  CONNECT_FAILED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
-  STALLED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
   IDENTITY_MISMATCH: 'Do not use this relay until its operator has confirmed its address.',
   RELAY_REFUSED: 'Set the right password with `xftp-agent servers update`, or use another relay.',
   RELAY_FULL: 'Add another relay with `xftp-agent servers add`.',
   CHUNK_GONE: 'Ask the sender to send the file again.',
   CHUNK_MISSING: 'Ask the sender whether the upload is complete.',
   FILE_CORRUPT: 'Ask the sender to send the file again.',
-  DISK_FULL: 'Make room on the disk; the transfer goes on by itself.',
+  DISK_FULL: 'Make room on the disk.',
   SOURCE_CHANGED: 'Send the file again, or let the agent take a snapshot.',
   NOT_APPROVED: 'Add the relay to the server list, or approve the transfer.',
-  DEADLINE_PASSED: 'Retry the transfer to give it more time.',
 };
 
-/** What a person can do about a failure, if there is more to say than its message does. */
+/** The same about the failure of a transfer, which can wait and be retried. */
+const TRANSFER_HINTS: typeof HINTS = {
+  CONNECT_FAILED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
+  STALLED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
+  DISK_FULL: 'Make room on the disk; the transfer goes on by itself.',
+  FILE_EXISTS: 'Move that file out of the way, then `xftp-agent retry ID`.',
+  SOURCE_MISSING: 'Put it where it was, then `xftp-agent retry ID`.',
+  DEADLINE_PASSED: '`xftp-agent retry ID` gives it more time.',
+};
+
+/** What a person can do about a failure of a call, if there is more to say than its message does. */
 export function failureHint(code: FailureCode): string | undefined {
   return HINTS[code];
 }
 
-/** A failure as clients see it. */
-export function toFailureInfo(error: XftpError): FailureInfo {
+function transferHint(code: FailureCode): string | undefined {
+  return TRANSFER_HINTS[code] ?? HINTS[code];
+}
+
+/** A failure as clients see it: that of a transfer, unless other hints are given. */
+export function toFailureInfo(error: XftpError, hintFor = transferHint): FailureInfo {
   const { code, kind, temporary, message, wire } = error;
-  const hint = failureHint(code);
+  const hint = hintFor(code);
   return {
     code,
     kind,

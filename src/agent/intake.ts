@@ -229,7 +229,8 @@ export class Intake {
     if (count === 0)
       throw new XftpError(
         'INVALID_ARGUMENT',
-        'There is no relay to send through: add one to the server list, or name one.',
+        'There is no relay to send through: add one to the server list (`xftp-agent servers add` and its address, or --preset ' +
+          'simplex for the public ones), or name one.',
       );
   }
 

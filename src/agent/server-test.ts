@@ -22,7 +22,7 @@ import {
   type SocksCredentials,
 } from '../transport/index.js';
 import type { Clock } from './clock.js';
-import { toFailureInfo } from './failure-policy.js';
+import { failureHint, toFailureInfo } from './failure-policy.js';
 import type { ServerTestResult, ServerTestStep } from './model.js';
 import { asXftpError } from './run.js';
 import { serverKey } from './server-store.js';
@@ -103,7 +103,7 @@ class ServerTest {
         step: isXftpError(error, 'PROXY_FAILED') ? 'proxy' : step,
         ok: false,
         ms: this.#lap(),
-        failure: toFailureInfo(asXftpError(error)),
+        failure: toFailureInfo(asXftpError(error), failureHint),
       });
     } finally {
       pool.close();

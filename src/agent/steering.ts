@@ -240,14 +240,15 @@ export class Steering {
         'INVALID_DESCRIPTION',
         "This is a recipient's file description: only the sender's can delete the file.",
       );
-    const { database, relayTasks, wakeRelayTasks } = this.#services;
+    const { chunks, database, relayTasks, wakeRelayTasks } = this.#services;
+    const replicas = description.chunks
+      .flatMap(({ replicas: each }) => each)
+      .map(({ server, id, key }) => ({ server: serverKey(server), accessId: id, accessKey: key }));
+    const [first] = replicas;
+    const known = first && chunks.sendWith(first);
+    if (known !== undefined) return this.#revokeTransfer(known);
     const deletions = database.transaction(
-      () =>
-        description.chunks
-          .flatMap(({ replicas }) => replicas)
-          .filter(({ server, id: accessId, key: accessKey }) =>
-            relayTasks.add({ action: 'delete', server: serverKey(server), accessId, accessKey }),
-          ).length,
+      () => replicas.filter((replica) => relayTasks.add({ action: 'delete', ...replica })).length,
     );
     wakeRelayTasks();
     return { deletions };

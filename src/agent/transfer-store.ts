@@ -352,6 +352,7 @@ export function failureOf({ failure }: Pick<TransferRow, 'failure'>): FailureInf
 }
 
 function illegal(row: TransferRow, to: TransferState): XftpError {
+  if (row.state === to) return new XftpError('ILLEGAL_STATE', `The transfer is ${to} already.`);
   return new XftpError('ILLEGAL_STATE', `A transfer that is ${row.state} cannot become ${to}.`);
 }
 

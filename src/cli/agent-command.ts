@@ -1,11 +1,20 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { type Command, Option } from 'commander';
 
 import { isXftpError, XftpError } from '../protocol/index.js';
 import { type AgentClient, type AgentEndpoint, type ConnectOptions, connectAgent } from '../sdk/index.js';
 import { defaultFolders } from './agent-folders.js';
+import { isAgentAlive } from './agent-process.js';
 import { resolveDataDir } from './agent-options.js';
 import { interruptible } from './interruption.js';
 import type { Output } from './output.js';
+
+/** How long an agent that has its data folder but does not answer yet is waited for, in ms. */
+const START_WAIT_MS = 5000;
+/** How long an agent of which there is no trace is waited for, in ms: its program takes a moment to load. */
+const APPEAR_WAIT_MS = 1500;
+const START_POLL_MS = 50;
 
 /** Options that all commands have which talk to the running agent. */
 export interface CommonOptions {
@@ -33,8 +42,9 @@ export interface AgentSession {
 
 /** A new command that talks to the running agent, with the options for that. */
 export function agentCommand(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
+  const command = parent.command(name);
+  return command
+    .showHelpAfterError(helpHint(command))
     .description(description)
     .option('--json', 'print one JSON object a line')
     .option('-v, --verbose', 'say more')
@@ -47,6 +57,13 @@ export function agentCommand(parent: Command, name: string, description: string)
     )
     .addOption(new Option('--config <FILE>', 'configuration file of the agent').hideHelp())
     .optionsGroup('Options:');
+}
+
+/** What follows the message about a wrong command line: where to read how it is right. */
+export function helpHint(command: Command): string {
+  const names: string[] = [];
+  for (let each: Command | null = command; each !== null; each = each.parent) names.unshift(each.name());
+  return `(${names.join(' ')} --help tells more)`;
 }
 
 /** Runs a command's work with a connection to the agent, which SIGINT and SIGTERM end. */
@@ -98,13 +115,28 @@ export function placeOf(options: CommonOptions): AgentPlace {
   return { dataDir: resolveDataDir(sources), ...(token === undefined ? {} : { token }) };
 }
 
-/** @throws XftpError AGENT_UNREACHABLE with the way out, UNAUTHENTICATED */
+/**
+ * A connection to the agent. One that is just being started gets time for it.
+ *
+ * @throws XftpError AGENT_UNREACHABLE with the way out, UNAUTHENTICATED
+ */
 export async function connect(place: AgentPlace, signal?: AbortSignal): Promise<AgentClient> {
-  try {
-    return await connectAgent({ ...targetOf(place), ...(signal === undefined ? {} : { signal }) });
-  } catch (error) {
-    throw unreachable(error, place);
-  }
+  const start = performance.now();
+  for (;;)
+    try {
+      return await connectAgent({ ...targetOf(place), ...(signal === undefined ? {} : { signal }) });
+    } catch (error) {
+      const waited = performance.now() - start;
+      const waits = isXftpError(error, 'AGENT_UNREACHABLE') && (await mayCome(place, waited));
+      if (!waits || signal?.aborted === true) throw unreachable(error, place);
+      await delay(START_POLL_MS);
+    }
+}
+
+/** Whether an agent that does not answer may do so soon: it is being started, perhaps by the command before this one. */
+async function mayCome(place: AgentPlace, waited: number): Promise<boolean> {
+  if (!('dataDir' in place) || waited >= START_WAIT_MS) return false;
+  return waited < APPEAR_WAIT_MS || (await isAgentAlive(place.dataDir));
 }
 
 function targetOf(place: AgentPlace): ConnectOptions {

@@ -31,7 +31,7 @@ export function addDescriptionCommands(program: Command, tools: CommandTools): v
     .action((id: string, options: OutOptions) =>
       withAgent(tools, options, async ({ agent, output }) => {
         const transfer = await findTransfer(agent, id);
-        await handOut(output, await agent.transfers.descriptions({ id: transfer.id }), options);
+        await handOut(output, transfer.id, await agent.transfers.descriptions({ id: transfer.id }), options);
       }),
     );
 
@@ -43,7 +43,10 @@ export function addDescriptionCommands(program: Command, tools: CommandTools): v
     .action((id: string, count: number, options: OutOptions) =>
       withAgent(tools, options, async ({ agent, output }) => {
         const transfer = await findTransfer(agent, id);
-        await handOut(output, await agent.transfers.addRecipients({ id: transfer.id, count }), options);
+        const all = await agent.transfers.addRecipients({ id: transfer.id, count });
+        // The agent tells of all; those before have theirs.
+        const recipients = all.recipients.slice(-count);
+        await handOut(output, transfer.id, { ...all, recipients }, options);
       }),
     );
 
@@ -60,7 +63,10 @@ export function addDescriptionCommands(program: Command, tools: CommandTools): v
             ? { id: (await findTransfer(agent, id ?? '')).id }
             : { senderDescription: await readDescriptionText(description) };
         const { deletions } = await agent.transfers.revoke(target);
-        const text = `${humanCount(deletions, 'chunk')} will be deleted from the relays in the background.`;
+        const text =
+          deletions === 0
+            ? 'There is nothing left to delete on the relays.'
+            : `${humanCount(deletions, 'chunk')} will be deleted from the relays in the background.`;
         output.result('revoked', text, { ...('id' in target ? target : {}), deletions });
       }),
     );
@@ -72,14 +78,20 @@ function withOutOptions(command: Command): Command {
     .option('--qr', 'show links as QR codes if they are short enough');
 }
 
-async function handOut(output: Output, result: DescriptionsResult, options: OutOptions): Promise<void> {
-  if (options.out === undefined) showDescriptions(output, result, { qr: options.qr ?? false });
+async function handOut(
+  output: Output,
+  id: string,
+  result: DescriptionsResult,
+  options: OutOptions,
+): Promise<void> {
+  if (options.out === undefined) showDescriptions(output, id, result, { qr: options.qr ?? false });
   else await writeDescriptions(output, result, options.out);
 }
 
-/** Prints the links of all recipients. */
+/** Prints the links of these recipients of a send. */
 export function showDescriptions(
   output: Output,
+  id: string,
   { recipients, spare }: DescriptionsResult,
   { qr }: { readonly qr: boolean },
 ): void {
@@ -89,7 +101,10 @@ export function showDescriptions(
     ...(link.length <= MAX_SHOWN_LINK ? [`  ${link}`] : []),
     ...(qr ? qrLines(link, fitsQrCode) : []),
   ]);
-  if (spare > 0) lines.push(`(${String(spare)} more are ready: \`xftp-agent recipients ID COUNT\`)`);
+  if (spare > 0) {
+    const more = spare === 1 ? '1 more is ready' : `${String(spare)} more are ready`;
+    lines.push(`(${more}: \`xftp-agent recipients ${id} ${spare === 1 ? '1' : 'COUNT'}\`)`);
+  }
   output.results(
     'recipient',
     lines,

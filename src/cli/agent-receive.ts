@@ -33,12 +33,17 @@ export function addReceiveCommands(program: Command, tools: CommandTools): void 
     .argument('[DIR]', "existing folder to save to (default: the agent's folder for downloads)")
     .option('--name <NAME>', "name of the file instead of the sender's")
     .addOption(
-      new Option('--on-conflict <WHAT>', 'when the name is taken').choices(['rename', 'overwrite', 'fail']),
+      new Option('--on-conflict <WHAT>', 'when the name is taken (default: rename)').choices([
+        'rename',
+        'overwrite',
+        'fail',
+      ]),
     )
     .addOption(
       new Option(
         '--approve <WHICH>',
-        'relays that may see your address; ask: those of the server list',
+        'what to do about relays that are not in the server list, which would see your address: known: refuse them; ' +
+          'all: use them; ask: wait for `xftp-agent approve` (default: the setting approveRelays)',
       ).choices(['known', 'all', 'ask']),
     )
     .option('--ack', 'tell the relays when the file is there, which ends the use of the description');

@@ -43,7 +43,7 @@ interface SendOptions extends SubmitOptions {
 export function addSendCommand(program: Command, tools: CommandTools): void {
   const command = agentCommand(program, 'send', 'send a file in the background')
     .argument('<FILE>', 'file to send')
-    .option('-n, --count <COUNT>', 'number of recipients', wholeNumber(1, MAX_RECIPIENTS))
+    .option('-n, --count <COUNT>', 'number of recipients (default: 1)', wholeNumber(1, MAX_RECIPIENTS))
     .addOption(
       // Not parsed here: a message about an option repeats its value, and addresses may hold a password.
       new Option('-s, --servers <SERVERS>', 'relays, separated by ; (default: the enabled servers)'),
@@ -51,11 +51,10 @@ export function addSendCommand(program: Command, tools: CommandTools): void {
     .option('--name <NAME>', 'name of the file for the recipients')
     .option('--no-snapshot', 'read the file itself instead of a copy: it must not change until it is sent')
     .addOption(
-      new Option('--redirect <WHEN>', 'give out a short link to the description on a relay').choices([
-        'auto',
-        'never',
-        'always',
-      ]),
+      new Option(
+        '--redirect <WHEN>',
+        'give out a short link to the description on a relay (default: auto: when a link would not fit a QR code)',
+      ).choices(['auto', 'never', 'always']),
     );
   addSubmitOptions(command)
     .option('--qr', 'with --wait: show the link as a QR code if it is short enough')
@@ -75,8 +74,12 @@ Examples:
 /** Options that `send` and `receive` have in common. */
 export function addSubmitOptions(command: Command): Command {
   return command
-    .option('--priority <N>', 'from -10 to 10; higher goes first', priorityOf)
-    .option('--deadline <DURATION>', 'give up after this time, such as 90m or 2d', durationOf)
+    .option('--priority <N>', 'from -10 to 10; higher goes first (default: 0)', priorityOf)
+    .option(
+      '--deadline <DURATION>',
+      'give up after this time, such as 90m or 2d (default: the setting deadlineHours)',
+      durationOf,
+    )
     .option('--ref <REF>', 'your own name for it; there is never more than one transfer with it')
     .option('--wait', 'wait for its end and show progress; Ctrl-C only ends the waiting');
 }
@@ -96,9 +99,28 @@ export function submitParams(
 
 /** Tells of a transfer that was added. */
 export function reportAdded(output: Output, transfer: TransferInfo, wait: boolean): void {
-  const what = transfer.direction === 'send' ? 'Sending' : 'Receiving';
-  const more = wait ? '' : `\n\`xftp-agent watch ${transfer.id}\` shows how it goes.`;
-  output.result('added', `${what} ${safeText(nameOf(transfer))}: ${transfer.id}${more}`, { ...transfer });
+  const { id, direction, state } = transfer;
+  const sends = direction === 'send';
+  const name = safeText(nameOf(transfer));
+  // With the name of an earlier one it is that one, which may be over.
+  const { text, more } =
+    state === 'completed'
+      ? {
+          text: `${sends ? 'Sent' : 'Received'} already: ${name}, ${id}`,
+          more: sends
+            ? `\`xftp-agent descriptions ${id}\` shows its links.`
+            : `\`xftp-agent show ${id}\` tells where it is.`,
+        }
+      : state === 'failed' || state === 'cancelled'
+        ? {
+            text: `The transfer of ${name} has ${state === 'failed' ? 'failed' : 'been cancelled'}: ${id}`,
+            more: `\`xftp-agent retry ${id}\` starts it anew.`,
+          }
+        : {
+            text: `${sends ? 'Sending' : 'Receiving'} ${name}: ${id}`,
+            more: `\`xftp-agent watch ${id}\` shows how it goes.`,
+          };
+  output.result('added', wait ? text : `${text}\n${more}`, { ...transfer });
 }
 
 async function runSend(session: AgentSession, file: string, options: SendOptions): Promise<void> {
@@ -116,7 +138,7 @@ async function runSend(session: AgentSession, file: string, options: SendOptions
   reportAdded(output, transfer, wait);
   if (!wait) return;
   requireCompleted(await waitForEnd(session, transfer.id));
-  showDescriptions(output, await agent.transfers.descriptions({ id: transfer.id }), { qr });
+  showDescriptions(output, transfer.id, await agent.transfers.descriptions({ id: transfer.id }), { qr });
 }
 
 function serversOf(text: string): string[] {

@@ -21,6 +21,7 @@ interface AddOptions extends CommonOptions {
 export function addServerCommands(program: Command, tools: CommandTools): void {
   const servers = program
     .command('servers')
+    .showHelpAfterError('(xftp-agent servers --help tells more)')
     .description('relays to send through, and to receive from without asking')
     .helpCommand(false);
 
@@ -67,8 +68,11 @@ export function addServerCommands(program: Command, tools: CommandTools): void {
     .argument('[SERVER]', `${WHICH}; all enabled ones if absent`)
     .action((which: string | undefined, options: CommonOptions) =>
       withAgent(tools, options, async ({ agent, output, signal }) => {
+        const addresses = await addressesToTest(agent, which);
+        if (addresses.length === 0)
+          output.results('serverTest', ['No server is enabled: there is nothing to test.'], []);
         let failed = false;
-        for (const address of await addressesToTest(agent, which)) {
+        for (const address of addresses) {
           const result = await agent.servers.test({ address }, { signal });
           showTest(output, result);
           failed ||= !result.ok;
@@ -88,7 +92,9 @@ async function addServer(
   if ((address === undefined) === (preset === undefined))
     throw new XftpError('INVALID_ARGUMENT', 'Give either the address of a relay or --preset simplex.');
   const which = address === undefined ? { preset: 'simplex' as const } : { address };
-  showServers(output, (await agent.servers.add({ ...which, ...details })).servers);
+  const { servers } = await agent.servers.add({ ...which, ...details });
+  if (servers.length === 0) output.results('server', ['All preset relays are in the list already.'], []);
+  else showServers(output, servers);
 }
 
 /** The server that a person means. */

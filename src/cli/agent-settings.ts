@@ -58,6 +58,7 @@ const NAMES = Object.keys(SETTINGS) as readonly Name[]; // the keys of a complet
 export function addSettingsCommands(program: Command, tools: CommandTools): void {
   const settings = program
     .command('settings')
+    .showHelpAfterError('(xftp-agent settings --help tells more)')
     .description('what can be changed while the agent runs')
     .helpCommand(false);
   const name = (): Argument => new Argument('<NAME>', 'name of the setting').choices(NAMES);
@@ -82,7 +83,7 @@ export function addSettingsCommands(program: Command, tools: CommandTools): void
 
   agentCommand(settings, 'set', 'change a setting')
     .addArgument(name())
-    .argument('<VALUE>', 'a number, a size such as 2mb, or none')
+    .argument('<VALUE>', 'a number, a size such as 2mb, none, or a word, as the setting below says')
     .addHelpText(
       'after',
       `\nSettings:\n${NAMES.map((each) => `  ${each.padEnd(16)} ${SETTINGS[each].meaning}`).join('\n')}`,

@@ -4,8 +4,16 @@ import type { Command } from 'commander';
 
 import type { AgentInfo, ServerStats } from '../agent/index.js';
 import { humanSize, XftpError } from '../protocol/index.js';
-import { errorCode } from '../system/index.js';
-import { agentCommand, type CommandTools, type CommonOptions, placeOf, withAgent } from './agent-command.js';
+import { findAgent } from '../sdk/index.js';
+import {
+  agentCommand,
+  type AgentPlace,
+  type CommandTools,
+  type CommonOptions,
+  placeOf,
+  withAgent,
+} from './agent-command.js';
+import { isProcessRunning } from './agent-process.js';
 import type { Output } from './output.js';
 import { formatFields, formatTable, outputWidth } from './table.js';
 import { elapsed, relativeTime } from './time-text.js';
@@ -20,7 +28,11 @@ export function addStatusCommands(program: Command, tools: CommandTools): void {
   agentCommand(program, 'status', 'show what the agent is and does').action((options: CommonOptions) =>
     withAgent(tools, options, async ({ agent, output }) => {
       const info = await agent.agent.info();
-      output.result('status', formatFields(statusFields(info, Date.now())).join('\n'), { ...info });
+      const address = await addressOf(placeOf(options));
+      const { servers } = await agent.servers.list();
+      const counts = { all: servers.length, enabled: servers.filter(({ enabled }) => enabled).length };
+      const fields = statusFields(info, { address, servers: counts, now: Date.now() });
+      output.result('status', formatFields(fields).join('\n'), { ...info, address, servers: counts });
     }),
   );
 
@@ -43,7 +55,7 @@ export function addStatusCommands(program: Command, tools: CommandTools): void {
 }
 
 async function untilGone(pid: number, signal: AbortSignal): Promise<void> {
-  for (let waited = 0; isRunning(pid); waited += STOP_POLL_MS) {
+  for (let waited = 0; isProcessRunning(pid); waited += STOP_POLL_MS) {
     if (waited >= STOP_WAIT_MS)
       throw new XftpError(
         'STALLED',
@@ -54,15 +66,24 @@ async function untilGone(pid: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return errorCode(error) === 'EPERM';
-  }
+/** Where the agent listens, as `--url` takes it. */
+async function addressOf(place: AgentPlace): Promise<string> {
+  if ('address' in place) return place.address;
+  const { url, socketPath = '' } = await findAgent(place.dataDir);
+  return url ?? `unix:${socketPath}`;
 }
 
-function statusFields(info: AgentInfo, now: number): (readonly [string, string | undefined])[] {
+/** What `status` tells beyond what the agent says of itself. */
+interface StatusContext {
+  readonly address: string;
+  readonly servers: { readonly all: number; readonly enabled: number };
+  readonly now: number;
+}
+
+function statusFields(
+  info: AgentInfo,
+  { address, servers, now }: StatusContext,
+): (readonly [string, string | undefined])[] {
   const { network, transfers, relayTasks, events } = info;
   const counts = TRANSFER_STATES.filter((state) => transfers[state] > 0).map(
     (state) => `${String(transfers[state])} ${stateText({ state })}`,
@@ -70,10 +91,12 @@ function statusFields(info: AgentInfo, now: number): (readonly [string, string |
   return [
     ['Version', info.version],
     ['Running', `for ${elapsed(now - info.startedAt)} (process ${String(info.pid)})`],
+    ['Address', address],
     ['Data folder', `${info.dataDir} (schema ${String(info.schemaVersion)})`],
     ['Downloads', info.downloadsDir],
     ['Network', `${network.online ? 'online' : 'offline'}${network.metered ? ', metered' : ''}`],
     ['Transfers', counts.length === 0 ? 'none' : counts.join(', ')],
+    ['Servers', `${String(servers.enabled)} enabled of ${String(servers.all)}`],
     ['Relays', relayTasks === 0 ? undefined : `${String(relayTasks)} deletions and acknowledgements to do`],
     ['Embedded relay', info.embeddedRelay],
     ['Events', events.newest === 0 ? 'none' : `${String(events.oldest)} to ${String(events.newest)}`],

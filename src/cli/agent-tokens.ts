@@ -17,6 +17,7 @@ interface CreateOptions extends CommonOptions {
 export function addTokenCommands(program: Command, tools: CommandTools): void {
   const token = program
     .command('token')
+    .showHelpAfterError('(xftp-agent token --help tells more)')
     .alias('tokens')
     .description('access tokens for other programs')
     .helpCommand(false);
@@ -46,7 +47,10 @@ export function addTokenCommands(program: Command, tools: CommandTools): void {
   agentCommand(token, 'create', 'make a token and print it, once')
     .argument('<NAME>', 'what it is for')
     .addOption(
-      new Option('--scope <SCOPE>', 'read: look; submit: also start and steer transfers; admin: everything')
+      new Option(
+        '--scope <SCOPE>',
+        'needed. read: look; submit: also start and steer transfers; admin: everything',
+      )
         .choices(['read', 'submit', 'admin'])
         .makeOptionMandatory(),
     )

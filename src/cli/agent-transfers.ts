@@ -140,10 +140,11 @@ async function steer(
 }
 
 function report(output: Output, before: TransferInfo, after: TransferInfo | undefined): void {
-  const name = safeText(nameOf(before));
-  if (after === undefined) output.result('removed', `${before.id}  removed (${name})`, { id: before.id });
+  const known = safeText(nameOf(before));
+  const name = known.startsWith('(') ? known : `(${known})`;
+  if (after === undefined) output.result('removed', `${before.id}  removed ${name}`, { id: before.id });
   else {
-    const text = `${after.id}  ${stateText(after)}, priority ${String(after.priority)} (${name})`;
+    const text = `${after.id}  ${stateText(after)}, priority ${String(after.priority)} ${name}`;
     output.result('transfer', text, { ...after });
   }
 }

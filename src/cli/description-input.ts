@@ -39,7 +39,11 @@ export async function readDescription(argument: string): Promise<FileDescription
 /** The text of a file that should be a description; what it says is not looked at. */
 export async function readDescriptionText(path: string): Promise<string> {
   refuseSecrets(path);
-  return readTextFile(path);
+  const text = await readTextFile(path);
+  // Descriptions are text; the parser would name a line of it.
+  if (/[\0\ufffd]/.test(text))
+    throw new XftpError('INVALID_DESCRIPTION', `${path} is not a file description.`);
+  return text;
 }
 
 /** Addresses and links given for a path hold secrets, which a message about a missing file would repeat. */

@@ -104,7 +104,10 @@ function diskCheck(folder: string, free: number): Check {
   const message = `${humanSize(free)} are free for ${folder}.`;
   const hint = 'Make room: files that do not fit wait until there is some.';
   if (free < DISK_FAIL) return { name, status: 'fail', message, hint };
-  return free < DISK_WARN ? { name, status: 'warn', message, hint } : { name, status: 'ok', message };
+  // Enough to go on with: nothing has to be done yet.
+  return free < DISK_WARN
+    ? { name, status: 'warn', message: `only ${message}` }
+    : { name, status: 'ok', message };
 }
 
 /** Deadlines and certificates need a clock that is about right. Both in milliseconds since 1970. */

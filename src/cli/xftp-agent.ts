@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 import type { CommandTools, CommonOptions } from './agent-command.js';
 import { addDescriptionCommands } from './agent-descriptions.js';
@@ -47,7 +47,7 @@ Examples:
   xftp-agent pause 4f1c                         IDs may be abbreviated
   xftp-agent doctor                             what is wrong, and what to do
 
-Exit codes: 0 done, 1 wrong usage, 2-9 input, 10-18 network and agent, 20-23 refused by a relay, 30-38 the file, 40-49 this machine, 50-52 refused by the agent, 130 interrupted.`,
+Exit codes: 0 done, 1 wrong usage, 2-9 input, 10-19 network and agent, 20-23 refused by a relay, 30-39 the file, 40-49 this machine, 50-52 refused by the agent, 130 interrupted.`,
   )
   .hook('preAction', (_program, command) => {
     const { verbose = false, json = false } = command.opts<CommonOptions>();
@@ -58,6 +58,12 @@ const collect = (value: string, before: readonly string[] | undefined): readonly
   ...(before ?? []),
   value,
 ];
+
+/** A second place would be dropped without a word. */
+const once = (value: string, before: string | undefined): string => {
+  if (before !== undefined) throw new InvalidArgumentError('It can be given only once.');
+  return value;
+};
 
 /** Options of `start`, as commander names them. */
 interface StartArguments {
@@ -74,12 +80,14 @@ interface StartArguments {
 
 program
   .command('start')
+  .showHelpAfterError('(xftp-agent start --help tells more)')
   .description('run the agent in the foreground, until Ctrl-C, SIGTERM or `xftp-agent stop`')
   .option('--data-dir <DIR>', `folder of its database and keys (default: ${folderText('data')})`)
   .option(
     '--listen <PLACE>',
     'HOST:PORT of this machine or unix:PATH (default: 127.0.0.1 with a port that the system chooses; ' +
       'rpc.json in the data folder tells clients which)',
+    once,
   )
   .option('--downloads <DIR>', `folder for received files (default: ${folderText('downloads')})`)
   .option('--server <ADDRESS>', 'relay for the server list of a new database (repeatable)', collect)

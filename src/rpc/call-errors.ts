@@ -42,9 +42,44 @@ export function invalidParams(method: string, reasons: readonly string[]): Error
 
 /** The reasons why parameters do not fit. */
 export function reasonsOf(error: z.ZodError): string[] {
-  return error.issues.map(({ path, message }) => {
-    const where = path.map(String).join('.');
-    const what = message.replace(/^Invalid input: /, '');
+  return error.issues.map((issue) => {
+    const where = issue.path.map(String).join('.');
+    const what = reasonOf(issue);
     return where === '' ? what : `${where}: ${what}`;
   });
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+};
+
+/** An issue in words for people. It repeats no values of the client. */
+function reasonOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return issue.origin === 'string' || issue.origin === 'array'
+        ? Number(issue.minimum) === 1
+          ? 'must not be empty'
+          : `must have a length of at least ${String(issue.minimum)}`
+        : `must be at least ${String(issue.minimum)}`;
+    case 'too_big':
+      return issue.origin === 'string' || issue.origin === 'array'
+        ? `must have a length of at most ${String(issue.maximum)}`
+        : `must be at most ${String(issue.maximum)}`;
+    case 'invalid_type':
+      return issue.message.endsWith('received undefined')
+        ? 'is missing'
+        : `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
+    case 'unrecognized_keys':
+      return `unknown: ${issue.keys.join(', ')}`;
+    default:
+      return issue.message.replace(/^Invalid input: /, '');
+  }
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { access, chmod, lstat, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 
 import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
@@ -33,6 +34,12 @@ export async function listenOnSocket(server: Server, path: string): Promise<void
       'INVALID_ARGUMENT',
       `The path of a socket has at most ${String(MAX_SOCKET_PATH)} bytes; choose a shorter one.`,
     );
+  // The system would say that there is no permission.
+  await access(dirname(path)).catch((cause: unknown) => {
+    throw new XftpError('SOURCE_MISSING', `The folder ${dirname(path)} of the socket does not exist.`, {
+      cause,
+    });
+  });
   const there = await lstat(path).catch(() => undefined);
   if (there?.isSocket() === true) {
     if (await isServed(path)) throw inUse('the socket of the RPC');

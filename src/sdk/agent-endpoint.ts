@@ -14,6 +14,9 @@ const DATA_DIR_VARIABLE = 'XFTP_AGENT_DATA_DIR';
 const ENDPOINT_FILE = 'rpc.json';
 const TOKEN_FILE = 'token';
 
+/** What a person can do when no agent answers. */
+export const START_HINT = 'Start it with `xftp-agent start`.';
+
 /** The data folder of the user's agent. */
 export function defaultDataDir(): string {
   const named = process.env[DATA_DIR_VARIABLE];
@@ -47,7 +50,10 @@ async function read(path: string): Promise<string> {
     const code = errorCode(cause);
     if (code === 'EACCES' || code === 'EPERM')
       throw new XftpError('NO_PERMISSION', `This user may not read ${path}.`, { cause });
-    throw new XftpError('AGENT_UNREACHABLE', `No agent is running: there is no ${path}.`, { cause });
+    throw new XftpError('AGENT_UNREACHABLE', `No agent is running: there is no ${path}.`, {
+      cause,
+      hint: START_HINT,
+    });
   }
 }
 

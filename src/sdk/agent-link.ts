@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { isXftpError, XftpError } from '../protocol/index.js';
 import type { AgentEvent, MethodParams, MethodResult } from '../rpc/index.js';
 
+import { START_HINT } from './agent-endpoint.js';
 import { failureOf } from './call-failure.js';
 import type { AgentEndpoint, CallOptions } from './client-interface.js';
 
@@ -98,7 +99,12 @@ function opened(socket: WebSocket): Promise<void> {
       socket.terminate();
     });
     socket.on('error', (cause) => {
-      reject(new XftpError('AGENT_UNREACHABLE', 'The agent cannot be reached; is it running?', { cause }));
+      reject(
+        new XftpError('AGENT_UNREACHABLE', 'The agent cannot be reached; is it running?', {
+          cause,
+          hint: START_HINT,
+        }),
+      );
     });
   });
 }

@@ -335,6 +335,17 @@ describe('revoking', () => {
     expect(relay.chunks()).toBe(0);
   });
 
+  it('by the description of a send that the agent knows revokes that send', async () => {
+    const { agent, relay, path } = await setting(10);
+    const { id } = await agent.send({ path }, CALLER);
+    await agent.reached(id, 'completed');
+    const { sender } = agent.descriptions(id);
+    expect(agent.revoke({ senderDescription: sender })).toEqual({ deletions: 1 });
+    await agent.until(() => agent.get(id).revoked?.pending === 0);
+    expect(relay.chunks()).toBe(0);
+    expect(() => agent.descriptions(id)).toThrow(failing('ILLEGAL_STATE'));
+  });
+
   it('while the relay is away is done after a restart, when it is back', async () => {
     const how = await setting(10);
     const { agent, relay, proxy, path } = how;

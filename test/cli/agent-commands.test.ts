@@ -115,7 +115,7 @@ describe('send', () => {
     expect(result).toMatchObject({ exitCode: 1, stdout: '' });
     const [first, ...rest] = result.stderr.trimEnd().split('\n');
     expect(first).toMatch(sentence);
-    expect(rest).toEqual(['(xftp-agent --help tells more)']);
+    expect(rest).toEqual(['(xftp-agent send --help tells more)']);
   });
 
   it('repeats no password of a wrong address', async () => {
@@ -287,11 +287,12 @@ describe('descriptions, recipients and revoke', () => {
     expect(stdout).toContain('Recipient 1:\n  https://relay.example/file#1\n  simplex:/file#/?desc=1\n');
     expect(stdout).toContain('█');
     expect(stdout).toContain('(The link is too long for a QR code');
-    expect(stdout).toContain('(1 more are ready: `xftp-agent recipients ID COUNT`)');
+    expect(stdout).toContain('(1 more is ready: `xftp-agent recipients t2 1`)');
+    // Only the new one.
     expect(linesOf(await run(['recipients', 't2', '1', '--json']))).toMatchObject([
-      { event: 'recipient', number: 1, webLink: 'https://relay.example/file#1' },
-      { event: 'recipient', number: 2 },
+      { event: 'recipient', number: 2, webLink: 'https://relay.example/file#2' },
     ]);
+    expect(succeeded(await run(['recipients', 't2', '1']))).not.toContain('Recipient 1');
   });
 
   it('write files that are readable by their owner alone, again without harm, and over nothing', async () => {

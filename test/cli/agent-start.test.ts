@@ -18,10 +18,15 @@ interface StartedAgent {
   readonly options: ProgramOptions;
 }
 
-async function startAgent(args: readonly string[] = []): Promise<StartedAgent> {
+async function agentOptions(): Promise<{ dataDir: string; options: ProgramOptions }> {
   const folder = await temporaryFolder();
   const dataDir = join(folder, 'data');
-  const options = { env: { HOME: folder, XFTP_AGENT_DATA_DIR: dataDir, XFTP_AGENT_DOWNLOADS: folder } };
+  const env = { HOME: folder, XFTP_AGENT_DATA_DIR: dataDir, XFTP_AGENT_DOWNLOADS: folder };
+  return { dataDir, options: { env } };
+}
+
+async function startAgent(args: readonly string[] = []): Promise<StartedAgent> {
+  const { dataDir, options } = await agentOptions();
   const program = startProgram('xftp-agent', ['start', ...args], options);
   await program.printed(/Listening on /);
   return { program, dataDir, options };
@@ -67,6 +72,14 @@ describe.skipIf(!('openAgent' in agentFolder))('A started agent', () => {
     const stopping = await runProgram('xftp-agent', ['stop'], options);
     expect(stopping).toMatchObject({ exitCode: 0, stdout: 'The agent has stopped.\n' });
     expect(await program.ended).toMatchObject({ exitCode: 0 });
+  });
+
+  it('is found by a command that comes at once', async () => {
+    const { options } = await agentOptions();
+    const program = startProgram('xftp-agent', ['start'], options);
+    const status = await runProgram('xftp-agent', ['status'], options);
+    expect(status).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await program.end('SIGTERM')).toMatchObject({ exitCode: 0 });
   });
 
   it('listens on a Unix socket', async () => {

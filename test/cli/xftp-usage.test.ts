@@ -118,7 +118,10 @@ describe('Wrong usage', () => {
       [['recv', await write('half.xftp', text.slice(0, text.length / 2))], /half\.xftp cannot be used\. /],
       [['recv', await write('line.xftp', text.replace(/^size:.*\n/m, ''))], /line\.xftp cannot be used\. /],
       [['recv', await write('empty.xftp', '')], /empty\.xftp cannot be used\. /],
-      [['recv', await write('garbage.xftp', '\u0000\u0001{[: garbage')], /garbage\.xftp cannot be used\. /],
+      [
+        ['recv', await write('garbage.xftp', '\u0000\u0001{[: garbage')],
+        /garbage\.xftp is not a file description\./,
+      ],
       [
         ['info', await write('bomb.xftp', `a: &a [1]\nb: ${'[*a,'.repeat(1000)}`)],
         /bomb\.xftp cannot be used\. /,

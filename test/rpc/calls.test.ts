@@ -49,7 +49,7 @@ describe('A call', () => {
       expect(error?.message).not.toContain('SECRET');
     };
     await wrong('transfers.get', {}, 'id');
-    await wrong('transfers.get', { id: 5 }, 'id', 'string');
+    await wrong('transfers.get', { id: 5 }, 'id', 'a text');
     await wrong('transfers.get', { id: 'x', SURPLUS: 'SECRET' }, 'SURPLUS');
     await wrong('transfers.send', { path: 'SECRET/relative' }, 'path', 'absolute');
     await wrong('transfers.send', { path: '/a\0SECRET' }, 'path', 'absolute');

@@ -1,6 +1,6 @@
 // A bot that sends back every file that it gets.
 //
-//   node examples/echo-bot.js LINK…          answers these links, then ends
+//   node examples/echo-bot.js LINK…          answers these links, then ends, with 1 if one could not be answered
 //   … | node examples/echo-bot.js            answers each line of its input, until the input ends
 //
 // In a real bot, links come and go over a messenger; here they come as text, and each answer is a link on standard
@@ -17,7 +17,11 @@ import { connectAgent } from 'xftp-agent/sdk';
 const STATE_FILE = process.env.ECHO_BOT_STATE ?? 'echo-bot-state.json';
 
 // Finds the agent of this user by its data folder. The connection is made anew whenever it breaks.
-const client = await connectAgent();
+const client = await connectAgent().catch((error) => {
+  // No agent runs, most likely: a sentence, and what to do about it.
+  console.error([error.message, error.hint ?? ''].join(' ').trim());
+  process.exit(1);
+});
 /** Ids of the receives that were not answered yet. */
 const open = new Set();
 let moreLinks = true;
@@ -46,16 +50,18 @@ async function receive(link) {
   } catch (error) {
     // One plain sentence for a person; `error.code` is for programs.
     console.error(`A link cannot be received: ${error.message}`);
+    process.exitCode = 1;
   }
 }
 
 async function answerEvents(since) {
-  const types = ['transfer.completed', 'transfer.failed', 'transfer.warning'];
+  const types = ['transfer.completed', 'transfer.failed', 'transfer.state', 'transfer.warning'];
   // (2) `since` is the last event that was dealt with: what happened while the bot was away comes first.
   for await (const event of client.events({ since, types, onLagged: lookAtEverything })) {
     if (event.type === 'transfer.completed') await completed(event.data.transfer);
     else if (event.type === 'transfer.failed') failed(event.data.transfer, event.data.failure);
-    else console.error(`Warning: ${event.data.failure.message}`);
+    else if (event.type === 'transfer.warning') console.error(`Warning: ${event.data.failure.message}`);
+    else if (event.data.to === 'cancelled') await cancelled(event.transferId);
     // (3) Only now: killed before this line, the bot gets the event once more.
     await writeLastSeq(event.seq);
   }
@@ -87,7 +93,15 @@ async function completed({ id, path, clientRef = '' }) {
 function failed({ id, clientRef = '' }, { message, hint = '' }) {
   if (!clientRef.startsWith('echo-bot ')) return;
   console.error(`${message} ${hint}`.trim());
+  process.exitCode = 1;
   answered(clientRef.startsWith('echo-bot send ') ? clientRef.slice('echo-bot send '.length) : id);
+}
+
+/** Somebody else has ended it: there is no event of its own for that. */
+async function cancelled(id) {
+  const transfer = await client.transfers.get({ id }).catch(() => undefined);
+  if (transfer === undefined) answered(id);
+  else if (transfer.state === 'cancelled') failed(transfer, { message: 'The transfer was cancelled.' });
 }
 
 /** While the agent is being started again, calls fail. With names of our own they may be repeated without a thought. */

@@ -18,8 +18,8 @@ if (file === undefined || directory === undefined) {
 // 1. Find the agent. Two files in its data folder say where it listens and what the token is; only this user can read
 // them. When the agent is not running, there is no rpc.json. (The default folder is that of Linux.)
 const dataDir = process.env.XFTP_AGENT_DATA_DIR ?? join(homedir(), '.local/share/xftp-agent');
-const { url, socket: socketPath } = JSON.parse(await readFile(join(dataDir, 'rpc.json'), 'utf8'));
-const token = (await readFile(join(dataDir, 'token'), 'utf8')).trim();
+const { url, socket: socketPath } = JSON.parse(await readAgentFile('rpc.json'));
+const token = (await readAgentFile('token')).trim();
 
 // 2. Connect. The token goes with the handshake. A browser, which cannot set headers, offers the subprotocol
 // `bearer.TOKEN` instead. The agent answers 401 to a wrong token, and 403 to a web page that was not allowed.
@@ -55,11 +55,11 @@ socket.on('close', () => {
   const broken = new Error('The connection to the agent broke.');
   for (const [, refused] of [...calls.values(), ...waiting.values()]) refused(broken);
 });
-await new Promise((opened, failed) => socket.once('open', opened).once('error', failed));
 try {
+  await new Promise((opened, failed) => socket.once('open', opened).once('error', failed));
   // 3. Subscribe first, so that no event is missed. Without `since` events come from now on; a client that comes back
   // gives the last `seq` that it has dealt with.
-  const types = ['transfer.completed', 'transfer.failed', 'transfer.progress'];
+  const types = ['transfer.completed', 'transfer.failed', 'transfer.state', 'transfer.progress'];
   await call('events.subscribe', { types });
 
   // 4. Send. The answer comes when the transfer is in the agent's database; the events tell the rest.
@@ -96,9 +96,13 @@ function call(method, params) {
   });
 }
 
-/** Each run of a transfer ends with exactly one of two events, which may come before the answer that tells its id. */
+/**
+ * A run of a transfer ends with exactly one of two events, or with the state `cancelled`. It may come before the answer
+ * that tells the id.
+ */
 function onEvent(event) {
   if (event.type === 'transfer.progress') return;
+  if (event.type === 'transfer.state' && event.data.to !== 'cancelled') return;
   ended.set(event.transferId, event);
   waiting.get(event.transferId)?.[0]();
 }
@@ -107,7 +111,16 @@ async function end(id) {
   if (!ended.has(id)) await new Promise((told, broken) => waiting.set(id, [told, broken]));
   const { type, data } = ended.get(id);
   if (type === 'transfer.failed') throw new Error(data.failure.message);
+  if (type === 'transfer.state') throw new Error('The transfer was cancelled.');
   return data.transfer;
+}
+
+async function readAgentFile(name) {
+  const path = join(dataDir, name);
+  return readFile(path, 'utf8').catch(() => {
+    console.error(`No agent is running: ${path} cannot be read. Start it with \`xftp-agent start\`.`);
+    process.exit(1);
+  });
 }
 
 function shorten(text) {

@@ -14,7 +14,11 @@ if (file === undefined) {
   process.exit(2);
 }
 
-const client = await connectAgent();
+const client = await connectAgent().catch((error) => {
+  // No agent runs, most likely: a sentence, and what to do about it.
+  console.error([error.message, error.hint ?? ''].join(' ').trim());
+  process.exit(1);
+});
 try {
   // Events from here on: asked for before the transfer starts, so that none of it is missed.
   const since = (await client.agent.info()).events.newest;
@@ -93,7 +97,8 @@ async function printLinks(id) {
     console.log(`  ${link}`);
     console.log(`  ${webLink}`);
   }
-  console.log(`${descriptions.spare} more recipients cost nothing: transfers.addRecipients`);
+  if (descriptions.spare > 0)
+    console.log(`${descriptions.spare} more recipients cost nothing: transfers.addRecipients`);
 }
 
 function size(bytes) {

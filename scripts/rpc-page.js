@@ -21,8 +21,11 @@ import { connectAgent } from 'xftp-agent/sdk';
 
 const client = await connectAgent();
 const { id } = await client.transfers.send({ path: '/home/me/photo.jpg' });
-for await (const event of client.events({ since: 0, transferId: id }))
+for await (const event of client.events({ since: 0, transferId: id })) {
   if (event.type === 'transfer.completed') break;
+  if (event.type === 'transfer.failed') throw new Error(event.data.failure.message);
+  if (event.type === 'transfer.state' && event.data.to === 'cancelled') throw new Error('It was cancelled.');
+}
 const { recipients } = await client.transfers.descriptions({ id });
 console.log(recipients[0].link);
 await client.close();

@@ -131,7 +131,9 @@ export const transferInfo = schemaOf<TransferInfo>()(
       .exactOptional()
       .meta({ description: 'Estimate of when relays drop the first chunk, in milliseconds since 1970.' }),
     run: z.int().min(1).meta({ description: 'From 1; each retry adds one.' }),
-    failure: failureInfo.exactOptional(),
+    failure: failureInfo.exactOptional().meta({
+      description: 'Why it failed; while `waiting`, what it met last before that, if that is known.',
+    }),
     recipients: z
       .object({ handedOut: count, spare: count })
       .exactOptional()

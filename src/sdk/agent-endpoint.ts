@@ -39,6 +39,7 @@ export async function findAgent(dataDir = defaultDataDir()): Promise<AgentEndpoi
     throw new XftpError(
       'AGENT_UNREACHABLE',
       `No agent is running: the one that wrote ${join(dataDir, ENDPOINT_FILE)} has ended.`,
+      { hint: START_HINT },
     );
   return { ...endpoint, token: token.trim() };
 }

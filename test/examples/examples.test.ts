@@ -101,8 +101,25 @@ describe('echo-bot.js', () => {
   it('says why a link cannot be received', async () => {
     const { start } = await newPlace();
     const { exitCode, stderr } = await start('echo-bot.js', [], { input: 'nonsense\n\n' }).ended;
-    expect(exitCode).toBe(0);
+    expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^A link cannot be received: .*\.\n$/);
+  });
+});
+
+describe('Without an agent', () => {
+  it.each([
+    ['echo-bot.js', ['link']],
+    ['send-with-progress.js', ['file']],
+    ['plain-websocket.js', ['file', 'folder']],
+  ])('%s says so', async (name, args) => {
+    const folder = await temporaryFolder();
+    const program = startCommand([process.execPath, join(PACKAGE_FOLDER, 'examples', name), ...args], {
+      cwd: folder,
+      env: { XFTP_AGENT_DATA_DIR: folder },
+    });
+    const { exitCode, stderr } = await program.ended;
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^No agent is running: .*\. Start it with `xftp-agent start`\.\n$/);
   });
 });
 

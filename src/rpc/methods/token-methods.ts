@@ -25,7 +25,7 @@ export const TOKEN_METHODS = {
         .meta({ description: 'Folders that it may read from and save to; all of them unless given.' }),
     }),
     result: createdToken,
-    errors: ['ILLEGAL_STATE'],
+    errors: ['INVALID_ARGUMENT'],
     handler: (agent, params) => agent.createToken(params),
   }),
   'tokens.revoke': method({

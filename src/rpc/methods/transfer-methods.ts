@@ -62,6 +62,7 @@ export const TRANSFER_METHODS = {
     }),
     result: transferInfo,
     errors: [
+      'INVALID_ARGUMENT',
       'FORBIDDEN',
       'SOURCE_MISSING',
       'NO_PERMISSION',
@@ -101,7 +102,14 @@ export const TRANSFER_METHODS = {
       })
       .refine(...exactlyOne('description', 'link')),
     result: transferInfo,
-    errors: ['FORBIDDEN', 'INVALID_DESCRIPTION', 'INVALID_LINK', 'SOURCE_MISSING', 'NO_PERMISSION'],
+    errors: [
+      'INVALID_ARGUMENT',
+      'FORBIDDEN',
+      'INVALID_DESCRIPTION',
+      'INVALID_LINK',
+      'SOURCE_MISSING',
+      'NO_PERMISSION',
+    ],
     handler: async (agent, params, { token }) =>
       await agent.receive(await confineReceive(params, token), callerFor(token)),
   }),
@@ -208,7 +216,7 @@ export const TRANSFER_METHODS = {
     scope: 'submit',
     params: z.strictObject({ id: transferId, priority }),
     result: transferInfo,
-    errors: ['NOT_FOUND', 'ILLEGAL_STATE'],
+    errors: ['NOT_FOUND'],
     handler: (agent, { id, priority: wanted }, { token }) =>
       agent.setPriority(ownTransfer(agent, id, token), wanted),
   }),
@@ -228,7 +236,7 @@ export const TRANSFER_METHODS = {
     scope: 'submit',
     params: z.strictObject({ id: transferId, count: recipients }),
     result: descriptionsResult,
-    errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'CONNECT_FAILED'],
+    errors: ['NOT_FOUND', 'ILLEGAL_STATE', 'INVALID_ARGUMENT', 'CONNECT_FAILED'],
     handler: (agent, { id, count }, { token }) => agent.addRecipients(ownTransfer(agent, id, token), count),
   }),
   'transfers.revoke': method({

@@ -47,7 +47,7 @@ Examples:
   xftp-agent pause 4f1c                         IDs may be abbreviated
   xftp-agent doctor                             what is wrong, and what to do
 
-Exit codes: 0 done, 1 wrong usage, 2-9 input, 10-19 network and agent, 20-23 refused by a relay, 30-39 the file, 40-49 this machine, 50-52 refused by the agent, 130 interrupted.`,
+Exit codes: 0 done, 1 wrong usage, 2-9 input, 10-19 network and agent, 20-23 refused by a relay, 24 the proxy, 30-39 the file, 40-49 this machine, 50-52 refused by the agent, 130 interrupted.`,
   )
   .hook('preAction', (_program, command) => {
     const { verbose = false, json = false } = command.opts<CommonOptions>();

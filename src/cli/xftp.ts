@@ -56,7 +56,7 @@ Examples:
   xftp recv "https://relay.example/file#…"  download from a link
   xftp del photo.jpg.xftp/snd.xftp.private  delete it from the relays
 
-Exit codes: 0 done, 1 wrong usage, 2-7 input, 10-19 network, 20-23 refused by a relay, 30-37 the file, 40-47 this machine, 130 interrupted.`,
+Exit codes: 0 done, 1 wrong usage, 2-7 input, 10-19 network, 20-23 refused by a relay, 24 the proxy, 30-37 the file, 40-47 this machine, 130 interrupted.`,
   )
   .hook('preAction', (_program, command) => {
     const { verbose = false, json = false } = command.opts<CommonOptions>();

@@ -132,10 +132,10 @@ describe('The agent as a whole', () => {
   it('is examined by the doctor', async () => {
     const { agent, dataDir, run } = await serveFakeAgent();
     agent.addServer({ address: RELAY });
-    const { info } = agent;
-    agent.info = () => ({ ...info(), downloadsDir: dataDir });
+    const before = agent.info();
+    agent.info = () => ({ ...before, downloadsDir: dataDir });
     expect(await run(['doctor'])).toMatchObject({ exitCode: 0, stderr: '' });
-    agent.info = info;
+    agent.info = () => before;
     // One thing has to be done.
     const healthy = await run(['doctor']);
     expect(healthy).toMatchObject({ exitCode: 1, stderr: '' });

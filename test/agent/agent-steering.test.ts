@@ -218,11 +218,11 @@ describe('revoking', () => {
     const { agent, relay, path } = await setting(10);
     const { id } = await agent.send({ path }, CALLER);
     await agent.reached(id, 'completed');
-    const { sender } = agent.descriptions(id);
+    const { sender } = await agent.descriptions(id);
     expect(agent.revoke({ senderDescription: sender })).toEqual({ deletions: 1 });
     await agent.until(() => agent.get(id).revoked?.pending === 0);
     expect(relay.chunks()).toBe(0);
-    expect(() => agent.descriptions(id)).toThrow(failing('ILLEGAL_STATE'));
+    await expect(agent.descriptions(id)).rejects.toThrow(failing('ILLEGAL_STATE'));
   });
 
   it('while the relay is away is done after a restart, when it is back', async () => {

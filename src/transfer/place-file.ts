@@ -58,7 +58,7 @@ export async function fileIdentity(path: string): Promise<FileIdentity | undefin
 /** Whether `path` is a name of this file. */
 export async function isFile(path: string, { device, inode }: FileIdentity): Promise<boolean> {
   const found = await fileIdentity(path);
-  return found !== undefined && found.device === device && found.inode === inode;
+  return found?.device === device && found.inode === inode;
 }
 
 /** The failure of a path that is taken. */

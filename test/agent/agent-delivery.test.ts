@@ -37,6 +37,7 @@ async function setting(): Promise<Setting> {
   const { description } = (await agent.descriptions(sent.id)).recipients[0]!;
   const receive: Setting['receive'] = async (whenPlaced, params) => {
     let placed = false;
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on the store below
     const setFinalPath = ReceiveStore.prototype.setFinalPath;
     const spy = vi.spyOn(ReceiveStore.prototype, 'setFinalPath').mockImplementation(function (
       this: ReceiveStore,
@@ -71,7 +72,7 @@ async function takenBack(agent: TestAgent, id: string): Promise<void> {
 describe('a receive that is stopped while its file gets its name', () => {
   it('by a pause has no file under that name until it goes on', async () => {
     const { agent, content, receive } = await setting();
-    const id = await receive(({ pause }, each) => pause(each));
+    const id = await receive((each, receiveId) => each.pause(receiveId));
     await takenBack(agent, id);
     expect(agent.get(id).state).toBe('paused');
     agent.resume(id);
@@ -83,7 +84,7 @@ describe('a receive that is stopped while its file gets its name', () => {
 
   it('by a pause and a cancel leaves nothing', async () => {
     const { agent, receive } = await setting();
-    const id = await receive(({ pause }, each) => pause(each));
+    const id = await receive((each, receiveId) => each.pause(receiveId));
     await takenBack(agent, id);
     agent.cancel(id);
     await agent.until(() => filesOf(agent).length === 0);
@@ -96,7 +97,7 @@ describe('a receive that is stopped while its file gets its name', () => {
     'by a pause, fails at its deadline and is retried, has one file (%s)',
     async (onConflict) => {
       const { agent, clock, receive } = await setting();
-      const id = await receive(({ pause }, each) => pause(each), { onConflict });
+      const id = await receive((each, receiveId) => each.pause(receiveId), { onConflict });
       await takenBack(agent, id);
       clock.advance(100 * HOUR_MS);
       const again = await agent.reopen();
@@ -138,7 +139,7 @@ describe('a receive that was paused, and the agent killed, while its file got it
   /** As a crash leaves it after the new name, before or after the end of the old one. */
   async function killed(both: boolean): Promise<{ agent: TestAgent; id: string; clock: Setting['clock'] }> {
     const { agent, clock, receive } = await setting();
-    const id = await receive(({ pause }, each) => pause(each));
+    const id = await receive((each, receiveId) => each.pause(receiveId));
     await takenBack(agent, id);
     await agent.stop();
     const [part, path] = [join(agent.downloads, `.${id}.part`), join(agent.downloads, 'sample.bin')];

@@ -52,7 +52,7 @@ async function stored(agent: TestAgent): Promise<{ description: string; content:
   writeFileSync(path, content);
   const { id } = await agent.send({ path }, CALLER);
   await agent.reached(id, 'completed');
-  return { description: agent.descriptions(id).recipients[0]?.description ?? '', content };
+  return { description: (await agent.descriptions(id)).recipients[0]?.description ?? '', content };
 }
 
 describe('a send of a token with folders', () => {
@@ -123,7 +123,7 @@ describe('a send of a token with folders', () => {
     agent.setNetwork({ online: true });
     agent.retry(id);
     await agent.reached(id, 'completed');
-    const { description = '' } = agent.descriptions(id).recipients[0] ?? {};
+    const { description = '' } = (await agent.descriptions(id)).recipients[0] ?? {};
     const { id: back } = await agent.receive({ description }, CALLER);
     const received = await agent.reached(back, 'completed');
     expect(readFileSync(received.path ?? '').equals(content)).toBe(true);

@@ -95,7 +95,7 @@ export function verify(publicKey: Uint8Array, message: Uint8Array, signature: Ui
   if (algorithm === 'x25519') throw cannotSign();
   if (signature.length !== SIGNATURE_LENGTH[algorithm]) return false;
   return algorithm === 'ed25519'
-    ? sodium.crypto_sign_verify_detached(signature, message, raw)
+    ? sodium().crypto_sign_verify_detached(signature, message, raw)
     : verifyEd448(publicKey, message, signature);
 }
 
@@ -112,7 +112,7 @@ export function sharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uin
     throw new XftpError('INVALID_KEY', 'Agreeing on a secret needs two X25519 keys.');
   const secret = new Uint8Array(SHARED_SECRET_LENGTH);
   try {
-    sodium.crypto_scalarmult(secret, ours.raw, theirs.raw);
+    sodium().crypto_scalarmult(secret, ours.raw, theirs.raw);
   } catch (cause) {
     throw new XftpError('INVALID_KEY', 'The X25519 key of the other side gives no secret.', { cause });
   }
@@ -122,19 +122,19 @@ export function sharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uin
 function ed25519FromSeed(seed: Uint8Array): { publicKey: Uint8Array; secretKey: Uint8Array } {
   const publicKey = new Uint8Array(32);
   const secretKey = new Uint8Array(SODIUM_SECRET_KEY_LENGTH);
-  sodium.crypto_sign_seed_keypair(publicKey, secretKey, seed);
+  sodium().crypto_sign_seed_keypair(publicKey, secretKey, seed);
   return { publicKey, secretKey };
 }
 
 function signEd25519(seed: Uint8Array, message: Uint8Array): Uint8Array {
   const signature = new Uint8Array(SIGNATURE_LENGTH.ed25519);
-  sodium.crypto_sign_detached(signature, message, ed25519FromSeed(seed).secretKey);
+  sodium().crypto_sign_detached(signature, message, ed25519FromSeed(seed).secretKey);
   return signature;
 }
 
 function x25519PublicKey(raw: Uint8Array): Uint8Array {
   const publicKey = new Uint8Array(32);
-  sodium.crypto_scalarmult_base(publicKey, raw);
+  sodium().crypto_scalarmult_base(publicKey, raw);
   return publicKey;
 }
 

@@ -13,15 +13,15 @@ export interface Poly1305 {
 
 /** Starts a Poly1305 tag under a 32-byte key, which must never be used for another message. */
 export function createPoly1305(key: Uint8Array): Poly1305 {
-  const state = new Uint8Array(sodium.crypto_onetimeauth_STATEBYTES);
-  sodium.crypto_onetimeauth_init(state, key);
+  const state = new Uint8Array(sodium().crypto_onetimeauth_STATEBYTES);
+  sodium().crypto_onetimeauth_init(state, key);
   return {
     update(bytes): void {
-      sodium.crypto_onetimeauth_update(state, bytes);
+      sodium().crypto_onetimeauth_update(state, bytes);
     },
     finish(): Uint8Array {
       const tag = new Uint8Array(TAG_LENGTH);
-      sodium.crypto_onetimeauth_final(state, tag);
+      sodium().crypto_onetimeauth_final(state, tag);
       return tag;
     },
   };

@@ -74,6 +74,6 @@ export class SecretBoxStream {
   }
 
   #xorBlocks(bytes: Uint8Array, firstBlock: number, output = bytes): void {
-    sodium.crypto_stream_salsa20_xor_ic(output, bytes, this.#nonce, firstBlock, this.#key);
+    sodium().crypto_stream_salsa20_xor_ic(output, bytes, this.#nonce, firstBlock, this.#key);
   }
 }

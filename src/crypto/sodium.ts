@@ -38,8 +38,14 @@ interface Sodium {
   crypto_onetimeauth_final(state: Uint8Array, output: Uint8Array): void;
 }
 
+let loaded: Sodium | undefined;
+
 /**
- * The native cryptography of libsodium. It is loaded as what it is, a CommonJS module: imported as an ES module, Node
- * would first search its whole text for export names, which takes longer than loading it, in every thread again.
+ * The native cryptography of libsodium, loaded when it is first used: it takes as long as half of what a command needs
+ * that only shows something. It is loaded as what it is, a CommonJS module: imported as an ES module, Node would first
+ * search its whole text for export names, in every thread again.
  */
-export const sodium = createRequire(import.meta.url)('sodium-native') as Sodium;
+export function sodium(): Sodium {
+  loaded ??= createRequire(import.meta.url)('sodium-native') as Sodium;
+  return loaded;
+}

@@ -2,8 +2,6 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
 
-import { SocksProxyAgent } from 'socks-proxy-agent';
-
 import { isXftpError, parseHost, XftpError } from '../protocol/index.js';
 import { rejectOnAbort } from './abort.js';
 import { type Endpoint, formatEndpoint } from './endpoint.js';
@@ -77,6 +75,9 @@ export async function connectThroughProxy(
   { proxy, credentials }: ProxyUse,
   { connectMs, signal }: { readonly connectMs: number; readonly signal?: AbortSignal },
 ): Promise<Socket> {
+  throwIfAborted(signal);
+  // Most programs never need it.
+  const { SocksProxyAgent } = await import('socks-proxy-agent');
   throwIfAborted(signal);
   const agent = new SocksProxyAgent(urlOf(proxy, credentials));
   agent.timeout = connectMs;

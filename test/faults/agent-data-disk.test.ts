@@ -120,9 +120,15 @@ describe('A disk with the data folder that becomes full', () => {
     const free = await agent.fillForAWhile();
     process.kill(pid, 'SIGKILL');
     await agent.client.close();
+    // Enters the disk too, since the agent's own way to it ends with the agent.
+    const enter = (pid: number): string[] => ['nsenter', '--mount', `--target=${String(pid)}`];
+    const holder = startCommand([...enter(agent.pid), 'sh', '-c', 'echo entered; exec cat'], {
+      interactive: true,
+    });
+    await holder.printed(/entered/);
     const again = (): RunningProgram =>
       startCommand([
-        ...['nsenter', '--mount', `--target=${String(agent.pid)}`],
+        ...enter(holder.pid),
         ...commandOf('xftp-agent', ['start', '--data-dir', dataDir, '--listen', '127.0.0.1:0']),
       ]);
     const { exitCode, stderr } = await again().ended;

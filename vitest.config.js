@@ -18,8 +18,8 @@ export default defineConfig({
   test: {
     // Real processes, sockets and threads.
     pool: 'forks',
-    // One more than a small machine has cores, since tests wait for programs, limits and disks now and then.
-    maxWorkers: 3,
+    // Two more than a small machine has cores, since tests wait for programs, limits and disks now and then.
+    maxWorkers: 4,
     // Generous, since machines are slow at times; nothing waits for it when all is well.
     testTimeout: 60_000,
     hookTimeout: 60_000,

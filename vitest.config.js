@@ -3,13 +3,10 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import LongestFirst from './test/support/longest-first.js';
 
 /** Tests that measure the process they run in, or put something in the place of Node's modules. */
-const ALONE = [
-  'test/agent/leaks.test.ts',
-  'test/agent/scale.test.ts',
-  'test/relay/memory.test.ts',
-  'test/transfer/large-file.test.ts',
-  'test/transfer/retry.test.ts',
-];
+const ALONE = ['test/agent/leaks.test.ts', 'test/relay/memory.test.ts', 'test/transfer/retry.test.ts'];
+
+/** Tests of size, number and time: a GiB, thousands of transfers, a hundred kills. Each takes a minute or so. */
+const ENDURANCE = 'test/endurance/*.test.ts';
 
 /** Needs Debian's `tor` package, and takes a minute. */
 const TOR = 'test/tor/*.test.ts';
@@ -35,9 +32,10 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, TOR],
+          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR],
         },
       },
+      { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
     ],
   },

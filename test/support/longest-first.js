@@ -7,10 +7,7 @@ import { BaseSequencer } from 'vitest/node';
  * measured is not there on a machine that runs the tests for the first time.
  */
 const LONGEST = [
-  'test/faults/killed-agent.test.ts',
   // A process that files share ends before one that needs its own: these stand together.
-  'test/transfer/large-file.test.ts',
-  'test/agent/scale.test.ts',
   'test/agent/leaks.test.ts',
   'test/relay/memory.test.ts',
   'test/transfer/retry.test.ts',

@@ -20,7 +20,7 @@ import { startProgram } from '../support/program.js';
 import { freePort } from '../support/relay-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { loopbackRelay, startReceive, throughPort } from '../faults/agent-fault-samples.js';
-import { CALLER, testAgent } from './agent-samples.js';
+import { CALLER, testAgent } from '../agent/agent-samples.js';
 
 const QUEUED = 10_000;
 const SMALL_FILES = 1000;

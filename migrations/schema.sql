@@ -1,4 +1,4 @@
--- The schema after migration 2. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 3. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
@@ -143,7 +143,7 @@ CREATE TABLE servers (
   enabled    INTEGER NOT NULL DEFAULT 1,
   operator   TEXT,
   created_at INTEGER NOT NULL
-) STRICT;
+, sends INTEGER NOT NULL DEFAULT 1, approved INTEGER NOT NULL DEFAULT 1, priority INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE settings (
   name  TEXT PRIMARY KEY,
@@ -195,7 +195,7 @@ CREATE TABLE transfers (
   chunks_done    INTEGER NOT NULL DEFAULT 0,
   bytes_done     INTEGER NOT NULL DEFAULT 0,
   -- Not shown to clients: a stored description, part of another transfer.
-  hidden         INTEGER NOT NULL DEFAULT 0, folders TEXT,
+  hidden         INTEGER NOT NULL DEFAULT 0, folders TEXT, isolation TEXT CHECK (isolation IN ('server', 'transfer', 'chunk')), byte_limit INTEGER,
   UNIQUE (token_id, client_ref)
 ) STRICT, WITHOUT ROWID;
 

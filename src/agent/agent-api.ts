@@ -10,6 +10,7 @@ import type {
   ReceiveParams,
   SendParams,
   ServerInfo,
+  ServerRole,
   ServerStats,
   ServerTestResult,
   Settings,
@@ -62,6 +63,8 @@ export interface AgentApi {
   /** Forgets a finished transfer; `cancel` ends one that is under way first. The received file stays. */
   remove(id: string, options?: { readonly cancel?: boolean }): void;
   setPriority(id: string, priority: number): TransferInfo;
+  /** Holds the bytes of a transfer to a rate of its own, besides that of all; null for none. Works at once. */
+  setLimit(id: string, bytesPerSecond: number | null): TransferInfo;
   /** Of a completed send. */
   descriptions(id: string): Promise<DescriptionsResult>;
   /** Hands out spare recipients, and asks the relays for more if there are not enough. */
@@ -76,6 +79,10 @@ export interface AgentApi {
     readonly address: string;
     readonly operator?: string;
     readonly enabled?: boolean;
+    /** Both unless given. */
+    readonly roles?: readonly ServerRole[];
+    /** From -10 to 10; 0 unless given. */
+    readonly priority?: number;
   }): ServerInfo;
   updateServer(
     id: number,
@@ -83,6 +90,8 @@ export interface AgentApi {
       readonly enabled?: boolean;
       readonly operator?: string | null;
       readonly password?: string | null;
+      readonly roles?: readonly ServerRole[];
+      readonly priority?: number;
     },
   ): ServerInfo;
   removeServer(id: number): void;

@@ -7,13 +7,13 @@ import {
   openSession,
   parseSocksProxy,
   proxyListens,
-  Pace,
   SessionPool,
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
 import { unapprovedServers } from './approval.js';
 import { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
+import { coverSession } from './cover-traffic.js';
 import type { DataFolder } from './data-folder.js';
 import type { Database } from './database.js';
 import { describeTransfer } from './describe-transfer.js';
@@ -21,6 +21,7 @@ import { ReceiveStore, SendStore } from './detail-stores.js';
 import { EventLog } from './event-log.js';
 import { Housekeeping } from './housekeeping.js';
 import { Intake } from './intake.js';
+import { isolationOf } from './isolation.js';
 import type { Settings } from './model.js';
 import { NetworkMonitor } from './network-monitor.js';
 import { routeOf } from './proxy-settings.js';
@@ -36,6 +37,7 @@ import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
 import { TokenStore } from './token-store.js';
+import { TransferPaces } from './transfer-paces.js';
 import { TransferStore } from './transfer-store.js';
 import { isFinal } from './transfer-states.js';
 import { type WorkLimits, WorkQueue } from './work-queue.js';
@@ -125,13 +127,15 @@ export function makeParts(options: PartsOptions): AgentParts {
     },
   );
   const sessions = new SessionPool({
-    open: (server, signal, credentials) => {
+    open: async (server, signal, credentials) => {
       const route = routeOf(settings.current, credentials);
-      return openSession(server, {
+      const session = await openSession(server, {
         deadlines: DEFAULT_DEADLINES,
         signal,
         ...(route === undefined ? {} : { route }),
       });
+      coverSession(session, { isOn: () => settings.current.coverTraffic });
+      return session;
     },
     sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
     idleMs: DEFAULT_IDLE_MS,
@@ -144,7 +148,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     network,
     clock,
-    isolation: () => settings.current.isolation,
+    isolation: (owner) => isolationOf(settings.current.isolation, transfers.find(owner)),
   });
   const services: RunServices = {
     database,
@@ -163,10 +167,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     progress: new ProgressTracker(clock, (event) => {
       events.emit(event);
     }),
-    pace: {
-      upload: new Pace(settings.current.uploadLimit ?? undefined),
-      download: new Pace(settings.current.downloadLimit ?? undefined),
-    },
+    paces: new TransferPaces(settings.current),
     settings: () => settings.current,
     report: unexpected,
     snapshotPath: (id) => folder.snapshotPath(id),

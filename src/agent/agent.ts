@@ -29,7 +29,7 @@ import type {
 } from './model.js';
 import type { RunServices } from './run.js';
 import type { GatePauses } from './server-gates.js';
-import type { ServerRow } from './server-store.js';
+import { rolesOf, type ServerRow } from './server-store.js';
 import { changesRoute, routeOf } from './proxy-settings.js';
 import { testServer } from './server-test.js';
 import { TRANSFER_STATES } from './transfer-states.js';
@@ -241,6 +241,10 @@ class Agent implements RunningAgent {
     return this.#parts.steering.setPriority(id, priority);
   }
 
+  setLimit(id: string, bytesPerSecond: number | null): TransferInfo {
+    return this.#parts.steering.setLimit(id, bytesPerSecond);
+  }
+
   descriptions(id: string): Promise<DescriptionsResult> {
     return this.#parts.steering.descriptions(id);
   }
@@ -258,9 +262,9 @@ class Agent implements RunningAgent {
   }
 
   addServer(server: Parameters<AgentApi['addServer']>[0]): ServerInfo {
-    const { operator, enabled } = server;
-    const address = parseServerAddress(server.address);
-    return this.#changeServers(() => this.#services.servers.put(address, { operator, enabled }));
+    const { address, ...details } = server;
+    const parsed = parseServerAddress(address);
+    return this.#changeServers(() => this.#services.servers.put(parsed, details));
   }
 
   updateServer(id: number, change: Parameters<AgentApi['updateServer']>[1]): ServerInfo {
@@ -299,8 +303,7 @@ class Agent implements RunningAgent {
       return changed;
     });
     this.#parts.queue.setLimits(limitsOf(settings));
-    this.#services.pace.upload.setRate(settings.uploadLimit ?? undefined);
-    this.#services.pace.download.setRate(settings.downloadLimit ?? undefined);
+    this.#services.paces.setLimits(settings);
     if (changesRoute(before, settings)) {
       // Nothing goes the old way any more, not even what is half sent.
       this.#parts.sessions.reset();
@@ -363,7 +366,8 @@ class Agent implements RunningAgent {
     return this.#serverInfo(row);
   }
 
-  #serverInfo({ id, address, password, enabled, operator }: ServerRow): ServerInfo {
+  #serverInfo(row: ServerRow): ServerInfo {
+    const { id, address, password, enabled, operator, priority } = row;
     const { gate, inMs } = this.#services.gates.status(address);
     return {
       id,
@@ -371,6 +375,8 @@ class Agent implements RunningAgent {
       hasPassword: password !== null,
       enabled: enabled === 1,
       ...(operator === null ? {} : { operator }),
+      roles: rolesOf(row),
+      priority,
       gate,
       ...(inMs === undefined ? {} : { retryAt: Math.round(this.#clock.now() + inMs) }),
     };

@@ -6,15 +6,15 @@ import type { Run } from './run.js';
 import { showsAddress } from './proxy-settings.js';
 import { serverKey, type ServerStore } from './server-store.js';
 
-/** Relays of a description that are not in the server list. */
+/** Relays of a description that may not be asked without approval. */
 export function unknownServers(description: FileDescription, servers: ServerStore): string[] {
   const keys = new Set(
     description.chunks.flatMap(({ replicas }) => replicas.map(({ server }) => serverKey(server))),
   );
-  return [...keys].filter((key) => !servers.knows(parseServerAddress(key)));
+  return [...keys].filter((key) => !servers.approves(parseServerAddress(key)));
 }
 
-/** Relays of a receive that are not in the server list. */
+/** Those of a receive. */
 export function unapprovedServers(id: string, receives: ReceiveStore, servers: ServerStore): string[] {
   const receive = receives.find(id);
   return receive === undefined ? [] : unknownServers(descriptionOf(receive), servers);
@@ -34,7 +34,7 @@ export function mayUseRelays(run: Run): boolean {
   if (mode === 'known')
     throw new XftpError(
       'NOT_APPROVED',
-      `The file is on relays that are not in the server list: ${unknown.join(', ')}.`,
+      `The file is on relays that the server list does not approve for downloads: ${unknown.join(', ')}.`,
     );
   database.transaction(() => {
     transfers.transition(run.id, { to: 'awaiting_approval' });

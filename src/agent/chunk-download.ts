@@ -69,7 +69,7 @@ export class ChunkDownload {
     server: ServerAddress,
     { access_id: id, access_key: privateKey }: ReplicaRow,
   ): Promise<void> {
-    const { chunks, ciphers, pace, progress, relays } = this.#run.services;
+    const { chunks, ciphers, progress, relays } = this.#run.services;
     const { digest, number, size } = this.#chunk;
     if (id === null || digest === null) throw incomplete();
     const ask = {
@@ -86,7 +86,7 @@ export class ChunkDownload {
       try {
         const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
           signal: this.#signal,
-          pace: pace.download,
+          pace: this.#run.pace,
           onReceived: (received) => {
             progress.moving(this.#run.id, number, Math.min(received, size));
           },

@@ -148,7 +148,7 @@ export class ChunkUpload {
   async #upload(server: ServerAddress, replica: ReplicaRow, make: MakeChunk): Promise<void> {
     const { access_id: id, access_key: privateKey } = replica;
     if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
-    const { chunks, ciphers, clock, database, pace, progress, transfers } = this.#run.services;
+    const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
     await this.#ask(server, 'upload', async (client) => {
       const buffer = ciphers.memory.take(size);
@@ -166,7 +166,7 @@ export class ChunkUpload {
           { bytes, onBodyReleased: release },
           {
             signal: this.#signal,
-            pace: pace.upload,
+            pace: this.#run.pace,
             onSent: (sent) => {
               progress.moving(this.#run.id, number, sent);
             },

@@ -38,6 +38,8 @@ export function describeTransfer(row: TransferRow, sources: TransferSources): Tr
     ...present('path', row.path),
     ...present('finishedAt', row.finished_at),
     ...present('expiresAt', row.expires_at),
+    ...present('isolation', row.isolation),
+    ...present('limit', row.byte_limit),
     ...(failure === undefined ? {} : { failure }),
     ...(row.direction === 'send' ? sendFacts(row, sources) : {}),
     ...(row.state === 'awaiting_approval'

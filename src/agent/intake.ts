@@ -22,6 +22,7 @@ import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';
 import { newTransferId } from './transfer-id.js';
+import type { NewTransfer } from './transfer-store.js';
 
 /** As many recipients as relays take for a chunk. Keys for more are a mistake rather than a wish. */
 export const MAX_RECIPIENTS = 10_000;
@@ -88,6 +89,7 @@ export class Intake {
           fileSize,
           path,
           ...boundsFor(caller),
+          ...connectionsOf(params),
         },
         () => {
           this.#services.sends.create(id, {
@@ -123,7 +125,7 @@ export class Intake {
     if (approveRelays === 'known' && unknown.length > 0)
       throw new XftpError(
         'NOT_APPROVED',
-        `The file is on relays that are not in the server list: ${unknown.join(', ')}.`,
+        `The file is on relays that the server list does not approve for downloads: ${unknown.join(', ')}.`,
       );
     const id = newTransferId();
     database.transaction(() => {
@@ -137,6 +139,7 @@ export class Intake {
           deadline: this.#deadline(params.deadline),
           ...(params.fileName === undefined ? {} : { fileName: params.fileName }),
           ...boundsFor(caller),
+          ...connectionsOf(params),
         },
         () => {
           receives.create(id, {
@@ -175,7 +178,7 @@ export class Intake {
       servers: [...bytes].map(([address, count]) => ({
         address,
         bytes: count,
-        known: servers.knows(parseServerAddress(address)),
+        known: servers.approves(parseServerAddress(address)),
       })),
       ...(redirect === undefined ? {} : { redirect: { encryptedSize: redirect.size } }),
     };
@@ -224,7 +227,7 @@ export class Intake {
   }
 
   #checkServers(servers: readonly string[] | undefined): void {
-    const count = servers === undefined ? this.#services.servers.enabled().length : servers.length;
+    const count = servers === undefined ? this.#services.servers.forUpload().length : servers.length;
     for (const server of servers ?? []) parseServerAddress(server);
     if (count === 0)
       throw new XftpError(
@@ -249,6 +252,17 @@ async function removeSnapshot(path: string | undefined): Promise<void> {
 
 function boundsFor({ folders }: Caller): { readonly folders?: readonly string[] } {
   return folders === undefined ? {} : { folders };
+}
+
+/** What a transfer asks of its connections. */
+function connectionsOf({
+  isolation,
+  limit,
+}: SendParams | ReceiveParams): Pick<NewTransfer, 'isolation' | 'limit'> {
+  return {
+    ...(isolation === undefined ? {} : { isolation }),
+    ...(limit === undefined ? {} : { limit }),
+  };
 }
 
 function recipientsOf({ recipients = 1 }: SendParams): number {

@@ -1,5 +1,7 @@
 import type { FailureCode, FailureKind } from '../protocol/index.js';
 import type { OnionPolicy, SocksMode } from '../transport/index.js';
+import type { ISOLATION_LEVELS } from './isolation.js';
+import type { SERVER_ROLES } from './server-store.js';
 
 // What the agent tells about itself: plain data, as it also goes over the RPC. Times are milliseconds since 1970,
 // sizes are bytes. Server addresses are without password.
@@ -73,6 +75,10 @@ export interface TransferInfo {
   readonly deadline: number;
   /** Estimate of when relays drop the first of its chunks. */
   readonly expiresAt?: number;
+  /** Its own limit in bytes per second, if it has one. */
+  readonly limit?: number;
+  /** What may share connections with it, if it asked for less than the setting says. */
+  readonly isolation?: Isolation;
   /** From 1; each retry adds one. */
   readonly run: number;
   /** Why it failed; while `waiting`, what it met last before that, if that is known. */
@@ -101,6 +107,10 @@ export interface SendParams {
   readonly priority?: number;
   /** Milliseconds since 1970. */
   readonly deadline?: number;
+  /** Bytes per second, besides what all transfers are held to. */
+  readonly limit?: number;
+  /** What may share connections with it, if that is less than the setting says. */
+  readonly isolation?: Isolation;
   readonly clientRef?: string;
 }
 
@@ -120,6 +130,8 @@ export interface ReceiveParams {
   readonly acknowledge?: boolean;
   readonly priority?: number;
   readonly deadline?: number;
+  readonly limit?: number;
+  readonly isolation?: Isolation;
   readonly clientRef?: string;
 }
 
@@ -164,13 +176,20 @@ export interface ServerInfo {
   readonly id: number;
   readonly address: string;
   readonly hasPassword: boolean;
+  /** Whether files are sent through it, if that is one of its roles. */
   readonly enabled: boolean;
   readonly operator?: string;
+  readonly roles: readonly ServerRole[];
+  /** Of those that files can be sent through, the ones with the highest come first; from -10 to 10. */
+  readonly priority: number;
   /** Whether requests go there now, wait after failures, or it is being tried again. */
   readonly gate: 'open' | 'closed' | 'probing';
   /** When a closed gate is tried next. */
   readonly retryAt?: number;
 }
+
+/** What a server is for: files are sent through it; downloads from it need no approval. */
+export type ServerRole = (typeof SERVER_ROLES)[number];
 
 /** One step of a server test. */
 export interface ServerTestStep {
@@ -226,10 +245,12 @@ export interface Settings {
   readonly onionHosts: OnionPolicy;
   /** Connections to one relay are shared by all transfers, by the chunks of one, or by nobody. */
   readonly isolation: Isolation;
+  /** Whether open connections carry requests at random times that mean nothing. */
+  readonly coverTraffic: boolean;
 }
 
 /** What shares connections, and with Tor circuits. */
-export type Isolation = 'server' | 'transfer' | 'chunk';
+export type Isolation = (typeof ISOLATION_LEVELS)[number];
 
 /** What was measured about one server since the database was made. */
 export interface ServerStats {

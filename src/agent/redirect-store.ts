@@ -111,6 +111,7 @@ async function make(
       fileName: FILE_NAME,
       path,
       hidden: true,
+      ...(row.isolation === null ? {} : { isolation: row.isolation }),
     },
     () => {
       services.sends.create(id, {

@@ -36,8 +36,8 @@ export interface RelayAccessOptions {
   readonly servers: ServerStore;
   readonly network: NetworkMonitor;
   readonly clock: Clock;
-  /** What shares connections. */
-  readonly isolation: () => Isolation;
+  /** What shares connections with the requests of an owner. */
+  readonly isolation: (owner: string) => Isolation;
 }
 
 /** The way to relays for everything that the agent does: behind gates and in turn, and every outcome is counted. */
@@ -118,7 +118,7 @@ export class RelayAccess {
     const { client, clock, isolation, network, servers } = this.#options;
     const start = clock.monotonic();
     try {
-      const value = await request(client.isolated(unitOf(ask, isolation())));
+      const value = await request(client.isolated(unitOf(ask, isolation(ask.turn.owner))));
       servers.recordSuccess(key, ask.action, { bytes: ask.bytes ?? 0, ms: clock.monotonic() - start });
       network.succeeded();
       passage.succeeded();

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { CipherPool } from '../transfer/index.js';
 import { checkRoom } from '../transfer/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
-import type { Pace } from '../transport/index.js';
+import type { Pacing } from '../transport/index.js';
 import type { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
@@ -17,6 +17,7 @@ import type { RelayAccess } from './relay-access.js';
 import type { RelayTaskStore } from './relay-task-store.js';
 import type { ServerGates } from './server-gates.js';
 import type { ServerStore } from './server-store.js';
+import type { TransferPaces } from './transfer-paces.js';
 import type { TransferRow, TransferStore, Transition } from './transfer-store.js';
 import { WaitWatch } from './wait-watch.js';
 import { pause, type Turn } from './work-queue.js';
@@ -47,8 +48,8 @@ export interface RunServices {
   readonly network: NetworkMonitor;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;
-  /** What uploads and downloads are held to, each over all transfers. */
-  readonly pace: { readonly upload: Pace; readonly download: Pace };
+  /** What uploads and downloads are held to. */
+  readonly paces: TransferPaces;
   readonly settings: () => Settings;
   /** Told of what fails with nobody waiting for the answer. */
   readonly report: (error: unknown) => void;
@@ -104,6 +105,11 @@ export class Run {
   stop(): void {
     this.#watch.stop();
     this.#abort.abort();
+  }
+
+  /** What the bytes of its chunks are held to. */
+  get pace(): Pacing {
+    return this.services.paces.of(this.id, this.row);
   }
 
   get row(): TransferRow {
@@ -180,6 +186,7 @@ export class Run {
   end(): void {
     this.#watch.stop();
     this.services.progress.end(this.id);
+    this.services.paces.end(this.id);
   }
 
   /** The watch's timer may fire when the run has been stopped. */

@@ -188,5 +188,5 @@ function serversOf(run: Run, send: SendRow): ServerAddress[] {
   const { servers } = run.services;
   // Written from a list of texts.
   const named = send.servers === null ? undefined : (JSON.parse(send.servers) as string[]);
-  return named === undefined ? servers.enabled() : servers.parseList(named);
+  return named === undefined ? servers.forUpload() : servers.parseList(named);
 }

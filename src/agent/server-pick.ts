@@ -6,7 +6,8 @@ import { serverKey, type ServerStore } from './server-store.js';
 
 /**
  * Picks servers for the chunks of one file: at random for each chunk, so that no relay sees more of a file than it
- * must, those whose gate is open first. A server that refused is left out for the rest of the run.
+ * must; those whose gate is open first, and among these those of the highest priority. A server that refused is left
+ * out for the rest of the run.
  */
 export class ServerPick {
   readonly #gates: ServerGates;
@@ -27,7 +28,7 @@ export class ServerPick {
    */
   next(): ServerAddress {
     const open = this.#servers.filter((server) => this.#gates.isOpen(serverKey(server)));
-    const candidates = open.length > 0 ? open : this.#servers;
+    const candidates = this.#preferred(open.length > 0 ? open : this.#servers);
     const server = candidates[randomInt(Math.max(1, candidates.length))];
     if (server === undefined)
       throw (
@@ -35,6 +36,13 @@ export class ServerPick {
         new XftpError('INVALID_ARGUMENT', 'There is no relay to send through: add one to the server list.')
       );
     return this.#store.withPassword(server);
+  }
+
+  /** Those with the highest priority. */
+  #preferred(servers: readonly ServerAddress[]): readonly ServerAddress[] {
+    const priorities = servers.map((server) => this.#store.priorityOf(server));
+    const highest = Math.max(...priorities);
+    return servers.filter((_, index) => priorities[index] === highest);
   }
 
   /** Whether another server than this one could be asked now. */

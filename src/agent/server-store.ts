@@ -8,7 +8,7 @@ import {
 } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
-import type { ServerAction, ServerStats } from './model.js';
+import type { ServerAction, ServerRole, ServerStats } from './model.js';
 
 /** Figures may be lost at a power loss; a flush for each request would cost more than the request. */
 const NOT_FLUSHED = { flush: false } as const;
@@ -20,6 +20,30 @@ export interface ServerRow {
   readonly password: string | null;
   readonly enabled: number;
   readonly operator: string | null;
+  /** Whether files are sent through it, as far as its role goes. */
+  readonly sends: number;
+  /** Whether downloads from it need no approval. */
+  readonly approved: number;
+  readonly priority: number;
+}
+
+/** All roles of a server. */
+export const SERVER_ROLES = ['upload', 'download-approved'] as const;
+
+/** What a client says of a server; what is absent stays, or is as usual. */
+export interface ServerDetails {
+  readonly enabled?: boolean | undefined;
+  readonly operator?: string | null | undefined;
+  readonly roles?: readonly ServerRole[] | undefined;
+  readonly priority?: number | undefined;
+}
+
+/** What a server is for. */
+export function rolesOf({ sends, approved }: Pick<ServerRow, 'sends' | 'approved'>): ServerRole[] {
+  return [
+    ...(sends === 1 ? (['upload'] as const) : []),
+    ...(approved === 1 ? (['download-approved'] as const) : []),
+  ];
 }
 
 /** An address as text and without its password: what is shown, and what one server is known by. */
@@ -48,10 +72,10 @@ export class ServerStore {
     return row;
   }
 
-  /** Enabled servers, with their passwords. */
-  enabled(): ServerAddress[] {
+  /** Servers that files are sent through, with their passwords. */
+  forUpload(): ServerAddress[] {
     return this.list()
-      .filter(({ enabled }) => enabled === 1)
+      .filter(({ enabled, sends }) => enabled === 1 && sends === 1)
       .map(addressOf);
   }
 
@@ -60,48 +84,44 @@ export class ServerStore {
     return texts.map((text) => parseServerAddress(text));
   }
 
-  /** Whether a server is in the list. */
-  knows(server: ServerAddress): boolean {
-    return this.#database.get('SELECT 1 FROM servers WHERE address = ?', serverKey(server)) !== undefined;
+  /** Whether files may be downloaded from a server without asking. */
+  approves(server: ServerAddress): boolean {
+    return this.#find(serverKey(server))?.approved === 1;
+  }
+
+  /** How early a server is chosen; 0 for one that is not in the list. */
+  priorityOf(server: ServerAddress): number {
+    return this.#find(serverKey(server))?.priority ?? 0;
   }
 
   /** Adds a server, or changes the one with this address. */
-  put(
-    server: ServerAddress,
-    options: { readonly operator?: string | undefined; readonly enabled?: boolean | undefined },
-  ): ServerRow {
+  put(server: ServerAddress, { enabled = true, ...details }: ServerDetails): ServerRow {
     const address = serverKey(server);
     this.#database.run(
-      `INSERT INTO servers (address, password, enabled, operator, created_at) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (address) DO UPDATE SET password = COALESCE(excluded.password, password),
-         enabled = excluded.enabled, operator = COALESCE(excluded.operator, operator)`,
+      `INSERT INTO servers (address, password, created_at) VALUES (?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET password = COALESCE(excluded.password, password)`,
       address,
       server.password ?? null,
-      options.enabled === false ? 0 : 1,
-      options.operator ?? null,
       this.#clock.now(),
     );
-    const row = this.#database.get<ServerRow>('SELECT * FROM servers WHERE address = ?', address);
+    const row = this.#find(address);
     if (row === undefined) throw new XftpError('NOT_FOUND', 'The server was not stored.');
-    return row;
+    return this.update(row.id, { enabled, ...details });
   }
 
   /** @throws XftpError NOT_FOUND; INVALID_ADDRESS for a password that no address can have */
-  update(
-    id: number,
-    change: {
-      readonly enabled?: boolean;
-      readonly operator?: string | null;
-      readonly password?: string | null;
-    },
-  ): ServerRow {
+  update(id: number, change: ServerDetails & { readonly password?: string | null }): ServerRow {
     const row = this.row(id);
-    if (typeof change.password === 'string') requireServerPassword(change.password);
+    const { enabled, operator, password, priority, roles = rolesOf(row) } = change;
+    if (typeof password === 'string') requireServerPassword(password);
     this.#database.run(
-      'UPDATE servers SET enabled = ?, operator = ?, password = ? WHERE id = ?',
-      change.enabled === undefined ? row.enabled : Number(change.enabled),
-      change.operator === undefined ? row.operator : change.operator,
-      change.password === undefined ? row.password : change.password,
+      `UPDATE servers SET enabled = ?, operator = ?, password = ?, sends = ?, approved = ?, priority = ? WHERE id = ?`,
+      enabled === undefined ? row.enabled : Number(enabled),
+      operator === undefined ? row.operator : operator,
+      password === undefined ? row.password : password,
+      Number(roles.includes('upload')),
+      Number(roles.includes('download-approved')),
+      priority ?? row.priority,
       id,
     );
     return this.row(id);
@@ -115,8 +135,12 @@ export class ServerStore {
   /** The address with the password that the list has for it, if any. */
   withPassword(server: ServerAddress): ServerAddress {
     if (server.password !== undefined) return server;
-    const row = this.#database.get<ServerRow>('SELECT * FROM servers WHERE address = ?', serverKey(server));
+    const row = this.#find(serverKey(server));
     return row === undefined ? server : addressOf(row);
+  }
+
+  #find(address: string): ServerRow | undefined {
+    return this.#database.get<ServerRow>('SELECT * FROM servers WHERE address = ?', address);
   }
 
   /** Counts a request that worked. */

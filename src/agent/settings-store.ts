@@ -23,6 +23,7 @@ export const DEFAULT_SETTINGS: Settings = {
   socksMode: 'always',
   onionHosts: 'prefer',
   isolation: 'server',
+  coverTraffic: false,
 };
 
 /** Whether a stored value can be that of a setting: more is checked when a client sets it. */

@@ -121,6 +121,13 @@ export class Steering {
     return this.#services.transfers.info(id);
   }
 
+  setLimit(id: string, bytesPerSecond: number | null): TransferInfo {
+    this.#visible(id);
+    this.#services.transfers.update(id, { byte_limit: bytesPerSecond });
+    this.#services.paces.setLimit(id, bytesPerSecond);
+    return this.#services.transfers.info(id);
+  }
+
   async descriptions(id: string): Promise<DescriptionsResult> {
     this.#handingOut(id);
     try {

@@ -2,7 +2,15 @@ import { XftpError } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { EventLog } from './event-log.js';
-import type { Direction, FailureInfo, Page, TransferInfo, TransferState, WaitingReason } from './model.js';
+import type {
+  Direction,
+  FailureInfo,
+  Isolation,
+  Page,
+  TransferInfo,
+  TransferState,
+  WaitingReason,
+} from './model.js';
 import { FINAL_STATES, isFinal, mayFollow, RUNNING_STATES } from './transfer-states.js';
 
 /** A row of `transfers`. */
@@ -33,6 +41,8 @@ export interface TransferRow {
   readonly bytes_done: number;
   readonly hidden: number;
   readonly folders: string | null;
+  readonly isolation: Isolation | null;
+  readonly byte_limit: number | null;
 }
 
 /** A new transfer, in state `queued`. */
@@ -53,6 +63,9 @@ export interface NewTransfer {
   readonly hidden?: boolean;
   /** Those that it may use; all of them unless given. */
   readonly folders?: readonly string[];
+  readonly isolation?: Isolation;
+  /** Bytes per second. */
+  readonly limit?: number;
 }
 
 /** Columns of a transfer that change while it runs. */
@@ -70,6 +83,7 @@ export interface TransferChange {
   readonly chunks_total?: number;
   readonly chunks_done?: number;
   readonly bytes_done?: number;
+  readonly byte_limit?: number | null;
 }
 
 /** What a change of state brings along. */
@@ -104,8 +118,9 @@ export class TransferStore {
     this.#database.transaction(() => {
       this.#database.run(
         `INSERT INTO transfers (id, direction, state, token_id, client_ref, priority, created_at, updated_at, deadline,
-           file_name, file_size, encrypted_size, file_key, file_nonce, file_digest, path, hidden, folders)
-         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           file_name, file_size, encrypted_size, file_key, file_nonce, file_digest, path, hidden, folders,
+           isolation, byte_limit)
+         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         transfer.id,
         transfer.direction,
         transfer.tokenId,
@@ -123,6 +138,8 @@ export class TransferStore {
         transfer.path ?? null,
         transfer.hidden === true ? 1 : 0,
         transfer.folders === undefined ? null : JSON.stringify(transfer.folders),
+        transfer.isolation ?? null,
+        transfer.limit ?? null,
       );
       details();
       const row = this.row(transfer.id);
@@ -185,7 +202,7 @@ export class TransferStore {
 
   /** Changes other columns than the state. */
   update(id: string, change: TransferChange): void {
-    const entries = Object.entries(change) as [string, string | number | Uint8Array][];
+    const entries = Object.entries(change) as [string, string | number | Uint8Array | null][];
     if (entries.length === 0) return;
     const columns = entries.map(([name]) => `${name} = ?`).join(', ');
     const values = entries.map(([, value]) => value);

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import type { RedirectPolicy, SendParams, TransferInfo } from '../agent/index.js';
+import type { Isolation, RedirectPolicy, SendParams, TransferInfo } from '../agent/index.js';
 import { formatServerAddress, parseServerList, XftpError } from '../protocol/index.js';
 import {
   agentCommand,
@@ -13,7 +13,7 @@ import {
 } from './agent-command.js';
 import { MAX_RECIPIENTS, showDescriptions } from './agent-descriptions.js';
 import { requireCompleted, waitForEnd } from './agent-follow.js';
-import { priorityOf } from './agent-transfers.js';
+import { priorityOf, rateOf } from './agent-transfers.js';
 import { safeText } from './display-text.js';
 import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
@@ -26,6 +26,9 @@ export interface SubmitOptions extends CommonOptions {
   readonly priority?: number;
   /** Milliseconds from now. */
   readonly deadline?: number;
+  /** Bytes per second; null for none. */
+  readonly limit?: number | null;
+  readonly isolation?: Isolation;
   readonly ref?: string;
   readonly wait?: boolean;
 }
@@ -80,6 +83,13 @@ export function addSubmitOptions(command: Command): Command {
       'give up after this time, such as 90m or 2d (default: the setting deadlineHours)',
       durationOf,
     )
+    .option('--limit <RATE>', 'bytes per second for it alone, such as 200kb', rateOf)
+    .addOption(
+      new Option(
+        '--isolation <LEVEL>',
+        'what may share connections, and with Tor circuits, with it, if that is less than the setting says',
+      ).choices(['server', 'transfer', 'chunk']),
+    )
     .option('--ref <REF>', 'your own name for it; there is never more than one transfer with it')
     .option('--wait', 'wait for its end and show progress; Ctrl-C only ends the waiting');
 }
@@ -87,12 +97,14 @@ export function addSubmitOptions(command: Command): Command {
 /** Their values as the agent takes them. */
 export function submitParams(
   options: SubmitOptions,
-): Pick<SendParams, 'fileName' | 'priority' | 'deadline' | 'clientRef'> {
-  const { name, priority, deadline, ref } = options;
+): Pick<SendParams, 'fileName' | 'priority' | 'deadline' | 'limit' | 'isolation' | 'clientRef'> {
+  const { name, priority, deadline, limit, isolation, ref } = options;
   return {
     ...(name !== undefined && { fileName: name }),
     ...(priority !== undefined && { priority }),
     ...(deadline !== undefined && { deadline: Date.now() + deadline }),
+    ...(typeof limit === 'number' && { limit }),
+    ...(isolation !== undefined && { isolation }),
     ...(ref !== undefined && { clientRef: ref }),
   };
 }

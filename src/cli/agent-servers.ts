@@ -1,9 +1,10 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import type { ServerInfo, ServerTestResult } from '../agent/index.js';
+import type { ServerInfo, ServerRole, ServerTestResult } from '../agent/index.js';
 import { humanDuration, parseServerAddress, XftpError } from '../protocol/index.js';
 import type { AgentClient } from '../sdk/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
+import { priorityOf } from './agent-transfers.js';
 import type { Output } from './output.js';
 import { formatTable, outputWidth } from './table.js';
 import { relativeTime } from './time-text.js';
@@ -15,6 +16,39 @@ interface AddOptions extends CommonOptions {
   readonly preset?: 'simplex';
   readonly operator?: string;
   readonly disabled?: boolean;
+  readonly role?: readonly ServerRole[];
+  readonly priority?: number;
+}
+
+const ROLES = ['upload', 'download-approved'] as const;
+
+/** May be given twice. */
+function roleOption(): Option {
+  return new Option('--role <ROLE>', 'what it is for: upload, download-approved; both unless given')
+    .choices(ROLES)
+    .argParser((value: string, before: readonly ServerRole[] | undefined) => {
+      const role = ROLES.find((each) => each === value);
+      if (role === undefined) throw new InvalidArgumentError(`Allowed choices are ${ROLES.join(', ')}.`);
+      return [...new Set([...(before ?? []), role])];
+    });
+}
+
+function priorityOption(): Option {
+  return new Option(
+    '--priority <N>',
+    'of those to send through, the ones with the highest come first; from -10 to 10',
+  ).argParser(priorityOf);
+}
+
+/** What was said of a server. */
+function detailsOf({ operator, role, priority }: AddOptions): Pick<AddOptions, 'operator' | 'priority'> & {
+  readonly roles?: ServerRole[];
+} {
+  return {
+    ...(operator !== undefined && { operator }),
+    ...(role !== undefined && { roles: [...role] }),
+    ...(priority !== undefined && { priority }),
+  };
 }
 
 /** `xftp-agent servers …`. */
@@ -36,6 +70,8 @@ export function addServerCommands(program: Command, tools: CommandTools): void {
     .addOption(new Option('--preset <NAME>', 'a set of relays instead').choices(['simplex']))
     .option('--operator <NAME>', 'who runs it; copies of a chunk go to different operators')
     .option('--disabled', 'do not send through it')
+    .addOption(roleOption())
+    .addOption(priorityOption())
     .action((address: string | undefined, options: AddOptions) =>
       withAgent(tools, options, ({ agent, output }) => addServer(agent, output, address, options)),
     );
@@ -52,6 +88,24 @@ export function addServerCommands(program: Command, tools: CommandTools): void {
           showServers(output, [await agent.servers.update({ id, enabled })]);
         }),
       );
+
+  agentCommand(servers, 'update', 'change what a server is for, its operator or its priority')
+    .argument('<SERVER>', WHICH)
+    .option('--operator <NAME>', 'who runs it; copies of a chunk go to different operators')
+    .addOption(roleOption())
+    .addOption(priorityOption())
+    .action((which: string, options: AddOptions) =>
+      withAgent(tools, options, async ({ agent, output }) => {
+        const change = detailsOf(options);
+        if (Object.keys(change).length === 0)
+          throw new XftpError(
+            'INVALID_ARGUMENT',
+            'Give --operator, --role or --priority: nothing would change.',
+          );
+        const { id } = await findServer(agent, which);
+        showServers(output, [await agent.servers.update({ id, ...change })]);
+      }),
+    );
 
   agentCommand(servers, 'remove', 'remove a server; transfers that use it go on')
     .alias('rm')
@@ -86,9 +140,10 @@ async function addServer(
   agent: AgentClient,
   output: Output,
   address: string | undefined,
-  { preset, operator, disabled = false }: AddOptions,
+  options: AddOptions,
 ): Promise<void> {
-  const details = { enabled: !disabled, ...(operator !== undefined && { operator }) };
+  const { preset, disabled = false } = options;
+  const details = { enabled: !disabled, ...detailsOf(options) };
   if ((address === undefined) === (preset === undefined))
     throw new XftpError('INVALID_ARGUMENT', 'Give either the address of a relay or --preset simplex.');
   const which = address === undefined ? { preset: 'simplex' as const } : { address };
@@ -128,12 +183,14 @@ function showServers(output: Output, servers: readonly ServerInfo[]): void {
   const columns = [
     { title: 'NO', align: 'right' },
     { title: 'STATE' },
+    { title: 'PRIORITY', align: 'right' },
     { title: 'OPERATOR', cut: true },
     { title: 'ADDRESS', cut: true },
   ] as const;
   const rows = servers.map((server) => [
     String(server.id),
     serverState(server, now),
+    String(server.priority),
     server.operator ?? '',
     `${server.address}${server.hasPassword ? ' (with password)' : ''}`,
   ]);
@@ -141,9 +198,11 @@ function showServers(output: Output, servers: readonly ServerInfo[]): void {
   output.results('server', lines, servers);
 }
 
-function serverState({ enabled, gate, retryAt }: ServerInfo, now: number): string {
+function serverState({ enabled, roles, gate, retryAt }: ServerInfo, now: number): string {
   if (!enabled) return 'disabled';
-  if (gate === 'open') return 'enabled';
+  if (roles.length === 0) return 'not used';
+  if (!roles.includes('upload')) return 'downloads only';
+  if (gate === 'open') return roles.length === 1 ? 'uploads only' : 'enabled';
   if (gate === 'probing') return 'being tried again';
   return retryAt === undefined ? 'failing' : `failing, next try ${relativeTime(retryAt, now)}`;
 }

@@ -50,6 +50,14 @@ const SETTINGS: { readonly [N in Name]: SettingRow<Settings[N]> } = {
     meaning: 'what shares connections and circuits: server, transfer or chunk',
     ...choice('server', 'transfer', 'chunk'),
   },
+  coverTraffic: {
+    meaning: 'whether open connections carry meaningless requests at random times: on or off',
+    read: (text) => {
+      if (text !== 'on' && text !== 'off') throw wrong('Give on or off.');
+      return text === 'on';
+    },
+    show: (value) => (value ? 'on' : 'off'),
+  },
 };
 
 const NAMES = Object.keys(SETTINGS) as readonly Name[]; // the keys of a complete table

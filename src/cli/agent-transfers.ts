@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 import type { Direction, TransferInfo, TransferState } from '../agent/index.js';
-import { isXftpError, type XftpError } from '../protocol/index.js';
+import { isXftpError, parseSizeText, type XftpError } from '../protocol/index.js';
 import { type CommandTools, type CommonOptions, agentCommand, withAgent } from './agent-command.js';
 import { newestTransfers } from './agent-pages.js';
 import type { AgentClient } from '../sdk/index.js';
@@ -81,6 +81,31 @@ export function addTransferCommands(program: Command, tools: CommandTools): void
         steer(agent, output, [id], (each) => agent.call('transfers.setPriority', { id: each, priority })),
       ),
     );
+  addLimitCommand(program, tools);
+}
+
+/** `xftp-agent limit`. */
+function addLimitCommand(program: Command, tools: CommandTools): void {
+  agentCommand(program, 'limit', 'hold a transfer to a rate of its own, at once')
+    .argument('<ID>', 'ID of the transfer, or its beginning')
+    .argument('<RATE>', 'bytes per second, such as 200kb or 2mb; none for no limit', rateOf)
+    .action((id: string, bytesPerSecond: number | null, options: CommonOptions) =>
+      withAgent(tools, options, ({ agent, output }) =>
+        steer(agent, output, [id], (each) => agent.call('transfers.setLimit', { id: each, bytesPerSecond })),
+      ),
+    );
+}
+
+/** Reads bytes per second; null for `none`. */
+export function rateOf(text: string): number | null {
+  if (text === 'none') return null;
+  try {
+    const rate = parseSizeText(text.toLowerCase().replace(/\/s$/, ''));
+    if (rate > 0) return rate;
+  } catch {
+    // Told below.
+  }
+  throw new InvalidArgumentError('Give bytes per second, such as 200kb or 2mb, or none.');
 }
 
 /** Commands that take one ID after the other and do one thing with each. */

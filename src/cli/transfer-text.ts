@@ -153,6 +153,8 @@ export function transferFields(
     ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${String(revoked.pending)} deletions to do`],
     ['Reference', transfer.clientRef],
     ['Priority', String(transfer.priority)],
+    ['Limit', transfer.limit === undefined ? undefined : `${humanSize(transfer.limit)}/s`],
+    ['Isolation', transfer.isolation],
     ['Run', String(transfer.run)],
     ['Created', time(transfer.createdAt)],
     ['Changed', time(transfer.updatedAt)],

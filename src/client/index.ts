@@ -4,6 +4,7 @@ export {
   DOWNLOAD_TAG_LENGTH,
   type DownloadBox,
   type NewChunk,
+  pingSession,
   type RegisterOptions,
   RelayClient,
   type ReplicaAccess,

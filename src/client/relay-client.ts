@@ -13,6 +13,8 @@ import { withLateAbort } from './late-abort.js';
 /** Length of the tag behind a downloaded chunk, in bytes. */
 export const DOWNLOAD_TAG_LENGTH = 16;
 
+const PING = { command: { type: 'PING' }, purpose: 'manage', entityId: new Uint8Array() } as const;
+
 /** A chunk to be registered on a relay. */
 export interface NewChunk {
   readonly senderKey: KeyPair;
@@ -203,8 +205,7 @@ export class RelayClient {
 
   /** PING: succeeds when the relay answers. */
   ping(server: ServerAddress, options: CallOptions = {}): Promise<void> {
-    const request = { command: { type: 'PING' }, purpose: 'manage', entityId: new Uint8Array() } as const;
-    return this.#simple(server, request, 'PONG', options);
+    return this.#simple(server, PING, 'PONG', options);
   }
 
   #use<T>(
@@ -230,6 +231,11 @@ export class RelayClient {
       options,
     );
   }
+}
+
+/** PING over a session that is there: succeeds when the relay answers. */
+export async function pingSession(session: Session): Promise<void> {
+  await exchangeCommand(session, PING, 'PONG');
 }
 
 /** The password is this caller's: others may use the same session with another one, or without. */

@@ -5,12 +5,12 @@ import type { AgentEvent, DurableEvent, DurableEventType, ProgressEvent } from '
 import {
   failureInfo,
   networkInfo,
-  settings,
   time,
   transferInfo,
   transferState,
   waitingReason,
 } from './model-schemas.js';
+import { settings } from './settings-schemas.js';
 import { schemaOf } from './schema-of.js';
 
 const nothing = z.object({});

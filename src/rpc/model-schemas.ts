@@ -13,17 +13,17 @@ import type {
   RedirectPolicy,
   ServerAction,
   ServerInfo,
+  ServerRole,
   ServerStats,
   ServerTestResult,
   ServerTestStep,
-  Settings,
   TokenInfo,
   TokenScope,
   TransferInfo,
   TransferState,
   WaitingReason,
 } from '../agent/index.js';
-import { TRANSFER_STATES } from '../agent/index.js';
+import { ISOLATION_LEVELS, SERVER_ROLES, TRANSFER_STATES } from '../agent/index.js';
 import { FAILURE_CODES, type FailureCode, type FailureKind } from '../protocol/index.js';
 
 import { schemaOf } from './schema-of.js';
@@ -130,6 +130,11 @@ export const transferInfo = schemaOf<TransferInfo>()(
     expiresAt: time
       .exactOptional()
       .meta({ description: 'Estimate of when relays drop the first chunk, in milliseconds since 1970.' }),
+    limit: z.int().exactOptional().meta({ description: 'Its own limit in bytes per second.' }),
+    isolation: z
+      .enum(ISOLATION_LEVELS)
+      .exactOptional()
+      .meta({ description: 'What may share connections with it, if it asked for that.' }),
     run: z.int().min(1).meta({ description: 'From 1; each retry adds one.' }),
     failure: failureInfo.exactOptional().meta({
       description: 'Why it failed; while `waiting`, what it met last before that, if that is known.',
@@ -201,6 +206,12 @@ export const descriptionsResult = schemaOf<DescriptionsResult>()(
   }),
 );
 
+const serverRole = schemaOf<ServerRole>()(
+  'ServerRole',
+  'What a server is for: files are sent through it; downloads from it need no approval.',
+  z.enum(SERVER_ROLES),
+);
+
 export const serverInfo = schemaOf<ServerInfo>()(
   'ServerInfo',
   'A relay to send through and to receive from without asking.',
@@ -208,8 +219,14 @@ export const serverInfo = schemaOf<ServerInfo>()(
     id: z.int(),
     address: z.string().meta({ description: 'Without password.' }),
     hasPassword: z.boolean(),
-    enabled: z.boolean(),
+    enabled: z
+      .boolean()
+      .meta({ description: 'Whether files are sent through it, if that is one of its roles.' }),
     operator: z.string().exactOptional(),
+    roles: z.array(serverRole),
+    priority: z.int().meta({
+      description: 'Of those that files can be sent through, the ones with the highest come first.',
+    }),
     gate: z.enum(['open', 'closed', 'probing']).meta({
       description: 'Whether requests go there now, wait after failures, or it is being tried again.',
     }),
@@ -244,56 +261,6 @@ export const serverTestResult = schemaOf<ServerTestResult>()(
   'ServerTestResult',
   'Outcome of a server test; it ends with the first step that fails.',
   z.object({ address: z.string(), ok: z.boolean(), steps: z.array(serverTestStep) }),
-);
-
-/** The members of the settings, as they may be set. */
-export const SETTINGS_SHAPE = {
-  chunksPerServer: z.int().min(1).max(64).meta({ description: 'Most chunks under way on one server.' }),
-  chunksTotal: z.int().min(1).max(256).meta({ description: 'Most chunks under way in all.' }),
-  uploadLimit: z.int().min(1).nullable().meta({ description: 'Bytes per second over all; null: no limit.' }),
-  downloadLimit: z
-    .int()
-    .min(1)
-    .nullable()
-    .meta({ description: 'Bytes per second over all; null: no limit.' }),
-  maxFileSize: z.int().min(1).meta({ description: 'Largest source, in bytes.' }),
-  deadlineHours: z
-    .number()
-    .positive()
-    .max(8784)
-    .meta({ description: 'How long a transfer is tried unless it says otherwise.' }),
-  eventDays: z.number().positive().max(3660).meta({ description: 'Events are kept for so many days.' }),
-  eventCount: z.int().min(1).max(10_000_000).meta({ description: 'Events are kept up to this number.' }),
-  transferDays: z
-    .number()
-    .positive()
-    .max(3660)
-    .nullable()
-    .meta({ description: 'Finished transfers are removed after so many days; null: kept.' }),
-  approveRelays: z
-    .enum(['known', 'all', 'ask'])
-    .meta({ description: 'What `transfers.receive` does about unknown relays unless told.' }),
-  socksProxy: z
-    .string()
-    .max(300)
-    .nullable()
-    .meta({ description: 'SOCKS5 proxy that relays are reached through, HOST:PORT; null: none.' }),
-  socksMode: z
-    .enum(['always', 'onion'])
-    .meta({ description: 'Whether everything goes through the proxy, or only connections to onion hosts.' }),
-  onionHosts: z
-    .enum(['prefer', 'require', 'never'])
-    .meta({ description: 'Which hosts of a relay are used when there is a proxy.' }),
-  isolation: z.enum(['server', 'transfer', 'chunk']).meta({
-    description:
-      'What shares connections to a relay, and with Tor circuits: all, one transfer, or one chunk.',
-  }),
-} as const;
-
-export const settings = schemaOf<Settings>()(
-  'Settings',
-  'What can be set while the agent runs.',
-  z.object(SETTINGS_SHAPE),
 );
 
 const serverAction = schemaOf<ServerAction>()(

@@ -69,6 +69,8 @@ export const link = z
 
 export const recipients = z.int().min(1).max(MAX_RECIPIENTS);
 export const priority = z.int().min(-10).max(10).meta({ description: 'Higher goes first; 0 unless given.' });
+/** As slow as anybody wants: below this a chunk takes days. */
+export const bytesPerSecond = z.int().min(1);
 export const limit = z.int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE);
 export const cursor = z
   .string()

@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream } from 'node:http2';
 
-import { MIN_WAIT_MS, type Pace } from './pace.js';
+import { MIN_WAIT_MS, type Pacing } from './pace.js';
 
 /** What a slow path is handed at once, in bytes: so little that progress shows, and that it is told from a stall. */
 const SMALLEST_PIECE = 64 * 1024;
@@ -17,7 +17,7 @@ export class BodySender {
   readonly #block: Uint8Array | undefined;
   readonly #body: Uint8Array;
   readonly #onSent: (bytes: number) => void;
-  readonly #pace: Pace | undefined;
+  readonly #pace: Pacing | undefined;
   #pieceSize = SMALLEST_PIECE;
   #sent = 0;
   #stopped = false;
@@ -27,7 +27,7 @@ export class BodySender {
     stream: ClientHttp2Stream,
     { block, body = new Uint8Array() }: { readonly block?: Uint8Array; readonly body?: Uint8Array },
     onSent: (bytes: number) => void,
-    pace: Pace | undefined,
+    pace: Pacing | undefined,
   ) {
     this.#stream = stream;
     this.#block = block;
@@ -58,17 +58,23 @@ export class BodySender {
     if (this.#sent > 0) this.#onSent(this.#sent);
     const length = this.#pace?.pieceSize(this.#pieceSize) ?? this.#pieceSize;
     const piece = this.#body.subarray(this.#sent, this.#sent + length);
-    this.#sent += piece.length;
+    // Counted before it moves: else each of many requests would be a piece ahead.
     const wait = this.#pace?.spend(piece.length) ?? 0;
+    if (wait < MIN_WAIT_MS) this.#write(piece);
+    else
+      setTimeout(() => {
+        this.#write(piece);
+      }, wait);
+  }
+
+  #write(piece: Uint8Array): void {
+    if (this.#stopped || this.#stream.destroyed) return;
+    this.#sent += piece.length;
     const start = performance.now();
     if (this.#sent < this.#body.length)
       this.#stream.write(piece, () => {
         this.#adapt(performance.now() - start);
-        if (wait < MIN_WAIT_MS) this.#writeNext();
-        else
-          setTimeout(() => {
-            this.#writeNext();
-          }, wait);
+        this.#writeNext();
       });
     else {
       this.#end(piece, () => {

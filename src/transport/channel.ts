@@ -5,7 +5,7 @@ import { XftpError } from '../protocol/index.js';
 import { afterEvents, hasPeer } from '../system/index.js';
 import { BodySender } from './body-sender.js';
 import { StallTimer } from './deadlines.js';
-import { MIN_WAIT_MS, type Pace } from './pace.js';
+import { MIN_WAIT_MS, type Pacing } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
 import { type Reply, ReplyReceiver } from './reply-receiver.js';
 import { countReceived } from './young-collection.js';
@@ -14,6 +14,10 @@ import { countReceived } from './young-collection.js';
 const STREAM_WINDOW = 8 * 1024 * 1024;
 /** Window of the whole connection. What arrives goes straight into buffers of known size, so this costs no memory. */
 const CONNECTION_WINDOW = 64 * 1024 * 1024;
+/** The same where a rate holds, in seconds of it: what is in flight already cannot be held back any more. */
+const PACED_WINDOW_SECONDS = 1 / 12;
+/** Least window, in bytes: one frame. */
+const MIN_WINDOW = 16 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
 
@@ -53,7 +57,7 @@ export interface ExchangeOptions {
   /** Bytes received so far into `into`. */
   readonly onReceived?: (bytes: number) => void;
   /** What the bytes of the body, or those behind the response block, are held to. */
-  readonly pace?: Pace;
+  readonly pace?: Pacing;
 }
 
 /**
@@ -73,6 +77,7 @@ export class Channel {
   #peerCheck: NodeJS.Timeout | undefined;
   #retired = false;
   #failure: unknown;
+  #streamWindow = STREAM_WINDOW;
 
   constructor(socket: TLSSocket, options: ChannelOptions) {
     this.#socket = socket;
@@ -163,6 +168,7 @@ export class Channel {
   }
 
   #start(request: Exchange, options: ExchangeOptions): Promise<Reply> {
+    if (request.into !== undefined) this.#fitWindow(options.pace?.rate);
     const stream = this.#http2.request(
       { ':method': 'POST', ':scheme': 'https', ':authority': this.#authority, ':path': '/' },
       { endStream: request.block === undefined },
@@ -224,6 +230,7 @@ export class Channel {
         timer.touch();
         countReceived(data.length);
         if (receiver.receive(data)) {
+          if (request.into !== undefined) this.#fitWindow(options.pace?.rate);
           options.onReceived?.(receiver.received);
           const wait = settled || request.into === undefined ? 0 : (options.pace?.spend(data.length) ?? 0);
           if (wait >= MIN_WAIT_MS) pauseFor(wait);
@@ -249,6 +256,17 @@ export class Channel {
       });
       sender.start();
     });
+  }
+
+  /** The relay may be as far ahead as the rate allows; all downloads of a connection are held to the same one. */
+  #fitWindow(rate: number | undefined): void {
+    const wanted =
+      rate === undefined
+        ? STREAM_WINDOW
+        : Math.min(STREAM_WINDOW, Math.max(MIN_WINDOW, Math.round(rate * PACED_WINDOW_SECONDS)));
+    if (wanted === this.#streamWindow || this.#http2.destroyed) return;
+    this.#streamWindow = wanted;
+    this.#http2.settings({ initialWindowSize: wanted });
   }
 
   /** An idle connection does not keep the process alive. */

@@ -1,7 +1,7 @@
 export type { Exchange, ExchangeOptions } from './channel.js';
 export { DEFAULT_DEADLINES, type Deadlines } from './deadlines.js';
 export { cancelled, connectFailure, throwIfAborted } from './network-failure.js';
-export { Pace } from './pace.js';
+export { bothPaces, Pace, type Pacing } from './pace.js';
 export type { Reply } from './reply-receiver.js';
 export { hopsTo, type OnionPolicy, type ProxyRoute, type Route, type SocksMode } from './route.js';
 export type { SessionPoolOptions } from './server-sessions.js';

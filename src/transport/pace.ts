@@ -1,13 +1,23 @@
-/** Longest burst after a pause, in seconds of the rate: a short one, so that the rate holds over a second or two. */
-const BURST_SECONDS = 0.5;
+/** Longest burst after a pause, in seconds of the rate: a short one, so that the rate holds over a few seconds. */
+const BURST_SECONDS = 0.1;
 /** Smallest piece that is sent or taken at once, in bytes: below, the overhead would be most of it. */
 const MIN_PIECE = 4 * 1024;
 
 /** Shorter waits than a timer can measure well are left for later, in ms. */
 export const MIN_WAIT_MS = 5;
 
+/** What the bytes of a request are held to. */
+export interface Pacing {
+  /** Bytes per second; undefined for no limit. */
+  readonly rate: number | undefined;
+  /** How many bytes to move at once, at most `largest`. */
+  pieceSize(largest: number): number;
+  /** Counts bytes; gives how long until all that were counted so far are within the rate, in ms. */
+  spend(bytes: number): number;
+}
+
 /** Holds the bytes of many requests together to a rate. */
-export class Pace {
+export class Pace implements Pacing {
   readonly #now: () => number;
   #rate: number | undefined;
   /** Monotonic time in ms at which all bytes so far are paid for. */
@@ -22,19 +32,21 @@ export class Pace {
     this.#now = now;
   }
 
+  get rate(): number | undefined {
+    return this.#rate;
+  }
+
   /** Changes the rate while requests are under way. */
   setRate(rate: number | undefined): void {
     this.#rate = rate;
     this.#paidUntil = Math.min(this.#paidUntil, this.#now());
   }
 
-  /** How many bytes to move at once, at most `largest`. */
   pieceSize(largest: number): number {
     if (this.#rate === undefined) return largest;
     return Math.max(MIN_PIECE, Math.min(largest, Math.floor(this.#rate * BURST_SECONDS)));
   }
 
-  /** Counts bytes that are moved now; gives how long to wait before the next ones, in ms. */
   spend(bytes: number): number {
     if (this.#rate === undefined) return 0;
     const now = this.#now();
@@ -42,4 +54,16 @@ export class Pace {
     this.#paidUntil = Math.max(this.#paidUntil, earliest) + (bytes * 1000) / this.#rate;
     return Math.max(0, this.#paidUntil - now);
   }
+}
+
+/** Holds bytes to two rates at once. */
+export function bothPaces(one: Pacing, other: Pacing): Pacing {
+  return {
+    get rate() {
+      if (one.rate === undefined || other.rate === undefined) return one.rate ?? other.rate;
+      return Math.min(one.rate, other.rate);
+    },
+    pieceSize: (largest) => Math.min(one.pieceSize(largest), other.pieceSize(largest)),
+    spend: (bytes) => Math.max(one.spend(bytes), other.spend(bytes)),
+  };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { RelayTaskStore } from '#src/agent/relay-task-store.js';
-import { ServerStore } from '#src/agent/server-store.js';
+import { rolesOf, ServerStore } from '#src/agent/server-store.js';
 import { DEFAULT_SETTINGS, SettingsStore } from '#src/agent/settings-store.js';
 import { TokenStore } from '#src/agent/token-store.js';
 import { parseServerAddress } from '#src/protocol/index.js';
@@ -126,7 +126,7 @@ describe('the server list', () => {
     const withPassword = parseServerAddress(`xftp://${FINGERPRINT}:secret@one.example`);
     const row = servers.put(withPassword, { operator: 'Me' });
     expect(row).toMatchObject({ address: ONE, password: 'secret', enabled: 1, operator: 'Me' });
-    expect([servers.knows(parseServerAddress(ONE)), servers.knows(parseServerAddress(TWO))]).toEqual([
+    expect([servers.approves(parseServerAddress(ONE)), servers.approves(parseServerAddress(TWO))]).toEqual([
       true,
       false,
     ]);
@@ -149,7 +149,7 @@ describe('the server list', () => {
       password: 'secret',
       operator: 'Me',
     });
-    expect(servers.enabled().map(({ hosts }) => hosts[0].text)).toEqual(['two.example']);
+    expect(servers.forUpload().map(({ hosts }) => hosts[0].text)).toEqual(['two.example']);
     expect(servers.update(id, { enabled: true, password: null })).toMatchObject({
       enabled: 1,
       password: null,
@@ -160,7 +160,7 @@ describe('the server list', () => {
     });
     for (const password of ['', 'x'.repeat(300), 'a@b/c:d', 'a b'])
       expect(() => servers.update(id, { enabled: false, password })).toThrow(failing('INVALID_ADDRESS'));
-    expect(servers.enabled().map(({ password }) => password)).toEqual(['new', undefined]);
+    expect(servers.forUpload().map(({ password }) => password)).toEqual(['new', undefined]);
     servers.remove(id);
     expect(servers.list().map(({ address }) => address)).toEqual([TWO]);
     for (const act of [
@@ -172,6 +172,22 @@ describe('the server list', () => {
     ])
       expect(act).toThrow(failing('NOT_FOUND'));
     expect(() => servers.parseList([ONE, 'nonsense'])).toThrow(failing('INVALID_ADDRESS'));
+  });
+
+  it('sends through those with that role, and approves downloads from those with the other', async () => {
+    const servers = new ServerStore(await testDatabase(), fakeClock());
+    const [one, two] = [parseServerAddress(ONE), parseServerAddress(TWO)];
+    const uploads = servers.put(one, { roles: ['upload'] });
+    const downloads = servers.put(two, { roles: ['download-approved'], priority: 3 });
+    const hosts = (): string[] => servers.forUpload().map(({ hosts }) => hosts[0].text);
+    expect([hosts(), servers.approves(one), servers.approves(two)]).toEqual([['one.example'], false, true]);
+    // As at a start with the same options: what a client has said of it stays.
+    servers.put(two, {});
+    expect([rolesOf(servers.row(downloads.id)), servers.priorityOf(two)]).toEqual([['download-approved'], 3]);
+    servers.update(uploads.id, { roles: [] });
+    servers.update(downloads.id, { roles: ['upload', 'download-approved'], priority: -3 });
+    expect([hosts(), servers.approves(one), servers.approves(two)]).toEqual([['two.example'], false, true]);
+    expect([servers.priorityOf(one), servers.priorityOf(two)]).toEqual([0, -3]);
   });
 
   it('counts what was asked of servers, those that are not in it too', async () => {

@@ -77,6 +77,7 @@ export function createFakeAgent(): FakeAgent {
     socksMode: 'always',
     onionHosts: 'prefer',
     isolation: 'server',
+    coverTraffic: false,
   };
 
   const nextId = (): number => ++lastId;
@@ -220,6 +221,7 @@ export function createFakeAgent(): FakeAgent {
       commit({ type: 'transfer.removed', transferId: id, data: {} });
     },
     setPriority: (id, priority) => change(id, { priority }),
+    setLimit: (id, limit) => change(id, limit === null ? {} : { limit }),
     descriptions: (id) => {
       find(id);
       return Promise.resolve({ sender: 'sender: yaml', recipients: [], spare: 1 });
@@ -228,12 +230,14 @@ export function createFakeAgent(): FakeAgent {
     revoke: () => ({ deletions: 1 }),
 
     listServers: () => [...servers.values()],
-    addServer: ({ address, enabled = true, operator }) => {
+    addServer: ({ address, enabled = true, operator, roles = ['upload'], priority = 0 }) => {
       const added: ServerInfo = {
         id: nextId(),
         address: formatServerAddress(parseServerAddress(address)),
         hasPassword: false,
         enabled,
+        roles,
+        priority,
         gate: 'open',
         ...(operator === undefined ? {} : { operator }),
       };

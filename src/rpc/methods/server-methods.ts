@@ -1,9 +1,10 @@
 import * as z from 'zod';
 
-import type { AgentApi } from '../../agent/index.js';
+import { type AgentApi, SERVER_ROLES } from '../../agent/index.js';
 import { formatServerAddress, parseServerAddress, PRESET_SERVERS, sameServer } from '../../protocol/index.js';
 import { method } from '../method.js';
-import { serverInfo, serverStats, serverTestResult, settings, SETTINGS_SHAPE } from '../model-schemas.js';
+import { serverInfo, serverStats, serverTestResult } from '../model-schemas.js';
+import { settings, SETTINGS_SHAPE } from '../settings-schemas.js';
 import { done, entryId, exactlyOne, name, noParams, password, serverAddress } from '../param-schemas.js';
 
 /** Who runs the preset relays. */
@@ -17,12 +18,21 @@ function missingPresets(agent: AgentApi): string[] {
   );
 }
 
+const serverRoles = z.array(z.enum(SERVER_ROLES)).max(2).meta({
+  description:
+    '`upload`: files are sent through it. `download-approved`: downloads from it need no approval. Both unless given.',
+});
+const serverPriority = z.int().min(-10).max(10).meta({
+  description:
+    'Of those that files can be sent through, the ones with the highest come first; 0 unless given.',
+});
+
 const optionalSetting = <T extends z.ZodType>(schema: T): z.ZodExactOptional<T> => z.exactOptional(schema);
 
 export const SERVER_METHODS = {
   'servers.list': method({
     summary: 'The server list',
-    description: 'Relays to send through and to receive from without asking.',
+    description: 'Relays to send through and to receive from without asking, or one of the two.',
     scope: 'read',
     params: noParams,
     result: z.object({ servers: z.array(serverInfo).readonly() }),
@@ -43,6 +53,8 @@ export const SERVER_METHODS = {
           .boolean()
           .exactOptional()
           .meta({ description: 'Whether files are sent through it; true unless given.' }),
+        roles: serverRoles.exactOptional(),
+        priority: serverPriority.exactOptional(),
       })
       .refine(...exactlyOne('address', 'preset')),
     result: z.object({ servers: z.array(serverInfo).meta({ description: 'Those that were added.' }) }),
@@ -66,6 +78,8 @@ export const SERVER_METHODS = {
       enabled: z.boolean().exactOptional(),
       operator: name.nullable().exactOptional().meta({ description: 'null: none.' }),
       password: password.nullable().exactOptional().meta({ description: 'null: none.' }),
+      roles: serverRoles.exactOptional(),
+      priority: serverPriority.exactOptional(),
     }),
     result: serverInfo,
     errors: ['NOT_FOUND', 'INVALID_ADDRESS'],
@@ -120,6 +134,7 @@ export const SERVER_METHODS = {
       socksMode: optionalSetting(SETTINGS_SHAPE.socksMode),
       onionHosts: optionalSetting(SETTINGS_SHAPE.onionHosts),
       isolation: optionalSetting(SETTINGS_SHAPE.isolation),
+      coverTraffic: optionalSetting(SETTINGS_SHAPE.coverTraffic),
     }),
     result: settings,
     errors: ['INVALID_ARGUMENT'],

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 
+import { ISOLATION_LEVELS } from '../../agent/index.js';
 import { method } from '../method.js';
 import {
   descriptionsResult,
@@ -14,6 +15,7 @@ import {
 } from '../model-schemas.js';
 import {
   absolutePath,
+  bytesPerSecond,
   cursor,
   description,
   done,
@@ -34,6 +36,17 @@ const deadline = time
   .exactOptional()
   .meta({ description: 'When it fails if it is not completed, in milliseconds since 1970.' });
 const clientRef = name.exactOptional().meta({ description: "The caller's own name for it." });
+
+/** What a transfer may ask of its connections. */
+const CONNECTIONS = {
+  limit: bytesPerSecond
+    .exactOptional()
+    .meta({ description: 'Bytes per second, besides what all transfers are held to.' }),
+  isolation: z.enum(ISOLATION_LEVELS).exactOptional().meta({
+    description:
+      'What may share connections with it; the setting unless given. What shares least of the two holds.',
+  }),
+} as const;
 
 export const TRANSFER_METHODS = {
   'transfers.send': method({
@@ -58,6 +71,7 @@ export const TRANSFER_METHODS = {
       redirect: redirectPolicy.exactOptional(),
       priority: priority.exactOptional(),
       deadline,
+      ...CONNECTIONS,
       clientRef,
     }),
     result: transferInfo,
@@ -98,6 +112,7 @@ export const TRANSFER_METHODS = {
         }),
         priority: priority.exactOptional(),
         deadline,
+        ...CONNECTIONS,
         clientRef,
       })
       .refine(...exactlyOne('description', 'link')),
@@ -219,6 +234,19 @@ export const TRANSFER_METHODS = {
     errors: ['NOT_FOUND'],
     handler: (agent, { id, priority: wanted }, { token }) =>
       agent.setPriority(ownTransfer(agent, id, token), wanted),
+  }),
+  'transfers.setLimit': method({
+    summary: 'Holds a transfer to a rate of its own',
+    description: 'At once, besides what all transfers are held to.',
+    scope: 'submit',
+    params: z.strictObject({
+      id: transferId,
+      bytesPerSecond: bytesPerSecond.nullable().meta({ description: 'null: no limit.' }),
+    }),
+    result: transferInfo,
+    errors: ['NOT_FOUND'],
+    handler: (agent, { id, bytesPerSecond: wanted }, { token }) =>
+      agent.setLimit(ownTransfer(agent, id, token), wanted),
   }),
   'transfers.descriptions': method({
     summary: 'The descriptions of a completed send',

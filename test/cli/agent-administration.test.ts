@@ -20,8 +20,12 @@ describe('servers, settings and tokens', () => {
     const [first, second] = agent.listServers();
     expect(first).toMatchObject({ address: RELAY, operator: 'me', enabled: true });
     expect(succeeded(await run(['servers', 'list']))).toMatch(
-      /^NO +STATE +OPERATOR +ADDRESS\n.*enabled +me +xftp:/,
+      /^NO +STATE +PRIORITY +OPERATOR +ADDRESS\n.*enabled +0 +me +xftp:/,
     );
+    succeeded(await run(['servers', 'update', 'relay', '--role', 'upload', '--priority', '-2']));
+    expect(agent.listServers()[0]).toMatchObject({ roles: ['upload'], priority: -2 });
+    expect(succeeded(await run(['servers', 'list']))).toMatch(/uploads only +-2 +me /);
+    expectFailure(await run(['servers', 'update', 'relay']), 'INVALID_ARGUMENT', /nothing would change/);
     succeeded(await run(['servers', 'enable', 'other']));
     succeeded(await run(['servers', 'disable', String(first?.id)]));
     expect(agent.listServers().map(({ enabled }) => enabled)).toEqual([false, true]);

@@ -233,6 +233,10 @@ describe('Steering', () => {
     succeeded(await served.run(['cancel', 't3']));
     expect(succeeded(await served.run(['retry', 't3']))).toMatch(/^t3 {2}queued/);
     expect(linesOf(await served.run(['priority', 't2', '-5', '--json']))).toMatchObject([{ priority: -5 }]);
+    expect(linesOf(await served.run(['limit', 't2', '200KB/s', '--json']))).toMatchObject([
+      { limit: 204_800 },
+    ]);
+    expect((await served.run(['limit', 't2', 'fast'])).stderr).toMatch(/bytes per second, such as 200kb/);
     succeeded(await served.run(['approve', 't2']));
     expect(linesOf(await served.run(['remove', 't2', 't3', '--json']))).toEqual([
       { event: 'removed', id: 't2' },

@@ -179,6 +179,7 @@ describe('Methods', () => {
     expect(version).toBeTypeOf('string');
     const values: Record<string, unknown> = {
       address: agent.listServers()[0]?.address,
+      bytesPerSecond: 1000,
       count: 2,
       description: 'yaml',
       name: 'script',

@@ -125,9 +125,13 @@ describe("A token with folders and other tokens' transfers", () => {
       (await own.call(method, params)).error?.data.code;
     for (const method of [
       ...['get', 'pause', 'resume', 'cancel', 'retry', 'approve', 'remove', 'descriptions', 'revoke'],
-      ...['setPriority', 'addRecipients'],
+      ...['setPriority', 'setLimit', 'addRecipients'],
     ]) {
-      const more = { setPriority: { priority: 1 }, addRecipients: { count: 1 } }[method];
+      const more = {
+        setPriority: { priority: 1 },
+        setLimit: { bytesPerSecond: null },
+        addRecipients: { count: 1 },
+      }[method];
       const call = [`transfers.${method}`, { id: others as string, ...more }] as const;
       expect([method, await codeOf(...call)]).toEqual([method, 'NOT_FOUND']);
     }

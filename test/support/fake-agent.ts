@@ -12,6 +12,7 @@ import type {
   TransferInfo,
   TransferState,
 } from '#src/agent/index.js';
+import { SERVER_ROLES } from '#src/agent/index.js';
 import { formatServerAddress, parseServerAddress, XftpError } from '#src/protocol/index.js';
 
 type Body<E> = E extends DurableEvent ? Omit<E, 'seq' | 'at'> : never;
@@ -230,7 +231,7 @@ export function createFakeAgent(): FakeAgent {
     revoke: () => ({ deletions: 1 }),
 
     listServers: () => [...servers.values()],
-    addServer: ({ address, enabled = true, operator, roles = ['upload'], priority = 0 }) => {
+    addServer: ({ address, enabled = true, operator, roles = SERVER_ROLES, priority = 0 }) => {
       const added: ServerInfo = {
         id: nextId(),
         address: formatServerAddress(parseServerAddress(address)),
@@ -244,8 +245,14 @@ export function createFakeAgent(): FakeAgent {
       servers.set(added.id, added);
       return added;
     },
-    updateServer: (id, { enabled }) => {
-      const changed = { ...server(id), ...(enabled === undefined ? {} : { enabled }) };
+    updateServer: (id, { enabled, roles, priority }) => {
+      const before = server(id);
+      const changed = {
+        ...before,
+        enabled: enabled ?? before.enabled,
+        roles: roles ?? before.roles,
+        priority: priority ?? before.priority,
+      };
       servers.set(id, changed);
       return changed;
     },

@@ -31,7 +31,12 @@ export class DataFolder {
       throw localFailure(error, path);
     }
     this.#lock = lock(path);
-    writeFileSync(this.#pidFile, `${String(process.pid)}\n`, { mode: FILE_MODE });
+    try {
+      writeFileSync(this.#pidFile, `${String(process.pid)}\n`, { mode: FILE_MODE });
+    } catch (error) {
+      this.unlock();
+      throw localFailure(error, this.#pidFile);
+    }
   }
 
   get database(): string {

@@ -6,6 +6,7 @@ import {
   checkRoom,
   type DownloadedChunk,
   type EncryptedFile,
+  type FilePrefix,
   openChunk,
   openFirstChunk,
 } from '../transfer/index.js';
@@ -69,7 +70,7 @@ export class ChunkDownload {
     server: ServerAddress,
     { access_id: id, access_key: privateKey }: ReplicaRow,
   ): Promise<void> {
-    const { chunks, ciphers, progress, relays } = this.#run.services;
+    const { ciphers, progress, relays } = this.#run.services;
     const { digest, number, size } = this.#chunk;
     if (id === null || digest === null) throw incomplete();
     const ask = {
@@ -81,7 +82,7 @@ export class ChunkDownload {
       signal: this.#signal,
       onBlocked: this.#run.onBlocked,
     } as const;
-    await relays.ask(ask, async (client) => {
+    const first = await relays.ask(ask, async (client) => {
       const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
       try {
         const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
@@ -91,33 +92,63 @@ export class ChunkDownload {
             progress.moving(this.#run.id, number, Math.min(received, size));
           },
         });
-        await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest });
+        return await this.#write({
+          index: number - 1,
+          box: memory,
+          boxSecret: secret,
+          boxNonce: nonce,
+          digest,
+        });
       } finally {
         progress.moving(this.#run.id, number, 0);
         // A request that has failed writes nothing more into it.
         ciphers.memory.give(memory);
       }
     });
-    chunks.finish(this.#run.id, number);
+    this.#record(first);
+  }
+
+  /** In one transaction, since each one is flushed: a file of one chunk costs few. */
+  #record(first: FilePrefix | undefined): void {
+    const { chunks, database, receives, transfers } = this.#run.services;
+    const { id } = this.#run;
+    database.transaction(() => {
+      if (first !== undefined) {
+        const receive = receiveOf(this.#run);
+        receives.setPart(id, { path: partPathOf(receive), prefix: first.prefix });
+        transfers.update(id, {
+          file_size: first.contentLength,
+          ...(receive.wanted_name === null ? { file_name: first.header.name } : {}),
+        });
+      }
+      chunks.finish(id, this.#chunk.number);
+      const { chunks_done: done, chunks_total: total } = this.#run.row;
+      if (done === total) this.#run.enter('verifying');
+    });
     this.#run.showProgress();
   }
 
-  async #write(downloaded: DownloadedChunk): Promise<void> {
+  /** Gives what the first chunk tells of the file, unless that is recorded already. */
+  async #write(downloaded: DownloadedChunk): Promise<FilePrefix | undefined> {
     const receive = receiveOf(this.#run);
-    await workInside(boundsOf(this.#run.row), receive.directory, (folder) =>
+    return workInside(boundsOf(this.#run.row), receive.directory, (folder) =>
       this.#writeIn(folder, receive, downloaded),
     );
   }
 
-  async #writeIn(folder: string, receive: ReceiveRow, downloaded: DownloadedChunk): Promise<void> {
+  async #writeIn(
+    folder: string,
+    receive: ReceiveRow,
+    downloaded: DownloadedChunk,
+  ): Promise<FilePrefix | undefined> {
     const { ciphers } = this.#run.services;
-    const recordedPath = partPathOf(receive);
-    const request = { file: this.#file, downloaded, partPath: join(folder, basename(recordedPath)) };
+    const partPath = join(folder, basename(partPathOf(receive)));
+    const request = { file: this.#file, downloaded, partPath };
     if (receive.prefix !== null) {
       await openChunk({ ...request, contentOffset: receive.prefix.length }, ciphers);
-      return;
+      return undefined;
     }
-    const { prefix, header, contentLength } = await openFirstChunk(
+    return openFirstChunk(
       {
         ...request,
         resume: true,
@@ -129,14 +160,6 @@ export class ChunkDownload {
       },
       ciphers,
     );
-    const { database, receives, transfers } = this.#run.services;
-    database.transaction(() => {
-      receives.setPart(this.#run.id, { path: recordedPath, prefix });
-      transfers.update(this.#run.id, {
-        file_size: contentLength,
-        ...(receive.wanted_name === null ? { file_name: header.name } : {}),
-      });
-    });
   }
 
   /** Returns when the chunk is to be tried again, from here or elsewhere. */

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -11,6 +11,7 @@ import { localFailure } from '../transfer/index.js';
 /** Nobody else may look into the folder: it holds keys. */
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
+const DATABASE = 'agent.sqlite';
 
 /** The agent's own folder, held by one agent at a time. */
 export class DataFolder {
@@ -31,11 +32,20 @@ export class DataFolder {
       throw localFailure(error, path);
     }
     this.#lock = lock(path);
-    writeFileSync(this.#pidFile, `${String(process.pid)}\n`, { mode: FILE_MODE });
+    if (isHeld(path)) {
+      this.unlock();
+      throw alreadyRunning(path);
+    }
+    try {
+      writeFileSync(this.#pidFile, `${String(process.pid)}\n`, { mode: FILE_MODE });
+    } catch (error) {
+      this.unlock();
+      throw localFailure(error, this.#pidFile);
+    }
   }
 
   get database(): string {
-    return join(this.path, 'agent.sqlite');
+    return join(this.path, DATABASE);
   }
 
   /** The file with the token for clients on this machine. */
@@ -94,10 +104,31 @@ function lock(folder: string): Sqlite.Database {
   } catch (error) {
     database?.close();
     if (!isBusy(error)) throw localFailure(error, path);
-    throw new XftpError(
-      'ALREADY_RUNNING',
-      `Another agent uses ${folder} (process ${pidIn(folder)}): stop it first, or use another data folder.`,
-    );
+    throw alreadyRunning(folder);
+  }
+}
+
+function alreadyRunning(folder: string): XftpError {
+  return new XftpError(
+    'ALREADY_RUNNING',
+    `Another agent uses ${folder} (process ${pidIn(folder)}): stop it first, or use another data folder.`,
+  );
+}
+
+/** Whether the agent that was here last still has the database open: somebody may have removed its lock. Linux only. */
+function isHeld(folder: string): boolean {
+  const pid = pidIn(folder);
+  if (!/^\d+$/.test(pid) || pid === String(process.pid)) return false;
+  const files = `/proc/${pid}/fd`;
+  try {
+    const { dev, ino } = statSync(join(folder, DATABASE), { bigint: true });
+    return readdirSync(files).some((file) => {
+      const opened = statSync(join(files, file), { bigint: true, throwIfNoEntry: false });
+      return opened?.dev === dev && opened.ino === ino;
+    });
+  } catch {
+    // It has ended, or there is no database yet.
+    return false;
   }
 }
 

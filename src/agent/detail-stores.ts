@@ -188,19 +188,26 @@ export class ReceiveStore {
     this.#database.run('UPDATE receives SET redirected = ? WHERE transfer_id = ?', description, transferId);
   }
 
-  /** The part file was verified as a whole, or must be again. */
-  setVerified(transferId: string, verified: boolean): void {
+  /** The part file was verified as a whole, and this is the path that it is about to get, or may have. */
+  setChosen(transferId: string, path: string): void {
     this.#database.run(
-      'UPDATE receives SET verified = ?, final_path = CASE WHEN ? THEN final_path END WHERE transfer_id = ?',
-      Number(verified),
-      Number(verified),
+      'UPDATE receives SET verified = 1, final_path = ? WHERE transfer_id = ?',
+      path,
       transferId,
     );
   }
 
-  /** The path that the file is about to get, or may have; null when it does not have it any more. */
-  setFinalPath(transferId: string, path: string | null): void {
-    this.#database.run('UPDATE receives SET final_path = ? WHERE transfer_id = ?', path, transferId);
+  /** The file does not have its path any more; that it was verified stays. */
+  forgetFinalPath(transferId: string): void {
+    this.#database.run('UPDATE receives SET final_path = NULL WHERE transfer_id = ?', transferId);
+  }
+
+  /** The part file must be verified again. */
+  forgetVerified(transferId: string): void {
+    this.#database.run(
+      'UPDATE receives SET verified = 0, final_path = NULL WHERE transfer_id = ?',
+      transferId,
+    );
   }
 
   /** Part files of transfers that are not removed. */

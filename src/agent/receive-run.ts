@@ -20,6 +20,7 @@ import { cancelled, throwIfAborted } from '../transport/index.js';
 import { mayUseRelays } from './approval.js';
 import { ChunkDownload } from './chunk-download.js';
 import type { ChunkRow } from './chunk-store.js';
+import { consequenceOf } from './failure-policy.js';
 import { boundsOf, finishInside, workInside } from './folder-bounds.js';
 import { incomplete, receiveOf } from './part-record.js';
 import { downloadRedirect } from './redirect-download.js';
@@ -28,6 +29,8 @@ import { serverKey } from './server-store.js';
 
 /** Chunks of one transfer that may be under way at once: more would only crowd out other transfers. */
 const CHUNKS_AT_ONCE = 8;
+/** Bytes that have to be free before a file on the disk gets its name: how many it takes is the file system's secret. */
+const ANY_ROOM = 1;
 
 /**
  * Runs a receive to its end: follows a redirect, downloads what is not in the part file yet, verifies it, and puts the
@@ -41,9 +44,24 @@ export async function runReceive(run: Run): Promise<void> {
     // The description behind a redirect may name other relays.
     if ((await resolveRedirect(run)) && !mayUseRelays(run)) return;
     do await downloadChunks(run);
-    while (!(await verify(run)));
+    while (!(await whenThereIsRoom(run, () => verify(run))));
   } else run.enter('verifying');
-  await deliver(run);
+  await whenThereIsRoom(run, () => deliver(run));
+}
+
+/** Does a step that may be repeated, and again when the disk was full and has room. */
+async function whenThereIsRoom<T>(run: Run, step: () => Promise<T>): Promise<T> {
+  return run.job(async () => {
+    for (;;)
+      try {
+        return await step();
+      } catch (error) {
+        if (!isXftpError(error) || consequenceOf(error) !== 'wait-for-disk') throw error;
+        // What the file itself needs it has already.
+        await run.waitForDisk(receiveOf(run).directory, ANY_ROOM, error);
+        run.enter('verifying');
+      }
+  });
 }
 
 /** Records the chunks of a file and where they are. */
@@ -105,10 +123,10 @@ async function downloadChunks(run: Run): Promise<void> {
   });
 }
 
-/** Verifies the part file; false when chunks of it have to be downloaded again. */
+/** Verifies the part file; false when chunks of it have to be downloaded again. Its delivery records that it was. */
 async function verify(run: Run): Promise<boolean> {
   run.enter('verifying');
-  const { chunks, ciphers, database, receives } = run.services;
+  const { chunks, ciphers } = run.services;
   const all = chunks.chunks(run.id);
   const { part_path: partPath, prefix } = receiveOf(run);
   const { file_digest: digest } = run.row;
@@ -118,10 +136,7 @@ async function verify(run: Run): Promise<boolean> {
     { ...encryptedFile(run, all), partPath, prefix, chunkDigests, digest },
     { ciphers, signal: run.signal },
   );
-  database.transaction(() => {
-    if (torn.length > 0) chunks.reopen(run.id, torn);
-    else receives.setVerified(run.id, true);
-  });
+  if (torn.length > 0) chunks.reopen(run.id, torn);
   return torn.length === 0;
 }
 
@@ -150,16 +165,18 @@ async function deliver(run: Run): Promise<void> {
       ciphers,
       onChosen: (chosen) => {
         throwIfAborted(run.signal);
-        receives.setFinalPath(run.id, chosen);
+        receives.setChosen(run.id, chosen);
       },
     },
   ).catch((error: unknown) => {
-    // Neither the part nor the file is there: a retry can only begin with the download.
-    if (isXftpError(error, 'SOURCE_MISSING')) receives.setVerified(run.id, false);
+    // Neither the part nor the file is there as it was: a retry can only begin with the download.
+    if (isXftpError(error, 'SOURCE_MISSING') || isXftpError(error, 'FILE_CORRUPT'))
+      receives.forgetVerified(run.id);
     throw error;
   });
   if (transfers.find(run.id)?.state !== 'verifying') {
-    if (own !== undefined)
+    // What was overwritten does not come back: the new file stays, and a transfer that goes on finds it there.
+    if (own !== undefined && receive.on_conflict !== 'overwrite')
       await workInside(bounds, receive.directory, async (folder) => {
         const placed = join(folder, basename(path));
         // Another receive may have replaced the file already.
@@ -193,7 +210,7 @@ async function takeBack(run: Run, partPath: string, path: string): Promise<void>
   const { receives, transfers } = run.services;
   const state = transfers.find(run.id)?.state;
   await (state === undefined || state === 'cancelled' ? unlink(path) : rename(path, partPath));
-  receives.setFinalPath(run.id, null);
+  receives.forgetFinalPath(run.id);
 }
 
 function replicasOf(description: string): readonly Replica[] {

@@ -2,6 +2,7 @@ import { unlink, writeFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 
 import { type FileDescription, formatDescription, XftpError } from '../protocol/index.js';
+import { localFailure } from '../transfer/index.js';
 import { cancelled } from '../transport/index.js';
 import { needsRedirect, sendDescriber, storedDescriptions } from './describe-send.js';
 import type { SendRow } from './detail-stores.js';
@@ -95,7 +96,12 @@ async function make(
   const { deadline, services } = making;
   const id = newTransferId();
   const path = services.snapshotPath(id);
-  await writeFile(path, formatDescription(description), { mode: 0o600, flag: 'wx', flush: true });
+  await writeFile(path, formatDescription(description), { mode: 0o600, flag: 'wx', flush: true }).catch(
+    async (error: unknown) => {
+      await unlink(path).catch(() => undefined);
+      throw localFailure(error, path);
+    },
+  );
   if (!isWanted(send, making)) {
     await unlink(path).catch(() => undefined);
     return;

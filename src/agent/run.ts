@@ -76,7 +76,9 @@ export class Run {
     setMaxListeners(0, this.#abort.signal);
     this.#watch = new WaitWatch({
       onWaiting: (reason, failure) => {
-        this.#change({ to: 'waiting', reason, ...(failure === undefined ? {} : { failure }) });
+        const why = { reason, ...(failure === undefined ? {} : { failure }) };
+        if (!this.signal.aborted && this.row.state === 'waiting') services.transfers.stillWaits(id, why);
+        else this.#change({ to: 'waiting', ...why });
       },
       onMoving: () => {
         if (this.#state !== undefined) this.#change({ to: this.#state });

@@ -74,7 +74,7 @@ export class Steering {
         chunks.forgiveReplicas(id);
         // A verified file that may have its name already is not downloaded once more; when it is gone, the run tells.
         const mayBePlaced = row.state === 'failed' && (receives.find(id)?.final_path ?? null) !== null;
-        if (!mayBePlaced) receives.setVerified(id, false);
+        if (!mayBePlaced) receives.forgetVerified(id);
       } else if (row.state === 'cancelled' || failureOf(row)?.code === 'SOURCE_CHANGED')
         this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });

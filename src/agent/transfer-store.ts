@@ -200,6 +200,20 @@ export class TransferStore {
       this.#events.append('transfer.failed', { transfer, failure }, row.id);
   }
 
+  /** What a waiting transfer waits for has become another; that is seen in it, and no event. */
+  stillWaits(
+    id: string,
+    { reason, failure }: { readonly reason: WaitingReason; readonly failure?: FailureInfo },
+  ): void {
+    this.#database.run(
+      "UPDATE transfers SET waiting_reason = ?, failure = ?, updated_at = ? WHERE id = ? AND state = 'waiting'",
+      reason,
+      failure === undefined ? null : JSON.stringify(failure),
+      this.#clock.now(),
+      id,
+    );
+  }
+
   /** Changes other columns than the state. */
   update(id: string, change: TransferChange): void {
     const entries = Object.entries(change) as [string, string | number | Uint8Array | null][];

@@ -13,7 +13,7 @@ interface Wait {
 
 /** Who is told. What they throw is reported, and they are told again later. */
 export interface WaitListener {
-  /** Why it stands still: by the wait that began first. */
+  /** Why it stands still: by the wait that began last. Told again when that has changed. */
   readonly onWaiting: (reason: WaitingReason, failure?: FailureInfo) => void;
   readonly onMoving: () => void;
   readonly onError: (error: unknown) => void;
@@ -24,7 +24,8 @@ export class WaitWatch {
   readonly #listener: WaitListener;
   readonly #waits = new Map<symbol, Wait>();
   #jobs = 0;
-  #waiting = false;
+  /** The wait that was told, while it stands still. */
+  #told: Wait | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looking: NodeJS.Immediate | undefined;
 
@@ -73,14 +74,14 @@ export class WaitWatch {
   }
 
   #judge(): void {
-    const [wait] = this.#waits.values();
+    const wait = [...this.#waits.values()].at(-1);
     const still = wait !== undefined && this.#waits.size >= this.#jobs;
-    if (still && !this.#waiting) {
+    if (still && (this.#told === undefined || !isSame(this.#told, wait))) {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        const [now] = this.#waits.values();
+        const now = [...this.#waits.values()].at(-1);
         if (now === undefined || this.#waits.size < this.#jobs) return;
-        this.#tell(true, () => {
+        this.#tell(now, () => {
           this.#listener.onWaiting(now.reason, now.failure);
         });
       }, SETTLE_MS);
@@ -88,14 +89,14 @@ export class WaitWatch {
     }
     if (still) return;
     this.#stopTimer();
-    if (!this.#waiting || this.#jobs === 0) return;
-    this.#tell(false, this.#listener.onMoving);
+    if (this.#told === undefined || this.#jobs === 0) return;
+    this.#tell(undefined, this.#listener.onMoving);
   }
 
-  #tell(waiting: boolean, tell: () => void): void {
+  #tell(wait: Wait | undefined, tell: () => void): void {
     try {
       tell();
-      this.#waiting = waiting;
+      this.#told = wait;
     } catch (error) {
       this.#listener.onError(error);
       this.#timer = setTimeout(() => {
@@ -104,4 +105,13 @@ export class WaitWatch {
       }, RECOVERY_MS);
     }
   }
+}
+
+/** Whether clients would be told the same. */
+function isSame(one: Wait, other: Wait): boolean {
+  return (
+    one.reason === other.reason &&
+    one.failure?.code === other.failure?.code &&
+    one.failure?.message === other.failure?.message
+  );
 }

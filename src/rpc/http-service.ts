@@ -48,7 +48,8 @@ export function createHttpService(options: HttpServiceOptions): Server {
     connectionsCheckingInterval: Math.min(CHECK_INTERVAL, limits.head),
     maxHeaderSize: MAX_HEAD,
   });
-  server.maxConnections = limits.connections + MAX_SPARE_SOCKETS;
+  const strangers = boundedSockets(MAX_SPARE_SOCKETS);
+  server.on('connection', strangers.add);
   server.on('request', (request, response) => {
     try {
       respond(response, replyTo(request));
@@ -92,6 +93,7 @@ export function createHttpService(options: HttpServiceOptions): Server {
     if ('status' in token) refuse(socket, token);
     else
       webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        strangers.forget(socket);
         connected(webSocket, token);
       });
   }
@@ -106,6 +108,26 @@ export function createHttpService(options: HttpServiceOptions): Server {
   }
 
   return server;
+}
+
+/** Sockets that have not shown a token: of more than `most`, the oldest is closed, so that none keeps others out. */
+function boundedSockets(most: number): {
+  readonly add: (socket: Duplex) => void;
+  readonly forget: (socket: Duplex) => void;
+} {
+  const sockets = new Set<Duplex>();
+  const forget = (socket: Duplex): void => {
+    sockets.delete(socket);
+  };
+  const add = (socket: Duplex): void => {
+    sockets.add(socket);
+    socket.once('close', () => {
+      forget(socket);
+    });
+    const [oldest] = sockets;
+    if (sockets.size > most) oldest?.destroy();
+  };
+  return { add, forget };
 }
 
 /** A short answer that is no success. */

@@ -59,7 +59,7 @@ export const RPC_LIMITS: RpcLimits = {
   revoked: 1_000,
 };
 
-/** HTTP connections at once, beyond those of WebSockets: handshakes, health checks and metrics. */
+/** HTTP connections at once, beyond those of WebSockets: handshakes, health checks and metrics. The oldest goes first. */
 export const MAX_SPARE_SOCKETS = 64;
 /** Longest token that is looked up; ours are far shorter. */
 export const MAX_TOKEN_LENGTH = 512;

@@ -37,8 +37,8 @@ export interface FinishContext {
  * durable. What must be recorded, for this to be repeated after a crash at any instant, with the file delivered exactly
  * once:
  *
- * 1. before the first call: that the part is verified (it cannot be verified again), and the parameters;
- * 2. in `onChosen`: the path;
+ * 1. before the first call: the parameters;
+ * 2. in `onChosen`: the path, and that the part is verified, since it cannot be verified again once it is cut;
  * 3. after it returned: that the file is there.
  *
  * A repetition between 2 and 3 finds the part file still there and places it; or the part file and the final path as
@@ -51,13 +51,13 @@ export interface FinishContext {
 export async function finishPart(part: PartToFinish, { ciphers, onChosen }: FinishContext): Promise<string> {
   const { partPath, contentLength, finalPath } = part;
   if (finalPath !== undefined && !(await exists(partPath))) return confirmPlaced(finalPath, part);
-  await ciphers.call('finishPart', { path: partPath, contentLength });
   let path = finalPath;
   for (;;) {
     if (path === undefined) {
       path = await choosePath(part);
       await onChosen(path);
     }
+    await ciphers.call('finishPart', { path: partPath, contentLength });
     try {
       await (part.onConflict === 'overwrite' ? placeOver(partPath, path) : placeExact(partPath, path));
       await syncFolder(dirname(path));

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -8,6 +8,7 @@ import { SYSTEM_CLOCK } from '#src/agent/index.js';
 import { Database } from '#src/agent/database.js';
 import { ReceiveStore } from '#src/agent/detail-stores.js';
 import type { ReceiveParams } from '#src/agent/model.js';
+import { XftpError } from '#src/protocol/index.js';
 import { CALLER, fakeClock, type TestAgent, testAgent } from './agent-samples.js';
 import { countedRelay } from './relay-samples.js';
 
@@ -38,14 +39,14 @@ async function setting(): Promise<Setting> {
   const receive: Setting['receive'] = async (whenPlaced, params) => {
     let placed = false;
     // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on the store below
-    const setFinalPath = ReceiveStore.prototype.setFinalPath;
-    const spy = vi.spyOn(ReceiveStore.prototype, 'setFinalPath').mockImplementation(function (
+    const setChosen = ReceiveStore.prototype.setChosen;
+    const spy = vi.spyOn(ReceiveStore.prototype, 'setChosen').mockImplementation(function (
       this: ReceiveStore,
       id,
       chosen,
     ) {
-      setFinalPath.call(this, id, chosen);
-      if (placed || chosen === null) return;
+      setChosen.call(this, id, chosen);
+      if (placed) return;
       placed = true;
       whenPlaced(agent, id);
     });
@@ -135,6 +136,46 @@ describe('a receive that is stopped while its file gets its name', () => {
   });
 });
 
+describe('a receive that overwrites a file and is stopped in that moment', () => {
+  async function stopped(stop: 'pause' | 'cancel'): Promise<Setting & { id: string; path: string }> {
+    const set = await setting();
+    const path = join(set.agent.downloads, 'sample.bin');
+    writeFileSync(path, 'old');
+    const id = await set.receive((each, receiveId) => each[stop](receiveId), { onConflict: 'overwrite' });
+    await set.agent.until(() => !existsSync(join(set.agent.downloads, `.${id}.part`)));
+    return { ...set, id, path };
+  }
+
+  it('by a cancel has the new file there, whole', async () => {
+    const { agent, content, path } = await stopped('cancel');
+    await agent.stop();
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(agent.errors).toEqual([]);
+  });
+
+  it('by a pause has the new file there, whole, and is completed when it goes on', async () => {
+    const { agent, content, id, path } = await stopped('pause');
+    expect(readFileSync(path).equals(content)).toBe(true);
+    agent.resume(id);
+    await agent.reached(id, 'completed');
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(filesOf(agent)).toEqual(['sample.bin']);
+  });
+});
+
+describe('a receive whose disk is full when its file gets its name', () => {
+  it('waits, and is completed when there is room', async () => {
+    const { agent, content, receive } = await setting();
+    const id = await receive(() => {
+      throw new XftpError('DISK_FULL', 'The disk is full.');
+    });
+    const { path = '' } = await agent.reached(id, 'completed');
+    expect(readFileSync(path).equals(content)).toBe(true);
+    const told = agent.events.filter(({ type }) => type === 'transfer.state');
+    expect(told.some(({ data }) => 'waitingReason' in data && data.waitingReason === 'disk')).toBe(true);
+  });
+});
+
 describe('a receive that was paused, and the agent killed, while its file got its name', () => {
   /** As a crash leaves it after the new name, before or after the end of the old one. */
   async function killed(both: boolean): Promise<{ agent: TestAgent; id: string; clock: Setting['clock'] }> {
@@ -146,7 +187,7 @@ describe('a receive that was paused, and the agent killed, while its file got it
     linkSync(part, path);
     if (!both) rmSync(part);
     const database = new Database(join(agent.dataDir, 'agent.sqlite'));
-    new ReceiveStore(database).setFinalPath(id, path);
+    new ReceiveStore(database).setChosen(id, path);
     database.close();
     return { agent, id, clock };
   }

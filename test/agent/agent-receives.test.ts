@@ -150,12 +150,12 @@ describe('a file that is received', () => {
   it('by a link is found where its description still is', async () => {
     const { agent, content, description, relay } = await sample();
     const other = await countedRelay();
-    const { redirect, ...outer } = parseLink(await redirectThrough(relay.address, description));
+    const outer = parseLink(await redirectThrough(relay.address, description));
     // The first replica is on a relay that knows nothing of it.
     const { privateKey: key } = generateKeyPair('ed25519');
     const lost = { server: parseServerAddress(other.address), id: randomBytes(16), key };
     const chunks = outer.chunks.map((chunk) => ({ ...chunk, replicas: [lost, ...chunk.replicas] }));
-    const link = formatDescriptionUri({ ...outer, chunks, redirect });
+    const link = formatDescriptionUri({ ...outer, chunks });
     const { id } = await agent.receive({ link, approveRelays: 'all' }, CALLER);
     await agent.reached(id, 'completed');
     expect(filesOf(agent)).toEqual({ 'sample.bin': content.toString('hex') });

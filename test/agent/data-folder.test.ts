@@ -44,6 +44,15 @@ describe('the data folder', () => {
     await expect(testAgent({}, join(path, '..'))).rejects.toThrow(failing('ALREADY_RUNNING'));
   });
 
+  it('stays one process’s when somebody removes its lock', async () => {
+    const path = join(await temporaryFolder(), 'agent');
+    const { end } = await otherAgent(path);
+    rmSync(join(path, 'lock'));
+    expect(() => new DataFolder(path)).toThrow(failing('ALREADY_RUNNING'));
+    await end('SIGKILL');
+    new DataFolder(path).unlock();
+  });
+
   it('is free again when the first one was killed', async () => {
     const path = join(await temporaryFolder(), 'agent');
     const { end } = await otherAgent(path);

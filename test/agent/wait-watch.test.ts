@@ -94,7 +94,7 @@ describe('a transfer waits', () => {
     expect(told).toEqual(['relay']);
   });
 
-  it('for the reason, and after the failure, of the wait that began first', () => {
+  it('for the reason, and after the failure, of the wait that began last, and tells when that changes', () => {
     const waits: unknown[] = [];
     const other = new WaitWatch({
       onWaiting: (reason, failure) => waits.push([reason, failure?.message]),
@@ -108,7 +108,17 @@ describe('a transfer waits', () => {
     other.wait('disk', { ...failure, message: 'Two.' });
     settle();
     vi.advanceTimersByTime(500);
-    expect(waits).toEqual([['relay', 'One.']]);
+    expect(waits).toEqual([['disk', 'Two.']]);
+    const again = other.wait('relay', { ...failure, message: 'Three.' });
+    settle();
+    vi.advanceTimersByTime(500);
+    expect(waits.slice(1)).toEqual([['relay', 'Three.']]);
+    again();
+    other.wait('relay', { ...failure, message: 'Three.' });
+    settle();
+    vi.advanceTimersByTime(10_000);
+    expect(waits).toHaveLength(2);
+    other.stop();
   });
 
   it('and says nothing after the end', () => {

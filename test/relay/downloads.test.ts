@@ -39,7 +39,7 @@ async function narrowClient(relay: TestRelay): Promise<RawClient> {
   return client;
 }
 
-async function storedChunk(relay: Pick<TestRelay, 'client'>): Promise<RawChunk> {
+async function storedChunk(relay: { readonly client: () => Promise<RawClient> }): Promise<RawChunk> {
   const client = await relay.client();
   const chunk = await client.create(chunkBytes(CHUNK));
   expect(await client.put(chunk)).toBe('OK');

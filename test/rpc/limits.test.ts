@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { RPC_LIMITS } from '#src/rpc/index.js';
 
@@ -113,5 +116,28 @@ describe('A client that does not read', () => {
     const tcp = (caller.socket as unknown as { _socket: { end: () => void } })._socket;
     tcp.end();
     await expect.poll(agent.listeners).toBe(0);
+  });
+});
+
+describe('Programs that connect and say nothing', () => {
+  it('keep nobody out: the oldest of their sockets are closed, the newest and authenticated clients stay', async () => {
+    const { client, url } = await testRpc({ limits: { head: 600_000 } });
+    const early = await client();
+    const idle: Socket[] = [];
+    onTestFinished(() => {
+      for (const socket of idle) socket.destroy();
+    });
+    const { hostname, port } = new URL(url);
+    for (let count = 0; count < 200; count++) {
+      const socket = connect({ host: hostname, port: Number(port) });
+      socket.on('error', () => undefined);
+      socket.resume();
+      idle.push(socket);
+      await once(socket, 'connect');
+    }
+    const late = await client();
+    for (const each of [early, late]) expect((await each.call('agent.info')).result).toBeDefined();
+    await expect.poll(() => idle[0]?.closed).toBe(true);
+    expect(idle.at(-1)?.closed).toBe(false);
   });
 });

@@ -121,7 +121,9 @@ describe('a prepared source', () => {
     const request = requestFor(await sourceOf(material.subarray(0, 170 * KB)));
     await prepareSource(request, {
       ciphers,
-      onPlan: (plan) => events.push(plan),
+      onPlan: (plan) => {
+        events.push(plan);
+      },
       onChunk: async ({ number, digest, bytes }) => {
         await new Promise(setImmediate);
         expect(sha256(bytes)).toStrictEqual(digest);

@@ -6,12 +6,13 @@ import { MAX_RECIPIENTS, withSpares } from './intake.js';
 import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, TransferInfo } from './model.js';
 import { partPathOf } from './part-record.js';
+import { refusedStep } from './refused-step.js';
 import type { RunServices } from './run.js';
 import type { Scheduler } from './scheduler.js';
 import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';
 import { failureOf, type TransferRow } from './transfer-store.js';
-import { isFinal } from './transfer-states.js';
+import { isFinal, mayFollow } from './transfer-states.js';
 
 /** What steering transfers needs. */
 export interface SteeringOptions {
@@ -50,7 +51,7 @@ export class Steering {
 
   resume(id: string): TransferInfo {
     const { state } = this.#visible(id);
-    if (state !== 'paused') throw new XftpError('ILLEGAL_STATE', `The transfer is ${state}, not paused.`);
+    if (state !== 'paused') throw refusedStep('resume', state);
     return this.#enqueue(id);
   }
 
@@ -63,11 +64,7 @@ export class Steering {
   retry(id: string): TransferInfo {
     const row = this.#visible(id);
     const { chunks, clock, database, receives, settings, transfers } = this.#services;
-    if (row.state !== 'failed' && row.state !== 'cancelled')
-      throw new XftpError(
-        'ILLEGAL_STATE',
-        `The transfer is ${row.state}: only one that ended can be retried.`,
-      );
+    if (row.state !== 'failed' && row.state !== 'cancelled') throw refusedStep('retry', row.state);
     database.transaction(() => {
       transfers.update(id, { deadline: clock.now() + hoursInMs(settings().deadlineHours) });
       if (row.direction === 'receive') {
@@ -86,8 +83,7 @@ export class Steering {
 
   approve(id: string): TransferInfo {
     const { state } = this.#visible(id);
-    if (state !== 'awaiting_approval')
-      throw new XftpError('ILLEGAL_STATE', `The transfer is ${state}: there is nothing to approve.`);
+    if (state !== 'awaiting_approval') throw refusedStep('approve', state);
     this.#services.receives.approve(id);
     return this.#enqueue(id);
   }
@@ -331,6 +327,8 @@ export class Steering {
   /** Stops a transfer, and with a send the transfers that store its descriptions. */
   #stop(id: string, to: 'paused' | 'cancelled'): void {
     const { database, transfers } = this.#services;
+    const { direction, state } = transfers.row(id);
+    if (!mayFollow(direction, state, to)) throw refusedStep(to === 'paused' ? 'pause' : 'cancel', state);
     database.transaction(() => {
       transfers.transition(id, { to });
       this.#stopStored(id, to);

@@ -13,7 +13,7 @@ import {
 import { cipherLengthOf } from './encrypted-file.js';
 import { localFailure } from './local-failure.js';
 import { fillPlaintext } from './plaintext.js';
-import { checkSource, modifiedMs, openSource, sourceChanged } from './source-file.js';
+import { checkSizeIsTold, checkSource, modifiedMs, openSource, sourceChanged } from './source-file.js';
 
 /** How a file is cut: as any file, or as one chunk, as redirects are (protocol reference, section 6). */
 export type ChunkPlan = 'normal' | 'single';
@@ -65,6 +65,7 @@ export class SealStream {
     try {
       this.#stats = fstatSync(this.#file);
       checkSource(this.#stats, request);
+      checkSizeIsTold(this.#stats, this.#file, request.path);
       this.sourceSize = this.#stats.size;
       this.modifiedMs = modifiedMs(this.#stats);
       const header = { name: request.name };

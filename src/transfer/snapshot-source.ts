@@ -8,7 +8,7 @@ import { PRIVATE_FILE_MODE } from './file-mode.js';
 import { checkRoom, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
 import { pathOfOpened } from './opened-path.js';
-import { checkSource, SOURCE_FLAGS, sourceChanged } from './source-file.js';
+import { checkSizeIsTold, checkSource, SOURCE_FLAGS, sourceChanged } from './source-file.js';
 
 /** Bytes copied at a time: enough for a disk to work in long runs. */
 const COPY_SIZE = 1024 * 1024;
@@ -41,6 +41,7 @@ export async function snapshotSource(
     if (isAllowed !== undefined) await requireAllowed(source, path, isAllowed);
     const before = await source.stat();
     checkSource(before, { path, maxSize });
+    checkSizeIsTold(before, source.fd, path);
     await rm(target, { force: true });
     // Nobody but the caller may be asked to read something else: of the open file, not of what is at its path by now.
     const origin = isAllowed === undefined ? path : `/proc/self/fd/${String(source.fd)}`;

@@ -1,4 +1,4 @@
-import { constants, openSync, type Stats } from 'node:fs';
+import { constants, openSync, readSync, type Stats } from 'node:fs';
 
 import { humanSize, XftpError } from '../protocol/index.js';
 import { localFailure } from './local-failure.js';
@@ -36,6 +36,20 @@ export function checkSource(
       'FILE_TOO_LARGE',
       `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit (--max-size) to send it.`,
     );
+}
+
+/**
+ * Some files, such as those in /proc, have content and say that they have none: it would be left out without a word.
+ *
+ * @param descriptor of the open source; it is read from
+ * @throws XftpError INVALID_ARGUMENT
+ */
+export function checkSizeIsTold({ size }: Stats, descriptor: number, path: string): void {
+  if (size > 0 || readSync(descriptor, new Uint8Array(1), 0, 1, 0) === 0) return;
+  throw new XftpError(
+    'INVALID_ARGUMENT',
+    `${path} does not tell how long it is: copy it into an ordinary file first and send that.`,
+  );
 }
 
 /** When a file was last modified, in whole milliseconds since 1970, as it can be stored. */

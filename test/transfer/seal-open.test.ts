@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  existsSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -210,6 +211,10 @@ describe('a source that cannot be sealed', () => {
 
   it('is refused: it is a device', () => {
     expectRefused('/dev/zero', 'INVALID_ARGUMENT');
+  });
+
+  it.skipIf(!existsSync('/proc/version'))('is refused: it has content and tells no size', () => {
+    expectRefused('/proc/version', 'INVALID_ARGUMENT');
   });
 
   it('is refused: it has more bytes than allowed, by one', async () => {

@@ -106,6 +106,8 @@ describe('a snapshot of a source', () => {
       [`${path}.gone`, target, 'SOURCE_MISSING'],
       [pipe, target, 'INVALID_ARGUMENT'],
       [folder, target, 'INVALID_ARGUMENT'],
+      // It has content and tells no size.
+      ['/proc/version', target, 'INVALID_ARGUMENT'],
       [path, join(folder, 'gone', 'copy'), 'SOURCE_MISSING'],
     ];
     for (const [source, to, code] of cases)

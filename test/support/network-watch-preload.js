@@ -27,7 +27,7 @@ createHook({
     const describe = ASKED_FOR[type];
     // What it is for is set on it only after it was made.
     if (describe !== undefined)
-      queueMicrotask(() => {
+      process.nextTick(() => {
         write(describe(resource));
       });
   },

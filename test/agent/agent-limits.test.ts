@@ -114,6 +114,26 @@ it.each([
   },
 );
 
+it('Deletions share as little as their transfer did, also when that is removed; those of others share', async () => {
+  const relay = await countedRelay();
+  const proxy = await startSocksServer({ target: () => relay.port });
+  const agent = await testAgent({ servers: [relay.address] });
+  agent.setSettings({ socksProxy: `127.0.0.1:${String(proxy.port)}` });
+  const isolated = await send(agent, 600 * KIB, { isolation: 'chunk' });
+  const usual = await send(agent, 600 * KIB);
+  for (const id of [isolated, usual]) await agent.reached(id, 'completed');
+  const circuits = (): Set<string> => new Set(proxy.requests.map(({ user }) => user));
+  const before = circuits().size;
+  expect(before).toBe(5);
+  agent.revoke({ id: isolated });
+  agent.remove(isolated);
+  await agent.until(() => relay.chunks() === 4);
+  expect(circuits().size).toBe(before + 4);
+  agent.revoke({ id: usual });
+  await agent.until(() => relay.chunks() === 0);
+  expect(circuits().size).toBe(before + 4);
+});
+
 describe('Approval', () => {
   it('is needed for relays that are in the list for sending only, and told with them and the reason', async () => {
     const [known, sending] = [await countedRelay(), await countedRelay()];

@@ -1,4 +1,4 @@
--- The schema after migration 3. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 4. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
@@ -63,7 +63,7 @@ CREATE TABLE relay_tasks (
   access_key  BLOB NOT NULL,
   created_at  INTEGER NOT NULL,
   deadline    INTEGER NOT NULL,
-  tries       INTEGER NOT NULL DEFAULT 0,
+  tries       INTEGER NOT NULL DEFAULT 0, owner TEXT, isolation TEXT CHECK (isolation IN ('server', 'transfer', 'chunk')),
   UNIQUE (action, server, access_id)
 ) STRICT;
 

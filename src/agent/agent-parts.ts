@@ -148,7 +148,11 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     network,
     clock,
-    isolation: (owner) => isolationOf(settings.current.isolation, transfers.find(owner)),
+    isolation: (owner, own) =>
+      isolationOf(
+        settings.current.isolation,
+        own === undefined ? transfers.find(owner) : { isolation: own, byte_limit: null },
+      ),
   });
   const services: RunServices = {
     database,

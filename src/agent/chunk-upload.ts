@@ -255,6 +255,7 @@ export class ChunkUpload {
       if (replica.access_id !== null)
         relayTasks.add({
           action: 'delete',
+          owner: this.#run.id,
           server: replica.server,
           accessId: replica.access_id,
           accessKey: replica.access_key,

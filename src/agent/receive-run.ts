@@ -188,15 +188,14 @@ async function deliver(run: Run): Promise<void> {
     transfers.update(run.id, { path });
     transfers.transition(run.id, { to: 'completed' });
     if (receive.acknowledge === 0) return;
+    const task = { action: 'acknowledge', transferId: run.id, owner: run.id } as const;
     for (const { server, access_id: accessId, access_key: accessKey } of chunks.replicas(run.id))
-      if (accessId !== null)
-        relayTasks.add({ action: 'acknowledge', transferId: run.id, server, accessId, accessKey });
+      if (accessId !== null) relayTasks.add({ ...task, server, accessId, accessKey });
     if (receive.redirected === null) return;
     // The stored description was downloaded too.
     for (const { server, id: accessId, key: accessKey } of replicasOf(receive.description))
       relayTasks.add({
-        action: 'acknowledge',
-        transferId: run.id,
+        ...task,
         server: serverKey(server),
         accessId,
         accessKey,

@@ -16,6 +16,8 @@ export interface Ask {
   /** Bytes that count as moved when it works. */
   readonly bytes?: number;
   readonly turn: Turn;
+  /** With whom it shares connections, and how little if that is less than the setting says; as its turn's owner unless given. */
+  readonly sharing?: { readonly owner: string; readonly isolation: Isolation | null };
   /** Number of the chunk that it is about, if it is about one. */
   readonly chunk?: number;
   readonly signal: AbortSignal;
@@ -36,8 +38,8 @@ export interface RelayAccessOptions {
   readonly servers: ServerStore;
   readonly network: NetworkMonitor;
   readonly clock: Clock;
-  /** What shares connections with the requests of an owner. */
-  readonly isolation: (owner: string) => Isolation;
+  /** What shares connections with the requests of an owner, who is no transfer if there is `own`. */
+  readonly isolation: (owner: string, own?: Isolation | null) => Isolation;
 }
 
 /** The way to relays for everything that the agent does: behind gates and in turn, and every outcome is counted. */
@@ -118,7 +120,7 @@ export class RelayAccess {
     const { client, clock, isolation, network, servers } = this.#options;
     const start = clock.monotonic();
     try {
-      const value = await request(client.isolated(unitOf(ask, isolation(ask.turn.owner))));
+      const value = await request(client.isolated(unitOf(ask, isolation)));
       servers.recordSuccess(key, ask.action, { bytes: ask.bytes ?? 0, ms: clock.monotonic() - start });
       network.succeeded();
       passage.succeeded();
@@ -161,8 +163,9 @@ export class RelayAccess {
 }
 
 /** Who shares a connection with this request. */
-function unitOf({ turn: { owner }, chunk }: Ask, isolation: Isolation): string {
-  switch (isolation) {
+function unitOf({ turn, sharing, chunk }: Ask, isolation: RelayAccessOptions['isolation']): string {
+  const owner = sharing?.owner ?? turn.owner;
+  switch (isolation(owner, sharing?.isolation)) {
     case 'server':
       return '';
     case 'transfer':

@@ -99,7 +99,9 @@ export class RelayTaskRunner {
       }
       try {
         tasks.addTry(task.id);
-        await relays.ask({ server, action: task.action, turn: TURN, signal }, (client) =>
+        const sharing = { owner: `tasks of ${task.owner ?? String(task.id)}`, isolation: task.isolation };
+        const ask = { server, action: task.action, turn: TURN, sharing, chunk: task.id, signal };
+        await relays.ask(ask, (client) =>
           task.action === 'delete'
             ? client.deleteChunk(server, access, { signal })
             : client.acknowledgeChunk(server, access, { signal }),

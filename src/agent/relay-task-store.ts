@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
+import type { Isolation } from './model.js';
 
 /** Something that a relay must still be told about one chunk. */
 export interface RelayTaskRow {
@@ -12,6 +13,10 @@ export interface RelayTaskRow {
   readonly created_at: number;
   readonly deadline: number;
   readonly tries: number;
+  /** The transfer whose chunk it is, even if that was removed; null when it is none of this agent's. */
+  readonly owner: string | null;
+  /** The owner's. */
+  readonly isolation: Isolation | null;
 }
 
 /** How long relays are tried, in ms: after the life of a chunk there is nothing to delete. */
@@ -30,15 +35,19 @@ export class RelayTaskStore {
   /** Adds a task, unless it is there. */
   add(task: {
     readonly action: RelayTaskRow['action'];
+    /** The transfer that waits for the outcome. */
     readonly transferId?: string;
+    /** The transfer whose chunk it is: the task shares connections as that does. */
+    readonly owner?: string;
     readonly server: string;
     readonly accessId: Uint8Array;
     readonly accessKey: Uint8Array;
   }): boolean {
     const now = this.#clock.now();
     const { changes } = this.#database.run(
-      `INSERT INTO relay_tasks (action, transfer_id, server, access_id, access_key, created_at, deadline)
-       VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO relay_tasks (action, transfer_id, server, access_id, access_key, created_at, deadline,
+         owner, isolation)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT isolation FROM transfers WHERE id = ?)) ON CONFLICT DO NOTHING`,
       task.action,
       task.transferId ?? null,
       task.server,
@@ -46,6 +55,8 @@ export class RelayTaskStore {
       task.accessKey,
       now,
       now + TASK_LIFE_MS,
+      task.owner ?? null,
+      task.owner ?? null,
     );
     return changes > 0;
   }

@@ -273,6 +273,7 @@ export class Steering {
           relayTasks.add({
             action: 'delete',
             ...(creditTo === undefined ? {} : { transferId: creditTo }),
+            owner: id,
             server,
             accessId,
             accessKey,

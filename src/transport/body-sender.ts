@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream } from 'node:http2';
 
-import { MIN_WAIT_MS, type Pacing } from './pace.js';
+import { type Pacing, whenPaid } from './pace.js';
 
 /** What a slow path is handed at once, in bytes: so little that progress shows, and that it is told from a stall. */
 const SMALLEST_PIECE = 64 * 1024;
@@ -21,8 +21,9 @@ export class BodySender {
   #pieceSize = SMALLEST_PIECE;
   #sent = 0;
   #stopped = false;
+  #endWait: () => void = () => undefined;
 
-  /** @param onSent called with the bytes of the body sent so far */
+  /** @param onSent called with the bytes of the body sent so far, also while they wait for their turn */
   constructor(
     stream: ClientHttp2Stream,
     { block, body = new Uint8Array() }: { readonly block?: Uint8Array; readonly body?: Uint8Array },
@@ -50,6 +51,7 @@ export class BodySender {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#endWait();
     if (this.#block !== undefined) this.#end();
   }
 
@@ -58,13 +60,19 @@ export class BodySender {
     if (this.#sent > 0) this.#onSent(this.#sent);
     const length = this.#pace?.pieceSize(this.#pieceSize) ?? this.#pieceSize;
     const piece = this.#body.subarray(this.#sent, this.#sent + length);
-    // Counted before it moves: else each of many requests would be a piece ahead.
-    const wait = this.#pace?.spend(piece.length) ?? 0;
-    if (wait < MIN_WAIT_MS) this.#write(piece);
+    if (this.#pace === undefined) this.#write(piece);
     else
-      setTimeout(() => {
-        this.#write(piece);
-      }, wait);
+      // Counted before it moves: else each of many requests would be a piece ahead.
+      this.#endWait = whenPaid(
+        this.#pace,
+        piece.length,
+        () => {
+          this.#write(piece);
+        },
+        () => {
+          this.#onSent(this.#sent);
+        },
+      );
   }
 
   #write(piece: Uint8Array): void {

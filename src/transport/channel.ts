@@ -5,7 +5,7 @@ import { XftpError } from '../protocol/index.js';
 import { afterEvents, hasPeer } from '../system/index.js';
 import { BodySender } from './body-sender.js';
 import { StallTimer } from './deadlines.js';
-import { MIN_WAIT_MS, type Pacing } from './pace.js';
+import { type Pacing, whenPaid } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
 import { type Reply, ReplyReceiver } from './reply-receiver.js';
 import { countReceived } from './young-collection.js';
@@ -190,13 +190,13 @@ export class Channel {
         options.onSent?.(sent);
       };
       const sender = new BodySender(stream, request, onSent, options.pace);
-      let resumeTimer: NodeJS.Timeout | undefined;
+      let endWait = (): void => undefined;
       let settled = false;
       const settle = (outcome: () => void): void => {
         if (settled) return;
         settled = true;
         timer.stop();
-        clearTimeout(resumeTimer);
+        endWait();
         options.signal?.removeEventListener('abort', onAbort);
         receiver.discard();
         sender.stop();
@@ -205,13 +205,20 @@ export class Channel {
         this.#finish();
         outcome();
       };
-      const pauseFor = (ms: number): void => {
-        clearTimeout(resumeTimer);
-        stream.pause();
-        resumeTimer = setTimeout(() => {
-          timer.touch();
-          stream.resume();
-        }, ms);
+      const pauseUntilPaid = (pace: Pacing, bytes: number): void => {
+        endWait();
+        endWait = whenPaid(
+          pace,
+          bytes,
+          () => {
+            timer.touch();
+            stream.resume();
+          },
+          () => {
+            timer.touch();
+            stream.pause();
+          },
+        );
       };
       const fail = (error: XftpError): void => {
         settle(() => {
@@ -232,8 +239,8 @@ export class Channel {
         if (receiver.receive(data)) {
           if (request.into !== undefined) this.#fitWindow(options.pace?.rate);
           options.onReceived?.(receiver.received);
-          const wait = settled || request.into === undefined ? 0 : (options.pace?.spend(data.length) ?? 0);
-          if (wait >= MIN_WAIT_MS) pauseFor(wait);
+          if (!settled && request.into !== undefined && options.pace !== undefined)
+            pauseUntilPaid(options.pace, data.length);
         } else {
           fail(tooLong(request, this.#place));
           // Without a bound on what it sends, the relay could keep this connection busy for ever.

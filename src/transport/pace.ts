@@ -4,7 +4,9 @@ const BURST_SECONDS = 0.1;
 const MIN_PIECE = 4 * 1024;
 
 /** Shorter waits than a timer can measure well are left for later, in ms. */
-export const MIN_WAIT_MS = 5;
+const MIN_WAIT_MS = 5;
+/** So soon whoever waits sees that the rate has changed, in ms. */
+const LOOK_MS = 500;
 
 /** What the bytes of a request are held to. */
 export interface Pacing {
@@ -38,6 +40,8 @@ export class Pace implements Pacing {
 
   /** Changes the rate while requests are under way. */
   setRate(rate: number | undefined): void {
+    // What is owed stays owed when the rate does.
+    if (rate === this.#rate) return;
     this.#rate = rate;
     this.#paidUntil = Math.min(this.#paidUntil, this.#now());
   }
@@ -65,5 +69,38 @@ export function bothPaces(one: Pacing, other: Pacing): Pacing {
     },
     pieceSize: (largest) => Math.min(one.pieceSize(largest), other.pieceSize(largest)),
     spend: (bytes) => Math.max(one.spend(bytes), other.spend(bytes)),
+  };
+}
+
+/**
+ * Counts bytes and calls `go` when they are within the rate, at once or later; they are counted anew when the rate
+ * changes meanwhile.
+ *
+ * @param onWait called now and then while it waits, and first of all when it has to
+ * @returns what ends the wait without a call
+ */
+export function whenPaid(pace: Pacing, bytes: number, go: () => void, onWait: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const count = (): void => {
+    const { rate } = pace;
+    const wait = pace.spend(bytes);
+    if (wait < MIN_WAIT_MS) go();
+    else sleep(performance.now() + wait, rate);
+  };
+  const sleep = (until: number, rate: number | undefined): void => {
+    onWait();
+    const left = until - performance.now();
+    timer = setTimeout(
+      () => {
+        if (pace.rate !== rate) count();
+        else if (left <= LOOK_MS) go();
+        else sleep(until, rate);
+      },
+      Math.min(left, LOOK_MS),
+    );
+  };
+  count();
+  return () => {
+    clearTimeout(timer);
   };
 }

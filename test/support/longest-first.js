@@ -11,6 +11,7 @@ const LONGEST = [
   'test/agent/leaks.test.ts',
   'test/relay/memory.test.ts',
   'test/transfer/retry.test.ts',
+  'test/cli/around-the-proxy.test.ts',
   'test/cli/xftp.test.ts',
   'test/faults/connections.test.ts',
   'test/transfer/end-to-end.test.ts',

@@ -20,6 +20,8 @@ export interface SocksBehaviour {
   readonly silent?: boolean;
   /** Sends this instead of the first answer. */
   readonly greeting?: Uint8Array;
+  /** Refuses every name and password. */
+  readonly refusesAccounts?: boolean;
 }
 
 /** A SOCKS5 proxy on loopback (RFC 1928, RFC 1929) that tells what it was asked for. */
@@ -64,7 +66,7 @@ export async function startSocksServer(behaviour: SocksBehaviour): Promise<Socks
 
 async function serve(
   client: Socket,
-  { target, silent = false, greeting }: SocksBehaviour,
+  { target, silent = false, greeting, refusesAccounts = false }: SocksBehaviour,
   requests: SocksRequest[],
   sockets: Set<Socket>,
 ): Promise<void> {
@@ -77,6 +79,10 @@ async function serve(
   const user = (await input.read(userLength)).toString();
   const [passwordLength = 0] = await input.read(1);
   const password = (await input.read(passwordLength)).toString();
+  if (refusesAccounts) {
+    client.end(Buffer.of(1, 1));
+    return;
+  }
   client.write(Buffer.of(1, 0));
   const [, , , kind] = await input.read(4);
   const host = await readHost(input, kind);

@@ -83,6 +83,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   const sends = new SendStore(database);
   const receives = new ReceiveStore(database);
   const relayTasks = new RelayTaskStore(database, clock);
+  const chunks = new ChunkStore(database, clock);
   const transfers = new TransferStore({
     database,
     clock,
@@ -90,6 +91,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     describe: (row) =>
       describeTransfer(row, {
         sends,
+        chunks,
         relayTasks,
         unapproved: (id) => unapprovedServers(id, receives, servers),
       }),
@@ -153,7 +155,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     transfers,
     sends,
     receives,
-    chunks: new ChunkStore(database, clock),
+    chunks,
     relayTasks,
     servers,
     relays,

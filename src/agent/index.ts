@@ -5,6 +5,7 @@ export { confinePath } from './folder-bounds.js';
 export { failureHint } from './failure-policy.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
+export { MAX_REPLICAS } from './replica-plan.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';
 export { TRANSFER_STATES } from './transfer-states.js';
 export { localFailure } from '../transfer/index.js';

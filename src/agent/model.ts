@@ -79,6 +79,11 @@ export interface TransferInfo {
   readonly failure?: FailureInfo;
   /** Only of sends. */
   readonly recipients?: { readonly handedOut: number; readonly spare: number };
+  /**
+   * Only of sends: on how many relays each chunk is to be, must be for the send to be completed, and is (the chunk with
+   * the fewest counts).
+   */
+  readonly replicas?: { readonly wanted: number; readonly required: number; readonly complete: number };
   /** Only of sends that were revoked: when, and how many deletions on relays are still to do. */
   readonly revoked?: { readonly at: number; readonly pending: number };
   /** Only while `awaiting_approval`: relays that are not known, and why they have to be approved. */
@@ -95,6 +100,10 @@ export interface SendParams {
   readonly recipients?: number;
   /** Server addresses, perhaps with password; the enabled servers unless given. */
   readonly servers?: readonly string[];
+  /** On how many relays to put each chunk, 1 to 8; the setting `replicas` unless given. */
+  readonly replicas?: number;
+  /** The send is completed when each chunk is on so many relays, and the others follow; all of them unless given. */
+  readonly replicasRequired?: number;
   /** Copy the source first, so that it may change or go at once; true unless told otherwise. */
   readonly snapshot?: boolean;
   readonly redirect?: RedirectPolicy;
@@ -209,6 +218,8 @@ export interface Settings {
   readonly downloadLimit: number | null;
   /** Largest source, in bytes. */
   readonly maxFileSize: number;
+  /** On how many relays sends put each chunk unless they say otherwise. */
+  readonly replicas: number;
   /** How long a transfer is tried unless it says otherwise, in hours. */
   readonly deadlineHours: number;
   /** Events are kept for so many days and up to this number. */

@@ -13,10 +13,10 @@ import {
   snapshotSource,
   TaskGroup,
 } from '../transfer/index.js';
-import { ChunkUpload } from './chunk-upload.js';
 import type { ChunkRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { boundsOf, sourceCheck } from './folder-bounds.js';
+import { uploadReplicas } from './replica-uploads.js';
 import type { Run } from './run.js';
 import { ServerPick } from './server-pick.js';
 
@@ -125,7 +125,7 @@ async function uploadChunks(run: Run): Promise<void> {
   const lane = async (): Promise<void> => {
     for (const chunk of next)
       await run.job(() =>
-        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) =>
+        uploadReplicas({ run, send, chunk, count: send.replicas_required, pick, signal: group.signal }, (buffer) =>
           seal(run, source, chunk, buffer),
         ),
       );

@@ -23,7 +23,7 @@ import type {
   TransferState,
   WaitingReason,
 } from '../agent/index.js';
-import { TRANSFER_STATES } from '../agent/index.js';
+import { MAX_REPLICAS, TRANSFER_STATES } from '../agent/index.js';
 import { FAILURE_CODES, type FailureCode, type FailureKind } from '../protocol/index.js';
 
 import { schemaOf } from './schema-of.js';
@@ -34,6 +34,9 @@ import { schemaOf } from './schema-of.js';
 export const time = z.int().min(0).meta({ description: 'Milliseconds since 1970.' });
 const count = z.int().min(0);
 const bytes = z.int().min(0).meta({ description: 'Bytes.' });
+
+/** How many relays have, or are to have, a chunk. */
+export const replicaCount = z.int().min(1).max(MAX_REPLICAS);
 
 export const direction = schemaOf<Direction>()(
   'Direction',
@@ -136,6 +139,14 @@ export const transferInfo = schemaOf<TransferInfo>()(
     }),
     recipients: z
       .object({ handedOut: count, spare: count })
+      .exactOptional()
+      .meta({ description: 'Only of sends.' }),
+    replicas: z
+      .object({
+        wanted: count.meta({ description: 'On how many relays each chunk is to be.' }),
+        required: count.meta({ description: 'On how many it must be for the send to be completed.' }),
+        complete: count.meta({ description: 'On how many it is; the chunk with the fewest counts.' }),
+      })
       .exactOptional()
       .meta({ description: 'Only of sends.' }),
     revoked: z
@@ -257,6 +268,9 @@ export const SETTINGS_SHAPE = {
     .nullable()
     .meta({ description: 'Bytes per second over all; null: no limit.' }),
   maxFileSize: z.int().min(1).meta({ description: 'Largest source, in bytes.' }),
+  replicas: replicaCount.meta({
+    description: 'On how many relays sends put each chunk unless they say otherwise.',
+  }),
   deadlineHours: z
     .number()
     .positive()

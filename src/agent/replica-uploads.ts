@@ -1,0 +1,61 @@
+import { TaskGroup } from '../transfer/index.js';
+import type { ChunkRow } from './chunk-store.js';
+import { ChunkUpload, type MakeChunk, type UploadRun } from './chunk-upload.js';
+import type { SendRow } from './detail-stores.js';
+import { ReplicaPlaces } from './replica-plan.js';
+import type { ServerPick } from './server-pick.js';
+
+/** A chunk of a send that is to be on so many relays. */
+export interface ReplicaUploads {
+  readonly run: UploadRun;
+  readonly send: SendRow;
+  readonly chunk: ChunkRow;
+  /** How many replicas are to be there in the end; those that are there already count. */
+  readonly count: number;
+  readonly pick: ServerPick;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Uploads a chunk until so many relays have it, to all of them at once. What earlier tries have got as far as a relay is
+ * gone on with.
+ *
+ * @throws XftpError that ends the transfer, or CANCELLED
+ */
+export async function uploadReplicas(
+  { run, send, chunk, count, pick, signal }: ReplicaUploads,
+  make: MakeChunk,
+): Promise<void> {
+  const { chunks, progress } = run.services;
+  const known = chunks.replicasOf(run.id, chunk.number);
+  const uploaded = known.filter(({ state }) => state === 'uploaded');
+  const begun = known.filter(({ state }) => state !== 'uploaded');
+  const missing = Math.max(0, count - uploaded.length);
+  const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
+  const sent = new Map<number, number>();
+  const group = new TaskGroup(signal);
+  await group.run(() => {
+    const slots = Array.from({ length: missing }, (_, slot) => slot);
+    const uploads = slots.map((slot) => {
+      const onSent = (bytes: number): void => {
+        sent.set(slot, bytes);
+        const all = [...sent.values()].reduce((sum, each) => sum + each, uploaded.length * chunk.size);
+        progress.moving(run.id, chunk.number, Math.floor(all / count));
+      };
+      const replica = begun[slot];
+      return new ChunkUpload({
+        run,
+        send,
+        chunk,
+        pick,
+        places,
+        signal: group.signal,
+        onSent,
+        ...(replica === undefined ? {} : { replica }),
+      });
+    });
+    // Each has its place before the first one looks for another.
+    return Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
+  });
+  progress.moving(run.id, chunk.number, 0);
+}

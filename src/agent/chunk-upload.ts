@@ -55,6 +55,10 @@ export class ChunkUpload {
   readonly #pick: ServerPick;
   readonly #signal: AbortSignal;
   #replicaId: number | undefined;
+  /** Servers that failed too often. */
+  readonly #left = new Set<string>();
+  /** Failures since it is at its server. */
+  #failures = 0;
   #corrupt = 0;
   #lost = 0;
 
@@ -98,14 +102,25 @@ export class ChunkUpload {
   /** Where it goes, and what an earlier try has got as far as there. */
   #place(): { readonly server: ServerAddress; readonly replica: ReplicaRow | undefined } {
     const replica = this.#registered();
-    const server = replica === undefined ? this.#pick.next(this.#taken) : this.#serverOf(replica);
+    const server = replica === undefined ? this.#next() : this.#serverOf(replica);
     this.#options.places.take(this, serverKey(server));
     return { server, replica };
   }
 
+  /** Another one than those that it has left, if there is one. */
+  #next(): ServerAddress {
+    const others = new Set([...this.#taken, ...this.#left]);
+    return this.#pick.next(this.#pick.hasOpen(others) ? others : this.#taken);
+  }
+
   #registered(): ReplicaRow | undefined {
     const replica = this.#replica;
-    if (replica === undefined || !this.#givesUp(this.#serverOf(replica))) return replica;
+    if (replica === undefined) return undefined;
+    const server = this.#serverOf(replica);
+    // A relay may answer each time that it is asked, and never take the whole chunk.
+    const tired = this.#failures >= PATIENCE && this.#pick.hasOpenOther(server, this.#taken);
+    if (!tired && !this.#givesUp(server)) return replica;
+    this.#left.add(replica.server);
     this.#giveUp(replica);
     return undefined;
   }
@@ -273,6 +288,7 @@ export class ChunkUpload {
     if (!isXftpError(error)) throw error;
     switch (consequenceOf(error)) {
       case 'retry':
+        this.#failures += 1;
         return;
       case 'distrust':
         this.#leave(server, error, 'security');
@@ -307,6 +323,7 @@ export class ChunkUpload {
   /** Another replica takes its place. */
   #giveUp(replica: ReplicaRow | undefined): void {
     this.#options.places.take(this, undefined);
+    this.#failures = 0;
     if (replica === undefined) return;
     this.#replicaId = undefined;
     discardReplica(this.#run.services, replica);

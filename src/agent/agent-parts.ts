@@ -29,9 +29,11 @@ import { type RedirectServices, storeRedirects } from './redirect-store.js';
 import { RelayAccess } from './relay-access.js';
 import { RelayTaskRunner } from './relay-task-runner.js';
 import { RelayTaskStore } from './relay-task-store.js';
+import { Replication } from './replication.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
 import { type GatePauses, type GateStatus, ServerGates } from './server-gates.js';
+import { ServerHealth } from './server-health.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
@@ -65,6 +67,7 @@ export interface AgentParts {
   readonly queue: WorkQueue;
   readonly sessions: SessionPool;
   readonly scheduler: Scheduler;
+  readonly replication: Replication;
   readonly relayTaskRunner: RelayTaskRunner;
   readonly intake: Intake;
   readonly steering: Steering;
@@ -160,6 +163,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     relays,
     gates,
+    health: new ServerHealth(clock),
     network,
     ciphers: new CipherPool(),
     progress: new ProgressTracker(clock, (event) => {
@@ -189,6 +193,14 @@ export function makeParts(options: PartsOptions): AgentParts {
     storeRedirects: (run) => storeRedirects(run.id, run.signal, redirects),
     onFinal: (id) => {
       steering.cleanUp(id);
+      replication.wake();
+    },
+    onUnexpected: unexpected,
+  });
+  const replication: Replication = new Replication({
+    services,
+    onEnd: (id) => {
+      steering.cleanUp(id);
     },
     onUnexpected: unexpected,
   });
@@ -210,6 +222,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   const steering: Steering = new Steering({
     services,
     scheduler,
+    replication,
     storeRedirects: (id, until) => storeRedirects(id, until, redirects),
     signal,
     onUnexpected: unexpected,
@@ -218,6 +231,9 @@ export function makeParts(options: PartsOptions): AgentParts {
     services,
     failOverdue: (id) => {
       scheduler.failOverdue(id);
+    },
+    giveUpReplicas: () => {
+      replication.giveUpOverdue();
     },
     remove: (id) => {
       steering.remove(id);
@@ -232,6 +248,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     queue,
     sessions,
     scheduler,
+    replication,
     relayTaskRunner,
     intake,
     steering,

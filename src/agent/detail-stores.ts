@@ -106,6 +106,26 @@ export class SendStore {
     this.#database.run('UPDATE sends SET revoked_at = ? WHERE transfer_id = ?', at, transferId);
   }
 
+  /** Whether a completed send still brings its chunks onto further relays. */
+  setReplicating(transferId: string, replicating: boolean): void {
+    this.#database.run(
+      'UPDATE sends SET replicating = ? WHERE transfer_id = ?',
+      Number(replicating),
+      transferId,
+    );
+  }
+
+  /** Sends that still bring their chunks onto further relays, oldest first; those whose deadline has passed if asked. */
+  replicating(options: { readonly overdueAt?: number } = {}): string[] {
+    return this.#database
+      .all<{ id: string }>(
+        `SELECT t.id AS id FROM sends s JOIN transfers t ON t.id = s.transfer_id
+         WHERE s.replicating = 1 AND t.deadline <= ? ORDER BY t.created_at`,
+        options.overdueAt ?? Number.MAX_SAFE_INTEGER,
+      )
+      .map(({ id }) => id);
+  }
+
   /** Counts a deletion on a relay; gives the counts so far. */
   countDeletion(
     transferId: string,

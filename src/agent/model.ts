@@ -326,6 +326,17 @@ export interface DurableEvents {
   };
   'transfer.approval': { readonly servers: readonly string[]; readonly reason: string };
   'transfer.recipients': { readonly handedOut: number; readonly spare: number };
+  /**
+   * No more copies of a completed send come: all are there, or the rest was given up. `complete` is on how many relays
+   * each chunk is at least; `uploaded` and `missing` count copies of chunks.
+   */
+  'transfer.replicated': {
+    readonly wanted: number;
+    readonly complete: number;
+    readonly uploaded: number;
+    readonly missing: number;
+    readonly failure?: FailureInfo;
+  };
   'transfer.revoked': { readonly pending: number };
   /** The last deletion on relays was done, or given up. */
   'transfer.deleted': { readonly deleted: number; readonly failed: number };

@@ -1,7 +1,9 @@
+import { isXftpError } from '../protocol/index.js';
 import { TaskGroup } from '../transfer/index.js';
-import type { ChunkRow } from './chunk-store.js';
+import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import { ChunkUpload, type MakeChunk, type UploadRun } from './chunk-upload.js';
 import type { SendRow } from './detail-stores.js';
+import { consequenceOf } from './failure-policy.js';
 import { ReplicaPlaces } from './replica-plan.js';
 import type { ServerPick } from './server-pick.js';
 
@@ -29,7 +31,10 @@ export async function uploadReplicas(
   const { chunks, progress } = run.services;
   const known = chunks.replicasOf(run.id, chunk.number);
   const uploaded = known.filter(({ state }) => state === 'uploaded');
-  const begun = known.filter(({ state }) => state !== 'uploaded');
+  const isOpen = ({ server }: ReplicaRow): boolean => run.services.gates.isOpen(server);
+  const begun = known
+    .filter(({ state }) => state !== 'uploaded')
+    .sort((one, other) => Number(isOpen(other)) - Number(isOpen(one)));
   const missing = Math.max(0, count - uploaded.length);
   const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
   const sent = new Map<number, number>();
@@ -58,4 +63,33 @@ export async function uploadReplicas(
     return Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
   });
   progress.moving(run.id, chunk.number, 0);
+}
+
+/**
+ * Registers a chunk with further relays, up to so many, without its bytes. Relays that do not answer now are left for
+ * later.
+ *
+ * @throws XftpError when that cannot be recorded, or the run was stopped
+ */
+export async function registerFurther({
+  run,
+  send,
+  chunk,
+  count,
+  pick,
+  signal,
+}: ReplicaUploads): Promise<void> {
+  const known = run.services.chunks.replicasOf(run.id, chunk.number);
+  const places = new ReplicaPlaces(known);
+  const options = { run, send, chunk, pick, places, signal, onSent: () => undefined };
+  for (let number = known.length; number < count && !signal.aborted; number += 1) {
+    const upload = new ChunkUpload(options);
+    if (!pick.hasOpen(places.takenFrom(upload))) return;
+    try {
+      await upload.registerOnly();
+    } catch (error) {
+      if (!isXftpError(error) || consequenceOf(error) === 'wait-for-database') throw error;
+      return;
+    }
+  }
 }

@@ -61,7 +61,7 @@ describe('a send with several replicas', () => {
       code: 'INVALID_ARGUMENT',
       message: expect.stringMatching(/must be on 3 relays, and the server list has 2: add .*, or ask for fewer/),
     });
-    const twice = [relays[0]?.address ?? '', relays[0]?.address ?? ''];
+    const twice = [relays[0].address, relays[0].address];
     await expect(agent.send({ path, replicas: 2, servers: twice }, CALLER)).rejects.toMatchObject({
       message: expect.stringContaining('the call names 1'),
     });

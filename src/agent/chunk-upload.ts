@@ -107,10 +107,14 @@ export class ChunkUpload {
     return { server, replica };
   }
 
-  /** Another one than those that it has left, if there is one. */
+  /** One that can be asked now, or else one that was not asked yet: so each of those that fail is looked at again. */
   #next(): ServerAddress {
     const others = new Set([...this.#taken, ...this.#left]);
-    return this.#pick.next(this.#pick.hasOpen(others) ? others : this.#taken);
+    if (this.#pick.hasOpen(others)) return this.#pick.next(others);
+    if (this.#pick.hasOpen(this.#taken)) return this.#pick.next(this.#taken);
+    if (this.#pick.hasFree(others)) return this.#pick.next(others);
+    this.#left.clear();
+    return this.#pick.next(this.#taken);
   }
 
   #registered(): ReplicaRow | undefined {
@@ -119,10 +123,17 @@ export class ChunkUpload {
     const server = this.#serverOf(replica);
     // A relay may answer each time that it is asked, and never take the whole chunk.
     const tired = this.#failures >= PATIENCE && this.#pick.hasOpenOther(server, this.#taken);
-    if (!tired && !this.#givesUp(server)) return replica;
+    if (!tired && !this.#givesUp(server) && !this.#looksElsewhere(replica)) return replica;
     this.#left.add(replica.server);
     this.#giveUp(replica);
     return undefined;
+  }
+
+  /** Whether its relay, which knows nothing of it, has just failed, and another one may be back. */
+  #looksElsewhere({ state, server }: ReplicaRow): boolean {
+    if (state !== 'registering' || this.#failures === 0) return false;
+    const { failures } = this.#run.services.gates.status(server);
+    return failures > 0 && this.#pick.hasFree(new Set([...this.#taken, server]));
   }
 
   get #replica(): ReplicaRow | undefined {

@@ -60,6 +60,11 @@ export class ServerPick {
     return this.#free(taken).some((server) => this.#gates.isOpen(serverKey(server)));
   }
 
+  /** Whether there is a server that is not taken. */
+  hasFree(taken: Taken): boolean {
+    return this.#free(taken).length > 0;
+  }
+
   /** The server with this address, with its password, if it is among those to choose from. */
   find(address: string): ServerAddress | undefined {
     const server = this.#servers.find((other) => serverKey(other) === address);

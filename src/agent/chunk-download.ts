@@ -110,8 +110,7 @@ export class ChunkDownload {
       turn: this.#run.turn,
       chunk: number,
       signal,
-      onBlocked: (reason?: XftpError) =>
-        this.#run.onBlocked(this.#choice.whyItWaits(this.#replicas, reason)),
+      onBlocked: (reason?: XftpError) => this.#run.onBlocked(this.#choice.whyItWaits(this.#replicas, reason)),
       givesUp: () => this.#choice.hasSooner(replica, this.#replicas),
     } as const;
     await relays.ask(ask, async (client) => {

@@ -304,10 +304,7 @@ export class ChunkStore {
   }
 
   /** The same for one recipient. */
-  recipientAccess(
-    transferId: string,
-    number: number,
-  ): ReplicaAccess[] {
+  recipientAccess(transferId: string, number: number): ReplicaAccess[] {
     return this.#database.all(
       `SELECT replicas.chunk AS chunk, replicas.server AS server, recipients.access_id AS id,
          recipients.access_key AS key

@@ -1,5 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
-
 import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
@@ -9,20 +7,17 @@ import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import type { Ask } from './relay-access.js';
 import { type ReplicaPlaces, severalFailures } from './replica-plan.js';
+import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 import type { ServerPick, Taken } from './server-pick.js';
 
-/** Recipients per request, as official clients send them. */
-export const RECIPIENTS_PER_REQUEST = 200;
 /** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
 const MAX_CORRUPT = 3;
 /** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
-/** Keys that are made before others have their turn: some ms of work. */
-const KEYS_PER_TURN = 64;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 export const CHUNK_LIFE_MS = 48 * 3600_000;
 
@@ -355,57 +350,4 @@ export function discardReplica(services: Run['services'], replica: ReplicaRow): 
       });
   });
   wakeRelayTasks();
-}
-
-/** Asks a relay for the recipients of a chunk that it does not know yet, so many at a time. */
-export async function registerRecipients(
-  run: Pick<Run, 'services' | 'turn' | 'onBlocked'>,
-  replica: ReplicaRow,
-  server: ServerAddress,
-  wait: Required<Pick<Ask, 'signal' | 'givesUp'>>,
-): Promise<void> {
-  const { chunks, relays } = run.services;
-  for (;;) {
-    const batch = chunks.recipients(replica.id, { unregistered: true }).slice(0, RECIPIENTS_PER_REQUEST);
-    const { access_id: id } = chunks.replica(replica.id) ?? replica;
-    if (batch.length === 0 || id === null) return;
-    const ask = {
-      server,
-      action: 'create',
-      turn: run.turn,
-      chunk: replica.chunk,
-      onBlocked: run.onBlocked,
-      ...wait,
-    } as const;
-    const ids = await relays.ask(ask, (client) =>
-      client.addRecipients(
-        server,
-        { id, privateKey: replica.access_key },
-        batch.map(({ access_key: key }) => publicKeyOf(key)),
-        { signal: wait.signal },
-      ),
-    );
-    chunks.setRecipientIds(replica.id, pairUp(batch, ids));
-  }
-}
-
-/** Fresh keys for so many recipients. */
-export async function newKeys(count: number): Promise<Uint8Array[]> {
-  const keys: Uint8Array[] = [];
-  while (keys.length < count) {
-    // So that thousands of recipients do not hold up everybody else.
-    if (keys.length > 0 && keys.length % KEYS_PER_TURN === 0) await setImmediate();
-    keys.push(generateKeyPair('ed25519').privateKey);
-  }
-  return keys;
-}
-
-function pairUp(
-  recipients: readonly RecipientRow[],
-  ids: readonly Uint8Array[],
-): { readonly number: number; readonly id: Uint8Array }[] {
-  return recipients.flatMap(({ number }, index) => {
-    const id = ids[index];
-    return id === undefined ? [] : [{ number, id }];
-  });
 }

@@ -1,6 +1,7 @@
 import { parseServerAddress } from '../protocol/index.js';
 import type { ReplicaRow } from './chunk-store.js';
-import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
+import { PATIENCE } from './chunk-upload.js';
+import { newKeys, registerRecipients } from './recipient-registration.js';
 import type { RunServices } from './run.js';
 
 /** Whom relays are told of, and until when. */

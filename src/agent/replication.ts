@@ -51,7 +51,10 @@ export class Replication {
   /** Ends what the deadlines of sends have overtaken. */
   giveUpOverdue(): void {
     const { clock, sends } = this.#options.services;
-    const late = new XftpError('DEADLINE_PASSED', 'Not all copies were made before the deadline of the send.');
+    const late = new XftpError(
+      'DEADLINE_PASSED',
+      'Not all copies were made before the deadline of the send.',
+    );
     for (const id of sends.replicating({ overdueAt: clock.now() }))
       this.halt(id)
         .then(() => {
@@ -87,13 +90,15 @@ export class Replication {
   }
 
   async #run(id: string, signal: AbortSignal): Promise<void> {
-    for (;;)
+    // It may be stopped at any time.
+    const isStopped = (): boolean => signal.aborted;
+    while (!isStopped())
       try {
         await replicate(runOf(id, this.#options.services), signal);
         this.#end(id);
         return;
       } catch (error) {
-        if (signal.aborted) return;
+        if (isStopped()) return;
         if (consequenceOf(error) !== 'wait-for-database') {
           if (!isXftpError(error)) this.#options.onUnexpected(error);
           this.#end(id, asXftpError(error));
@@ -101,7 +106,6 @@ export class Replication {
         }
         this.#options.onUnexpected(error);
         await delay(RECOVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-        if (signal.aborted) return;
       }
   }
 
@@ -146,7 +150,7 @@ async function replicate(run: UploadRun, signal: AbortSignal): Promise<void> {
   const all = chunks.chunks(run.id);
   const source = preparedSource(run, send, all);
   const pick = new ServerPick(serversOf(run, send), gates, servers);
-  let failure: unknown;
+  const failures: XftpError[] = [];
   const group = new TaskGroup(signal);
   // All at once: who waits for a dead relay costs next to nothing, and holds up nobody.
   await group.run(() =>
@@ -161,17 +165,18 @@ async function replicate(run: UploadRun, signal: AbortSignal): Promise<void> {
           } catch (error) {
             // The others get as many copies as there can be.
             if (!isNoServerLeft(error)) throw error;
-            failure = error;
+            failures.push(error);
           }
         }),
       ),
     ),
   );
+  const [failure] = failures;
   if (failure !== undefined) throw failure;
 }
 
 /** Whether one chunk cannot get another copy; others may. */
-function isNoServerLeft(error: unknown): boolean {
+function isNoServerLeft(error: unknown): error is XftpError {
   if (!isXftpError(error)) return false;
   return ['other-server', 'distrust'].includes(consequenceOf(error)) || error.code === 'INVALID_ARGUMENT';
 }

@@ -149,8 +149,6 @@ async function inLanes<T>(
     for (const item of next) await work(item, group.signal);
   };
   await group.run(async () => {
-    await Promise.all(
-      Array.from({ length: Math.min(CHUNKS_AT_ONCE, items.length) }, () => group.add(lane)),
-    );
+    await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, items.length) }, () => group.add(lane)));
   });
 }

@@ -373,7 +373,9 @@ export class Steering {
     const { receives, sends, snapshotPath } = this.#services;
     if (row.direction === 'send')
       return [sends.find(row.id), ...sends.redirects(row.id)].flatMap((send) =>
-        send === undefined || send.snapshot_path === null ? [] : { path: snapshotPath(send.transfer_id), replicating: send.replicating === 1 },
+        send === undefined || send.snapshot_path === null
+          ? []
+          : { path: snapshotPath(send.transfer_id), replicating: send.replicating === 1 },
       );
     const receive = receives.find(row.id);
     if (receive === undefined || row.state === 'completed') return [];

@@ -141,7 +141,16 @@ export function reportAdded(output: Output, transfer: TransferInfo, wait: boolea
 
 async function runSend(session: AgentSession, file: string, options: SendOptions): Promise<void> {
   const { agent, output } = session;
-  const { count, servers, replicas, replicasRequired, snapshot, redirect, wait = false, qr = false } = options;
+  const {
+    count,
+    servers,
+    replicas,
+    replicasRequired,
+    snapshot,
+    redirect,
+    wait = false,
+    qr = false,
+  } = options;
   if (file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
   const transfer = await agent.transfers.send({
     path: resolve(file),

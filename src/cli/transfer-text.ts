@@ -152,7 +152,9 @@ export function transferFields(
     [
       'Replicas',
       replicas &&
-        (replicas.wanted > 1 ? `on ${String(replicas.complete)} of ${String(replicas.wanted)} relays` : undefined),
+        (replicas.wanted > 1
+          ? `on ${String(replicas.complete)} of ${String(replicas.wanted)} relays`
+          : undefined),
     ],
     ['Approval', approval && `${approval.reason} Relays: ${approval.servers.join(', ')}`],
     ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${String(revoked.pending)} deletions to do`],

@@ -59,7 +59,9 @@ describe('a send with several replicas', () => {
     const path = await sourceOf(agent);
     await expect(agent.send({ path, replicas: 3 }, CALLER)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
-      message: expect.stringMatching(/must be on 3 relays, and the server list has 2: add .*, or ask for fewer/),
+      message: expect.stringMatching(
+        /must be on 3 relays, and the server list has 2: add .*, or ask for fewer/,
+      ),
     });
     const twice = [relays[0].address, relays[0].address];
     await expect(agent.send({ path, replicas: 2, servers: twice }, CALLER)).rejects.toMatchObject({
@@ -121,7 +123,10 @@ describe('with two replicas over three relays', () => {
     async (after) => {
       const relays = await mortalRelays(3);
       const agent = await eagerAgent({ servers: addressesOf(relays) });
-      const { id } = await agent.send({ path: await sourceOf(agent), replicas: 2, redirect: 'never' }, CALLER);
+      const { id } = await agent.send(
+        { path: await sourceOf(agent), replicas: 2, redirect: 'never' },
+        CALLER,
+      );
       relays[0]?.proxy.setFault({ type: 'cut', direction: 'up', after });
       await agent.reached(id, 'completed');
       relays[0]?.die();

@@ -6,7 +6,15 @@ import { describe, expect, it, vi } from 'vitest';
 import { eagerAgent, eventsOf, expectSame, startReceive } from '../faults/agent-fault-samples.js';
 import { agentProcess } from '../support/agent-process.js';
 import { CALLER, type TestAgent } from './agent-samples.js';
-import { addressesOf, FIVE_CHUNKS, held, type MortalRelay, mortalRelays, portsOf, sourceOf } from './replica-samples.js';
+import {
+  addressesOf,
+  FIVE_CHUNKS,
+  held,
+  type MortalRelay,
+  mortalRelays,
+  portsOf,
+  sourceOf,
+} from './replica-samples.js';
 import { makeFile } from '../support/transfers.js';
 
 const snapshotsOf = ({ dataDir }: { dataDir: string }): string[] => readdirSync(join(dataDir, 'snapshots'));

@@ -55,7 +55,9 @@ describe('A receive of a file with two replicas of each chunk', () => {
     const { id: receiving } = await startReceive(agent, description);
     await agent.until(() => {
       const { state, failure } = agent.get(receiving);
-      return state === 'waiting' && relays.every(({ address }) => failure?.message.includes(address) === true);
+      return (
+        state === 'waiting' && relays.every(({ address }) => failure?.message.includes(address) === true)
+      );
     });
     relays[1]?.revive();
     await expectSame(agent, id, receiving);

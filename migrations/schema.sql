@@ -1,4 +1,4 @@
--- The schema after migration 4. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 5. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
@@ -111,9 +111,11 @@ CREATE TABLE sends (
   -- Chunks that relays have deleted since, and those that they could not be told to.
   chunks_deleted     INTEGER NOT NULL DEFAULT 0,
   deletions_failed   INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
+, replicas INTEGER NOT NULL DEFAULT 1, replicas_required INTEGER NOT NULL DEFAULT 1, replicating INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX sends_by_redirect ON sends (redirect_of, redirect_recipient) WHERE redirect_of IS NOT NULL;
+
+CREATE INDEX sends_replicating ON sends (transfer_id) WHERE replicating = 1;
 
 CREATE TABLE server_failures (
   address TEXT NOT NULL,

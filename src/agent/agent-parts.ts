@@ -30,9 +30,11 @@ import { type RedirectServices, storeRedirects } from './redirect-store.js';
 import { RelayAccess } from './relay-access.js';
 import { RelayTaskRunner } from './relay-task-runner.js';
 import { RelayTaskStore } from './relay-task-store.js';
+import { Replication } from './replication.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
 import { type GatePauses, type GateStatus, ServerGates } from './server-gates.js';
+import { ServerHealth } from './server-health.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
 import { Steering } from './steering.js';
@@ -67,6 +69,7 @@ export interface AgentParts {
   readonly queue: WorkQueue;
   readonly sessions: SessionPool;
   readonly scheduler: Scheduler;
+  readonly replication: Replication;
   readonly relayTaskRunner: RelayTaskRunner;
   readonly intake: Intake;
   readonly steering: Steering;
@@ -85,6 +88,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   const sends = new SendStore(database);
   const receives = new ReceiveStore(database);
   const relayTasks = new RelayTaskStore(database, clock);
+  const chunks = new ChunkStore(database, clock);
   const transfers = new TransferStore({
     database,
     clock,
@@ -92,6 +96,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     describe: (row) =>
       describeTransfer(row, {
         sends,
+        chunks,
         relayTasks,
         unapproved: (id) => unapprovedServers(id, receives, servers),
       }),
@@ -161,11 +166,12 @@ export function makeParts(options: PartsOptions): AgentParts {
     transfers,
     sends,
     receives,
-    chunks: new ChunkStore(database, clock),
+    chunks,
     relayTasks,
     servers,
     relays,
     gates,
+    health: new ServerHealth(clock),
     network,
     ciphers: new CipherPool(),
     progress: new ProgressTracker(clock, (event) => {
@@ -192,6 +198,14 @@ export function makeParts(options: PartsOptions): AgentParts {
     storeRedirects: (run) => storeRedirects(run.id, run.signal, redirects),
     onFinal: (id) => {
       steering.cleanUp(id);
+      replication.wake();
+    },
+    onUnexpected: unexpected,
+  });
+  const replication: Replication = new Replication({
+    services,
+    onEnd: (id) => {
+      steering.cleanUp(id);
     },
     onUnexpected: unexpected,
   });
@@ -213,6 +227,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   const steering: Steering = new Steering({
     services,
     scheduler,
+    replication,
     storeRedirects: (id, until) => storeRedirects(id, until, redirects),
     signal,
     onUnexpected: unexpected,
@@ -221,6 +236,9 @@ export function makeParts(options: PartsOptions): AgentParts {
     services,
     failOverdue: (id) => {
       scheduler.failOverdue(id);
+    },
+    giveUpReplicas: () => {
+      replication.giveUpOverdue();
     },
     remove: (id) => {
       steering.remove(id);
@@ -235,6 +253,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     queue,
     sessions,
     scheduler,
+    replication,
     relayTaskRunner,
     intake,
     steering,

@@ -143,6 +143,7 @@ class Agent implements RunningAgent {
     this.#parts.network.start();
     this.#parts.housekeeping.start();
     this.#parts.scheduler.start();
+    this.#parts.replication.wake();
     this.#parts.relayTaskRunner.wake();
   }
 
@@ -151,7 +152,8 @@ class Agent implements RunningAgent {
     this.#parts.housekeeping.stop();
     this.#parts.network.stop();
     this.#services.gates.close();
-    const ended = Promise.all([this.#parts.scheduler.stop(), this.#parts.relayTaskRunner.stop()]);
+    const { relayTaskRunner, replication, scheduler } = this.#parts;
+    const ended = Promise.all([scheduler.stop(), replication.stop(), relayTaskRunner.stop()]);
     this.#parts.sessions.close();
     // Before the runs end, since they wait for what the threads are at, which nobody needs any more.
     await this.#services.ciphers.close();

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 
 import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
-import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import { isXftpError, parseServerAddress, type ServerAddress, type XftpError } from '../protocol/index.js';
 import {
   checkRoom,
   type DownloadedChunk,
@@ -15,7 +15,19 @@ import type { ReceiveRow } from './detail-stores.js';
 import { consequenceOf, MAX_CORRUPT, toFailureInfo } from './failure-policy.js';
 import { boundsOf, workInside } from './folder-bounds.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
+import type { ReplicaChoice } from './replica-choice.js';
+import { type Racer, ReplicaRace } from './replica-race.js';
 import type { Run } from './run.js';
+
+/** A chunk that is to be downloaded. */
+export interface ChunkDownloadOptions {
+  readonly run: Run;
+  readonly chunk: ChunkRow;
+  readonly file: EncryptedFile;
+  /** Shared by all chunks of the file. */
+  readonly choice: ReplicaChoice;
+  readonly signal: AbortSignal;
+}
 
 /** Brings one chunk of a receive into the part file, from whichever of its replicas has it. */
 export class ChunkDownload {
@@ -23,13 +35,14 @@ export class ChunkDownload {
   readonly #chunk: ChunkRow;
   readonly #file: EncryptedFile;
   readonly #signal: AbortSignal;
+  readonly #choice: ReplicaChoice;
   readonly #corrupt = new Map<number, number>();
-  #lastFailure: XftpError | undefined;
 
-  constructor(run: Run, chunk: ChunkRow, file: EncryptedFile, signal: AbortSignal) {
+  constructor({ run, chunk, file, choice, signal }: ChunkDownloadOptions) {
     this.#run = run;
     this.#chunk = chunk;
     this.#file = file;
+    this.#choice = choice;
     this.#signal = signal;
   }
 
@@ -41,71 +54,92 @@ export class ChunkDownload {
   async run(): Promise<void> {
     for (;;) {
       const replica = this.#pick();
-      try {
-        await this.#download(parseServerAddress(replica.server), replica);
+      const race = new ReplicaRace(this.#signal);
+      if (
+        await race.run(
+          (racer) => this.#drive(replica, racer),
+          () => this.#rivalOf(replica),
+        )
+      )
         return;
-      } catch (error) {
-        await this.#follow(replica, error);
-      }
     }
   }
 
-  /** The first usable replica whose server's gate is open, or else the first one. */
-  #pick(): ReplicaRow {
-    const { chunks, gates } = this.#run.services;
-    const replicas = chunks.replicasOf(this.#run.id, this.#chunk.number);
-    const replica = replicas.find(({ server }) => gates.isOpen(server)) ?? replicas[0];
-    if (replica === undefined)
-      throw (
-        this.#lastFailure ??
-        new XftpError(
-          'CHUNK_GONE',
-          'No relay has a part of this file any more: it has expired or was deleted.',
-        )
-      );
-    return replica;
+  get #replicas(): ReplicaRow[] {
+    return this.#run.services.chunks.replicasOf(this.#run.id, this.#chunk.number);
   }
 
-  async #download(
-    server: ServerAddress,
-    { access_id: id, access_key: privateKey }: ReplicaRow,
-  ): Promise<void> {
-    const { ciphers, progress, relays } = this.#run.services;
+  #pick(): ReplicaRow {
+    const replica = this.#choice.best(this.#replicas);
+    if (replica !== undefined) return replica;
+    const all = this.#run.services.chunks.replicas(this.#run.id, { withBad: true });
+    const { number } = this.#chunk;
+    throw this.#choice.noneLeft(
+      number,
+      all.filter(({ chunk }) => chunk === number),
+    );
+  }
+
+  /** Who could be asked while a relay stands still. */
+  #rivalOf({ server }: ReplicaRow): ((racer: Racer) => Promise<void>) | undefined {
+    const rival = this.#choice.bestOpen(this.#replicas.filter((other) => other.server !== server));
+    return rival && ((racer) => this.#drive(rival, racer));
+  }
+
+  /** Returns when the chunk is there, or is to be tried again. */
+  async #drive(replica: ReplicaRow, racer: Racer): Promise<void> {
+    try {
+      await this.#download(parseServerAddress(replica.server), replica, racer);
+    } catch (error) {
+      if (racer.signal.aborted) throw error;
+      await this.#follow(replica, error);
+    }
+  }
+
+  async #download(server: ServerAddress, replica: ReplicaRow, racer: Racer): Promise<void> {
+    const { ciphers, health, progress, relays } = this.#run.services;
     const { digest, number, size } = this.#chunk;
+    const { access_id: id, access_key: privateKey } = replica;
     if (id === null || digest === null) throw incomplete();
+    const { signal } = racer;
     const ask = {
       server,
       action: 'download',
       bytes: size,
       turn: this.#run.turn,
       chunk: number,
-      signal: this.#signal,
-      onBlocked: this.#run.onBlocked,
+      signal,
+      onBlocked: (reason?: XftpError) => this.#run.onBlocked(this.#choice.whyItWaits(this.#replicas, reason)),
+      givesUp: () => this.#choice.hasSooner(replica, this.#replicas),
     } as const;
-    const first = await relays.ask(ask, async (client) => {
+    await relays.ask(ask, async (client) => {
+      const visit = health.begin(replica.server);
       const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
+      racer.moved();
       try {
         const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
-          signal: this.#signal,
+          signal,
           pace: this.#run.pace,
           onReceived: (received) => {
+            racer.moved();
             progress.moving(this.#run.id, number, Math.min(received, size));
           },
         });
-        return await this.#write({
-          index: number - 1,
-          box: memory,
-          boxSecret: secret,
-          boxNonce: nonce,
-          digest,
-        });
+        visit.succeeded(size);
+        await racer.finish(async () => { this.#record(
+            await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest }),
+          ); },
+        );
+      } catch (error) {
+        if (this.#signal.aborted) visit.left();
+        else visit.failed();
+        throw error;
       } finally {
         progress.moving(this.#run.id, number, 0);
         // A request that has failed writes nothing more into it.
         ciphers.memory.give(memory);
       }
     });
-    this.#record(first);
   }
 
   /** In one transaction, since each one is flushed: a file of one chunk costs few. */
@@ -196,11 +230,11 @@ export class ChunkDownload {
     const { chunks } = this.#run.services;
     if (chunks.replica(id)?.state !== 'bad') this.#run.warn('security', toFailureInfo(reason), server);
     chunks.distrust(this.#run.id, server);
-    this.#lastFailure = reason;
+    this.#choice.gaveUp(server, reason);
   }
 
   #drop(replica: ReplicaRow, reason: XftpError): void {
     this.#run.services.chunks.setReplicaState(replica.id, 'bad');
-    this.#lastFailure = reason;
+    this.#choice.gaveUp(replica.server, reason);
   }
 }

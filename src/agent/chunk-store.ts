@@ -32,6 +32,14 @@ export interface RecipientRow {
   readonly access_key: Buffer;
 }
 
+/** Access to one replica of a chunk. */
+export interface ReplicaAccess {
+  readonly chunk: number;
+  readonly server: string;
+  readonly id: Uint8Array;
+  readonly key: Uint8Array;
+}
+
 /** Chunks, their replicas and the recipients of these. */
 export class ChunkStore {
   readonly #database: Database;
@@ -180,6 +188,30 @@ export class ChunkStore {
     );
   }
 
+  /** On how many relays a chunk of a send is. */
+  uploadedReplicas(transferId: string, chunk: number): number {
+    return (
+      this.#database.get<{ count: number }>(
+        "SELECT COUNT(*) AS count FROM replicas WHERE transfer_id = ? AND chunk = ? AND state = 'uploaded'",
+        transferId,
+        chunk,
+      )?.count ?? 0
+    );
+  }
+
+  /** On how many relays each chunk of a send is at least, and how many replicas there are in all. */
+  completeReplicas(transferId: string): { readonly complete: number; readonly uploaded: number } {
+    return (
+      this.#database.get<{ complete: number; uploaded: number }>(
+        `SELECT COALESCE(MIN(uploaded), 0) AS complete, COALESCE(SUM(uploaded), 0) AS uploaded FROM (
+           SELECT COUNT(r.id) AS uploaded FROM chunks c LEFT JOIN replicas r
+             ON r.transfer_id = c.transfer_id AND r.chunk = c.number AND r.state = 'uploaded'
+           WHERE c.transfer_id = ? GROUP BY c.number)`,
+        transferId,
+      ) ?? { complete: 0, uploaded: 0 }
+    );
+  }
+
   /** The visible send with this replica, unless it counts as bad. */
   sendWith({
     server,
@@ -258,18 +290,28 @@ export class ChunkStore {
     );
   }
 
-  /** One recipient's access to each uploaded replica of a transfer. */
-  recipientAccess(
-    transferId: string,
-    number: number,
-  ): { readonly chunk: number; readonly server: string; readonly id: Buffer; readonly key: Buffer }[] {
+  /**
+   * The sender's access to each replica of a transfer, uploaded ones of a chunk first, then those that are registered:
+   * their upload is still to come.
+   */
+  senderAccess(transferId: string): ReplicaAccess[] {
+    return this.#database.all(
+      `SELECT chunk, server, access_id AS id, access_key AS key FROM replicas
+       WHERE transfer_id = ? AND state IN ('uploaded', 'registered') AND access_id IS NOT NULL
+       ORDER BY chunk, state = 'registered', id`,
+      transferId,
+    );
+  }
+
+  /** The same for one recipient. */
+  recipientAccess(transferId: string, number: number): ReplicaAccess[] {
     return this.#database.all(
       `SELECT replicas.chunk AS chunk, replicas.server AS server, recipients.access_id AS id,
          recipients.access_key AS key
        FROM replicas JOIN recipients ON recipients.replica_id = replicas.id
-       WHERE replicas.transfer_id = ? AND replicas.state = 'uploaded' AND recipients.number = ?
-         AND recipients.access_id IS NOT NULL
-       ORDER BY replicas.chunk, replicas.id`,
+       WHERE replicas.transfer_id = ? AND replicas.state IN ('uploaded', 'registered')
+         AND recipients.number = ? AND recipients.access_id IS NOT NULL
+       ORDER BY replicas.chunk, replicas.state = 'registered', replicas.id`,
       transferId,
       number,
     );

@@ -1,5 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
-
 import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
@@ -8,42 +6,68 @@ import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import type { Ask } from './relay-access.js';
+import { type ReplicaPlaces, severalFailures } from './replica-plan.js';
+import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
-import type { ServerPick } from './server-pick.js';
+import type { ServerPick, Taken } from './server-pick.js';
 
-/** Recipients per request, as official clients send them. */
-export const RECIPIENTS_PER_REQUEST = 200;
 /** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
 const MAX_CORRUPT = 3;
 /** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
-/** Keys that are made before others have their turn: some ms of work. */
-const KEYS_PER_TURN = 64;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 export const CHUNK_LIFE_MS = 48 * 3600_000;
 
 /** Makes the chunk's bytes in the memory given. */
 export type MakeChunk = (buffer: Uint8Array) => Promise<Uint8Array>;
 
-/** Brings one chunk of a send onto one relay, whatever it takes. */
+/** What an upload needs of whoever runs it. */
+export type UploadRun = Pick<
+  Run,
+  'id' | 'services' | 'row' | 'pace' | 'turn' | 'onBlocked' | 'warn' | 'showProgress'
+>;
+
+/** One replica that is to be made. */
+export interface ChunkUploadOptions {
+  readonly run: UploadRun;
+  readonly send: SendRow;
+  readonly chunk: ChunkRow;
+  readonly pick: ServerPick;
+  /** Where the other replicas of the chunk are. */
+  readonly places: ReplicaPlaces;
+  /** What an earlier try has got as far as a relay. */
+  readonly replica?: ReplicaRow;
+  readonly signal: AbortSignal;
+  /** Told how many bytes of the chunk are sent; 0 when it starts anew. */
+  readonly onSent: (bytes: number) => void;
+}
+
+/** Brings one chunk of a send onto one relay, whatever it takes: makes one of its replicas. */
 export class ChunkUpload {
-  readonly #run: Run;
-  readonly #send: SendRow;
+  readonly #options: ChunkUploadOptions;
+  readonly #run: UploadRun;
   readonly #chunk: ChunkRow;
   readonly #pick: ServerPick;
   readonly #signal: AbortSignal;
+  #replicaId: number | undefined;
+  /** Servers that failed too often. */
+  readonly #left = new Set<string>();
+  /** Failures since it is at its server. */
+  #failures = 0;
   #corrupt = 0;
   #lost = 0;
 
-  constructor(run: Run, send: SendRow, chunk: ChunkRow, pick: ServerPick, signal: AbortSignal) {
-    this.#run = run;
-    this.#send = send;
-    this.#chunk = chunk;
-    this.#pick = pick;
-    this.#signal = signal;
+  constructor(options: ChunkUploadOptions) {
+    this.#options = options;
+    this.#run = options.run;
+    this.#chunk = options.chunk;
+    this.#pick = options.pick;
+    this.#signal = options.signal;
+    this.#replicaId = options.replica?.id;
+    options.places.take(this, options.replica?.server);
   }
 
   /**
@@ -53,8 +77,7 @@ export class ChunkUpload {
    */
   async run(make: MakeChunk): Promise<void> {
     for (;;) {
-      const replica = this.#registered();
-      const server = replica === undefined ? this.#pick.next() : this.#serverOf(replica);
+      const { server, replica } = this.#place();
       try {
         await this.#upload(server, await this.#register(server, replica), make);
         return;
@@ -64,22 +87,68 @@ export class ChunkUpload {
     }
   }
 
-  /** What an earlier try has got as far as a relay. */
+  /**
+   * Registers the chunk with one relay, unless that is done: a description may name it before it has the bytes.
+   *
+   * @throws what the relay answers; CANCELLED
+   */
+  async registerOnly(): Promise<void> {
+    const { server, replica } = this.#place();
+    await this.#register(server, replica);
+  }
+
+  /** Where it goes, and what an earlier try has got as far as there. */
+  #place(): { readonly server: ServerAddress; readonly replica: ReplicaRow | undefined } {
+    const replica = this.#registered();
+    const server = replica === undefined ? this.#next() : this.#serverOf(replica);
+    this.#options.places.take(this, serverKey(server));
+    return { server, replica };
+  }
+
+  /** One that can be asked now, or else one that was not asked yet: so each of those that fail is looked at again. */
+  #next(): ServerAddress {
+    const others = new Set([...this.#taken, ...this.#left]);
+    if (this.#pick.hasOpen(others)) return this.#pick.next(others);
+    if (this.#pick.hasOpen(this.#taken)) return this.#pick.next(this.#taken);
+    if (this.#pick.hasFree(others)) return this.#pick.next(others);
+    this.#left.clear();
+    return this.#pick.next(this.#taken);
+  }
+
   #registered(): ReplicaRow | undefined {
     const replica = this.#replica;
-    if (replica === undefined || !this.#givesUp(this.#serverOf(replica))) return replica;
+    if (replica === undefined) return undefined;
+    const server = this.#serverOf(replica);
+    // A relay may answer each time that it is asked, and never take the whole chunk.
+    const tired = this.#failures >= PATIENCE && this.#pick.hasOpenOther(server, this.#taken);
+    if (!tired && !this.#givesUp(server) && !this.#looksElsewhere(replica)) return replica;
+    this.#left.add(replica.server);
     this.#giveUp(replica);
     return undefined;
   }
 
+  /** Whether its relay, which knows nothing of it, has just failed, and another one may be back. */
+  #looksElsewhere({ state, server }: ReplicaRow): boolean {
+    if (state !== 'registering' || this.#failures === 0) return false;
+    const { failures } = this.#run.services.gates.status(server);
+    return failures > 0 && this.#pick.hasFree(new Set([...this.#taken, server]));
+  }
+
   get #replica(): ReplicaRow | undefined {
-    return this.#run.services.chunks.replicasOf(this.#chunk.transfer_id, this.#chunk.number)[0];
+    if (this.#replicaId === undefined) return undefined;
+    const replica = this.#run.services.chunks.replica(this.#replicaId);
+    return replica?.state === 'bad' ? undefined : replica;
+  }
+
+  /** Servers of the chunk's other replicas. */
+  get #taken(): Taken {
+    return this.#options.places.takenFrom(this);
   }
 
   /** Whether the server has failed too often, while another one could be asked. */
   #givesUp(server: ServerAddress): boolean {
     const { failures } = this.#run.services.gates.status(serverKey(server));
-    if (failures === 0 || !this.#pick.hasOpenOther(server)) return false;
+    if (failures === 0 || !this.#pick.hasOpenOther(server, this.#taken)) return false;
     return failures >= PATIENCE || this.#replica?.state === 'registering';
   }
 
@@ -103,9 +172,10 @@ export class ChunkUpload {
   }
 
   async #intend(server: ServerAddress): Promise<ReplicaRow> {
-    const { chunks, database, sends } = this.#run.services;
-    const recipients = sends.find(this.#run.id)?.recipients ?? this.#send.recipients;
-    const keys = await newKeys(recipients);
+    const { chunks, database } = this.#run.services;
+    const keys: Uint8Array[] = [];
+    // There may be more recipients while keys are made.
+    while (keys.length < this.#recipients) keys.push(...(await newKeys(this.#recipients - keys.length)));
     throwIfAborted(this.#signal);
     const id = database.transaction(() => {
       const replicaId = chunks.addReplica({
@@ -120,7 +190,13 @@ export class ChunkUpload {
     });
     const replica = chunks.replica(id);
     if (replica === undefined) throw new XftpError('DATABASE_UNUSABLE', 'A chunk was not recorded.');
+    this.#replicaId = id;
     return replica;
+  }
+
+  get #recipients(): number {
+    const { send, run } = this.#options;
+    return run.services.sends.find(run.id)?.recipients ?? send.recipients;
   }
 
   async #create(
@@ -148,7 +224,7 @@ export class ChunkUpload {
   async #upload(server: ServerAddress, replica: ReplicaRow, make: MakeChunk): Promise<void> {
     const { access_id: id, access_key: privateKey } = replica;
     if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
-    const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
+    const { chunks, ciphers, clock, database, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
     await this.#ask(server, 'upload', async (client) => {
       const buffer = ciphers.memory.take(size);
@@ -167,19 +243,20 @@ export class ChunkUpload {
           {
             signal: this.#signal,
             pace: this.#run.pace,
-            onSent: (sent) => {
-              progress.moving(this.#run.id, number, sent);
-            },
+            onSent: this.#options.onSent,
           },
         );
+      } catch (error) {
+        this.#options.onSent(0);
+        throw error;
       } finally {
         release();
-        progress.moving(this.#run.id, number, 0);
       }
     });
     database.transaction(() => {
       chunks.setReplicaState(replica.id, 'uploaded');
-      chunks.finish(this.#run.id, number);
+      if (chunks.uploadedReplicas(this.#run.id, number) >= this.#options.send.replicas_required)
+        chunks.finish(this.#run.id, number);
       const expires = replica.created_at + CHUNK_LIFE_MS;
       const { expires_at: before } = this.#run.row;
       transfers.update(this.#run.id, {
@@ -203,11 +280,16 @@ export class ChunkUpload {
         turn: this.#run.turn,
         chunk: this.#chunk.number,
         signal: this.#signal,
-        onBlocked: this.#run.onBlocked,
+        onBlocked: (reason) => this.#run.onBlocked(this.#whyItWaits(reason)),
         givesUp: () => this.#givesUp(server),
       },
       request,
     );
+  }
+
+  /** A chunk that must be on several relays waits for all that fail. */
+  #whyItWaits(reason: XftpError | undefined): XftpError | undefined {
+    return this.#options.send.replicas === 1 ? reason : severalFailures(this.#pick.failing(), reason);
   }
 
   /** Returns when the chunk is to be tried again, here or elsewhere. */
@@ -215,6 +297,7 @@ export class ChunkUpload {
     if (!isXftpError(error)) throw error;
     switch (consequenceOf(error)) {
       case 'retry':
+        this.#failures += 1;
         return;
       case 'distrust':
         this.#leave(server, error, 'security');
@@ -246,74 +329,29 @@ export class ChunkUpload {
     if (this.#pick.exclude(server, reason)) this.#run.warn(warning, toFailureInfo(reason), serverKey(server));
   }
 
-  /** The replica is not used; what the relay has of it is deleted when it can be. */
+  /** Another replica takes its place. */
   #giveUp(replica: ReplicaRow | undefined): void {
+    this.#options.places.take(this, undefined);
+    this.#failures = 0;
     if (replica === undefined) return;
-    const { chunks, database, relayTasks, wakeRelayTasks } = this.#run.services;
-    database.transaction(() => {
-      chunks.setReplicaState(replica.id, 'bad');
-      if (replica.access_id !== null)
-        relayTasks.add({
-          action: 'delete',
-          owner: this.#run.id,
-          server: replica.server,
-          accessId: replica.access_id,
-          accessKey: replica.access_key,
-        });
-    });
-    wakeRelayTasks();
+    this.#replicaId = undefined;
+    discardReplica(this.#run.services, replica);
   }
 }
 
-/** Asks a relay for the recipients of a chunk that it does not know yet, so many at a time. */
-export async function registerRecipients(
-  run: Pick<Run, 'services' | 'turn' | 'onBlocked'>,
-  replica: ReplicaRow,
-  server: ServerAddress,
-  wait: Required<Pick<Ask, 'signal' | 'givesUp'>>,
-): Promise<void> {
-  const { chunks, relays } = run.services;
-  for (;;) {
-    const batch = chunks.recipients(replica.id, { unregistered: true }).slice(0, RECIPIENTS_PER_REQUEST);
-    const { access_id: id } = chunks.replica(replica.id) ?? replica;
-    if (batch.length === 0 || id === null) return;
-    const ask = {
-      server,
-      action: 'create',
-      turn: run.turn,
-      chunk: replica.chunk,
-      onBlocked: run.onBlocked,
-      ...wait,
-    } as const;
-    const ids = await relays.ask(ask, (client) =>
-      client.addRecipients(
-        server,
-        { id, privateKey: replica.access_key },
-        batch.map(({ access_key: key }) => publicKeyOf(key)),
-        { signal: wait.signal },
-      ),
-    );
-    chunks.setRecipientIds(replica.id, pairUp(batch, ids));
-  }
-}
-
-/** Fresh keys for so many recipients. */
-export async function newKeys(count: number): Promise<Uint8Array[]> {
-  const keys: Uint8Array[] = [];
-  while (keys.length < count) {
-    // So that thousands of recipients do not hold up everybody else.
-    if (keys.length > 0 && keys.length % KEYS_PER_TURN === 0) await setImmediate();
-    keys.push(generateKeyPair('ed25519').privateKey);
-  }
-  return keys;
-}
-
-function pairUp(
-  recipients: readonly RecipientRow[],
-  ids: readonly Uint8Array[],
-): { readonly number: number; readonly id: Uint8Array }[] {
-  return recipients.flatMap(({ number }, index) => {
-    const id = ids[index];
-    return id === undefined ? [] : [{ number, id }];
+/** The replica is not used; what the relay has of it is deleted when it can be. */
+export function discardReplica(services: Run['services'], replica: ReplicaRow): void {
+  const { chunks, database, relayTasks, wakeRelayTasks } = services;
+  database.transaction(() => {
+    chunks.setReplicaState(replica.id, 'bad');
+    if (replica.access_id !== null)
+      relayTasks.add({
+        action: 'delete',
+        owner: replica.transfer_id,
+        server: replica.server,
+        accessId: replica.access_id,
+        accessKey: replica.access_key,
+      });
   });
+  wakeRelayTasks();
 }

@@ -11,7 +11,7 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import type { ChunkRow, ChunkStore } from './chunk-store.js';
+import type { ChunkRow, ChunkStore, ReplicaAccess } from './chunk-store.js';
 import type { SendStore } from './detail-stores.js';
 import type { DescriptionsResult, RecipientDescription } from './model.js';
 import type { TransferRow, TransferStore } from './transfer-store.js';
@@ -77,15 +77,7 @@ export function sendDescriber(services: DescribeServices, id: string): SendDescr
   const row = services.transfers.row(id);
   const chunks = services.chunks.chunks(id);
   return {
-    sender: () =>
-      describe(
-        { row, chunks, party: 'sender' },
-        services.chunks
-          .replicas(id)
-          .flatMap(({ chunk, server, state, access_id: accessId, access_key: key }) =>
-            state === 'uploaded' && accessId !== null ? [{ chunk, server, id: accessId, key }] : [],
-          ),
-      ),
+    sender: () => describe({ row, chunks, party: 'sender' }, services.chunks.senderAccess(id)),
     recipient: (number) =>
       describe({ row, chunks, party: 'recipient' }, services.chunks.recipientAccess(id, number)),
   };
@@ -115,14 +107,6 @@ function describeFor(
   };
 }
 
-/** Access to one replica of a chunk. */
-interface Access {
-  readonly chunk: number;
-  readonly server: string;
-  readonly id: Uint8Array;
-  readonly key: Uint8Array;
-}
-
 function describe(
   {
     row,
@@ -133,7 +117,7 @@ function describe(
     readonly chunks: readonly ChunkRow[];
     readonly party: FileDescription['party'];
   },
-  access: readonly Access[],
+  access: readonly ReplicaAccess[],
 ): FileDescription {
   const { file_key: key, file_nonce: nonce, file_digest: digest, encrypted_size: size } = row;
   if (key === null || nonce === null || digest === null || size === null)

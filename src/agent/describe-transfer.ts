@@ -1,11 +1,13 @@
+import type { ChunkStore } from './chunk-store.js';
 import type { TransferInfo } from './model.js';
 import type { RelayTaskStore } from './relay-task-store.js';
-import type { SendStore } from './detail-stores.js';
+import type { SendRow, SendStore } from './detail-stores.js';
 import { failureOf, type TransferRow } from './transfer-store.js';
 
 /** What the description of a transfer is made from. */
 export interface TransferSources {
   readonly sends: SendStore;
+  readonly chunks: ChunkStore;
   readonly relayTasks: RelayTaskStore;
   /** Relays of a receive that have to be approved. */
   readonly unapproved: (id: string) => readonly string[];
@@ -48,15 +50,27 @@ export function describeTransfer(row: TransferRow, sources: TransferSources): Tr
   };
 }
 
-function sendFacts(row: TransferRow, { sends, relayTasks }: TransferSources): Partial<TransferInfo> {
+function sendFacts(row: TransferRow, { chunks, sends, relayTasks }: TransferSources): Partial<TransferInfo> {
   const send = sends.find(row.id);
   if (send === undefined) return {};
   return {
     recipients: { handedOut: send.handed_out, spare: send.recipients - send.handed_out },
+    replicas: {
+      wanted: send.replicas,
+      required: send.replicas_required,
+      complete: completeReplicas(row, send, chunks),
+    },
     ...(send.revoked_at === null
       ? {}
       : { revoked: { at: send.revoked_at, pending: relayTasks.countOf(row.id, 'delete') } }),
   };
+}
+
+/** The chunks are counted only where their number is not known otherwise: lists tell of many transfers. */
+function completeReplicas(row: TransferRow, send: SendRow, chunks: ChunkStore): number {
+  if (send.revoked_at !== null) return 0;
+  if (send.replicas === 1) return row.state === 'completed' ? 1 : 0;
+  return chunks.completeReplicas(row.id).complete;
 }
 
 /** The member, unless its value is absent. */

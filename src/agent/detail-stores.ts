@@ -1,5 +1,6 @@
 import type { Database } from './database.js';
 import type { OnConflict, RedirectPolicy, Settings } from './model.js';
+import type { ReplicaCounts } from './replica-plan.js';
 
 /** What only a send has. */
 export interface SendRow {
@@ -20,6 +21,12 @@ export interface SendRow {
   readonly redirect_of: string | null;
   readonly redirect_recipient: number | null;
   readonly revoked_at: number | null;
+  /** On how many relays each chunk is to be. */
+  readonly replicas: number;
+  /** On how many relays each chunk must be for the send to be completed. */
+  readonly replicas_required: number;
+  /** 1 while a completed send still brings its chunks onto further relays. */
+  readonly replicating: number;
 }
 
 /** What is known of a send from its start. */
@@ -29,6 +36,7 @@ export interface NewSend {
   readonly recipients: number;
   readonly servers?: readonly string[];
   readonly redirect: RedirectPolicy;
+  readonly replicas: ReplicaCounts;
   readonly redirectOf?: { readonly id: string; readonly recipient: number };
 }
 
@@ -43,7 +51,7 @@ export class SendStore {
   create(transferId: string, send: NewSend): void {
     this.#database.run(
       `INSERT INTO sends (transfer_id, snapshot_path, handed_out, recipients, servers, redirect, redirect_of,
-         redirect_recipient) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+         redirect_recipient, replicas, replicas_required) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       transferId,
       send.snapshotPath ?? null,
       send.handedOut,
@@ -52,6 +60,8 @@ export class SendStore {
       send.redirect,
       send.redirectOf?.id ?? null,
       send.redirectOf?.recipient ?? null,
+      send.replicas.wanted,
+      send.replicas.required,
     );
   }
 
@@ -94,6 +104,26 @@ export class SendStore {
 
   setRevoked(transferId: string, at: number): void {
     this.#database.run('UPDATE sends SET revoked_at = ? WHERE transfer_id = ?', at, transferId);
+  }
+
+  /** Whether a completed send still brings its chunks onto further relays. */
+  setReplicating(transferId: string, replicating: boolean): void {
+    this.#database.run(
+      'UPDATE sends SET replicating = ? WHERE transfer_id = ?',
+      Number(replicating),
+      transferId,
+    );
+  }
+
+  /** Sends that still bring their chunks onto further relays, oldest first; those whose deadline has passed if asked. */
+  replicating(options: { readonly overdueAt?: number } = {}): string[] {
+    return this.#database
+      .all<{ id: string }>(
+        `SELECT t.id AS id FROM sends s JOIN transfers t ON t.id = s.transfer_id
+         WHERE s.replicating = 1 AND t.deadline <= ? ORDER BY t.created_at`,
+        options.overdueAt ?? Number.MAX_SAFE_INTEGER,
+      )
+      .map(({ id }) => id);
   }
 
   /** Counts a deletion on a relay; gives the counts so far. */

@@ -10,6 +10,8 @@ const DAY_MS = 24 * 3600_000;
 export interface HousekeepingOptions {
   readonly services: RunServices;
   readonly failOverdue: (id: string) => void;
+  /** Ends what goes on in the background of completed sends whose deadline has passed. */
+  readonly giveUpReplicas: () => void;
   readonly remove: (id: string) => void;
   readonly onUnexpected: (error: unknown) => void;
 }
@@ -52,6 +54,7 @@ export class Housekeeping {
 
   #failOverdue(): void {
     for (const id of this.#options.services.transfers.overdue()) this.#options.failOverdue(id);
+    this.#options.giveUpReplicas();
   }
 
   #prune(): void {

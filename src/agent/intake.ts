@@ -18,6 +18,7 @@ import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo 
 import { CHUNK_LIFE_MS } from './chunk-upload.js';
 import { sourceCheck } from './folder-bounds.js';
 import { recordChunks } from './receive-run.js';
+import { replicaCounts, type ReplicaCounts } from './replica-plan.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';
@@ -58,7 +59,7 @@ export class Intake {
         'A token with folders sends copies only, since files in its folders may change places: leave out snapshot: false.',
       );
     const path = await this.#sourcePath(params.path);
-    this.#checkServers(params.servers);
+    const replicas = this.#replicas(params);
     const deadline = this.#deadline(params.deadline);
     const handedOut = recipientsOf(params);
     const id = newTransferId();
@@ -99,6 +100,7 @@ export class Intake {
             recipients: withSpares(handedOut),
             ...(params.servers === undefined ? {} : { servers: params.servers }),
             redirect: params.redirect ?? 'auto',
+            replicas,
           });
         },
       );
@@ -226,15 +228,16 @@ export class Intake {
     }
   }
 
-  #checkServers(servers: readonly string[] | undefined): void {
-    const count = servers === undefined ? this.#services.servers.forUpload().length : servers.length;
-    for (const server of servers ?? []) parseServerAddress(server);
-    if (count === 0)
+  #replicas(params: SendParams): ReplicaCounts {
+    const { servers, settings } = this.#services;
+    const available = params.servers === undefined ? servers.forUpload() : servers.parseList(params.servers);
+    if (available.length === 0)
       throw new XftpError(
         'INVALID_ARGUMENT',
         'There is no relay to send through: add one to the server list (`xftp-agent servers add` and its address, or --preset ' +
           'simplex for the public ones), or name one.',
       );
+    return replicaCounts(params, settings().replicas, available);
   }
 
   #deadline(deadline: number | undefined): number {

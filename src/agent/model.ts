@@ -1,10 +1,11 @@
 import type { FailureCode, FailureKind } from '../protocol/index.js';
 import type { OnionPolicy, SocksMode } from '../transport/index.js';
 import type { ISOLATION_LEVELS } from './isolation.js';
-import type { SERVER_ROLES } from './server-store.js';
 
 // What the agent tells about itself: plain data, as it also goes over the RPC. Times are milliseconds since 1970,
 // sizes are bytes. Server addresses are without password.
+
+export type * from './server-model.js';
 
 /** Which way a file goes. */
 export type Direction = 'send' | 'receive';
@@ -85,6 +86,11 @@ export interface TransferInfo {
   readonly failure?: FailureInfo;
   /** Only of sends. */
   readonly recipients?: { readonly handedOut: number; readonly spare: number };
+  /**
+   * Only of sends: on how many relays each chunk is to be, must be for the send to be completed, and is (the chunk with
+   * the fewest counts).
+   */
+  readonly replicas?: { readonly wanted: number; readonly required: number; readonly complete: number };
   /** Only of sends that were revoked: when, and how many deletions on relays are still to do. */
   readonly revoked?: { readonly at: number; readonly pending: number };
   /** Only while `awaiting_approval`: relays that are not known, and why they have to be approved. */
@@ -101,6 +107,10 @@ export interface SendParams {
   readonly recipients?: number;
   /** Server addresses, perhaps with password; the enabled servers unless given. */
   readonly servers?: readonly string[];
+  /** On how many relays to put each chunk, 1 to 8; the setting `replicas` unless given. */
+  readonly replicas?: number;
+  /** The send is completed when each chunk is on so many relays, and the others follow; all of them unless given. */
+  readonly replicasRequired?: number;
   /** Copy the source first, so that it may change or go at once; true unless told otherwise. */
   readonly snapshot?: boolean;
   readonly redirect?: RedirectPolicy;
@@ -171,52 +181,6 @@ export interface DescriptionsResult {
   readonly spare: number;
 }
 
-/** A relay to send through and to receive from without asking. */
-export interface ServerInfo {
-  readonly id: number;
-  readonly address: string;
-  readonly hasPassword: boolean;
-  /** Whether files are sent through it, if that is one of its roles. */
-  readonly enabled: boolean;
-  readonly operator?: string;
-  readonly roles: readonly ServerRole[];
-  /** Of those that files can be sent through, the ones with the highest come first; from -10 to 10. */
-  readonly priority: number;
-  /** Whether requests go there now, wait after failures, or it is being tried again. */
-  readonly gate: 'open' | 'closed' | 'probing';
-  /** When a closed gate is tried next. */
-  readonly retryAt?: number;
-}
-
-/** What a server is for: files are sent through it; downloads from it need no approval. */
-export type ServerRole = (typeof SERVER_ROLES)[number];
-
-/** One step of a server test. */
-export interface ServerTestStep {
-  readonly step:
-    | 'name'
-    | 'proxy'
-    | 'tcp'
-    | 'tls'
-    | 'identity'
-    | 'handshake'
-    | 'create'
-    | 'upload'
-    | 'download'
-    | 'compare'
-    | 'delete';
-  readonly ok: boolean;
-  readonly ms: number;
-  readonly failure?: FailureInfo;
-}
-
-/** Outcome of a server test; it ends with the first step that fails. */
-export interface ServerTestResult {
-  readonly address: string;
-  readonly ok: boolean;
-  readonly steps: readonly ServerTestStep[];
-}
-
 /** What can be set while the agent runs. */
 export interface Settings {
   /** Most chunks under way on one server. */
@@ -228,6 +192,8 @@ export interface Settings {
   readonly downloadLimit: number | null;
   /** Largest source, in bytes. */
   readonly maxFileSize: number;
+  /** On how many relays sends put each chunk unless they say otherwise. */
+  readonly replicas: number;
   /** How long a transfer is tried unless it says otherwise, in hours. */
   readonly deadlineHours: number;
   /** Events are kept for so many days and up to this number. */
@@ -251,27 +217,6 @@ export interface Settings {
 
 /** What shares connections, and with Tor circuits. */
 export type Isolation = (typeof ISOLATION_LEVELS)[number];
-
-/** What was measured about one server since the database was made. */
-export interface ServerStats {
-  readonly address: string;
-  readonly actions: readonly {
-    readonly action: ServerAction;
-    readonly attempts: number;
-    readonly successes: number;
-    readonly bytes: number;
-    /** Mean over the successes, in ms. */
-    readonly meanMs: number;
-  }[];
-  readonly failures: readonly {
-    readonly kind: FailureKind;
-    readonly count: number;
-    readonly lastAt: number;
-  }[];
-}
-
-/** What the agent asks of relays. */
-export type ServerAction = 'create' | 'upload' | 'download' | 'delete' | 'acknowledge';
 
 /** What a token may do: look, also start and steer transfers, or everything. */
 export type TokenScope = 'read' | 'submit' | 'admin';
@@ -336,6 +281,17 @@ export interface DurableEvents {
   };
   'transfer.approval': { readonly servers: readonly string[]; readonly reason: string };
   'transfer.recipients': { readonly handedOut: number; readonly spare: number };
+  /**
+   * No more copies of a completed send come: all are there, or the rest was given up. `complete` is on how many relays
+   * each chunk is at least; `uploaded` and `missing` count copies of chunks.
+   */
+  'transfer.replicated': {
+    readonly wanted: number;
+    readonly complete: number;
+    readonly uploaded: number;
+    readonly missing: number;
+    readonly failure?: FailureInfo;
+  };
   'transfer.revoked': { readonly pending: number };
   /** The last deletion on relays was done, or given up. */
   'transfer.deleted': { readonly deleted: number; readonly failed: number };

@@ -24,6 +24,7 @@ import { consequenceOf } from './failure-policy.js';
 import { boundsOf, finishInside, workInside } from './folder-bounds.js';
 import { incomplete, receiveOf } from './part-record.js';
 import { downloadRedirect } from './redirect-download.js';
+import { ReplicaChoice } from './replica-choice.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 
@@ -112,11 +113,14 @@ async function downloadChunks(run: Run): Promise<void> {
   if (first === undefined) return;
   // The first chunk of the file tells where the content of all others starts.
   const known = receiveOf(run).prefix !== null;
-  if (!known) await run.job(() => new ChunkDownload(run, first, file, run.signal).run());
+  const choice = new ReplicaChoice(run.services.gates, run.services.health);
+  const download = (chunk: ChunkRow, signal: AbortSignal): Promise<void> =>
+    run.job(() => new ChunkDownload({ run, chunk, file, choice, signal }).run());
+  if (!known) await download(first, run.signal);
   const next = (known ? [first, ...others] : others)[Symbol.iterator]();
   const group = new TaskGroup(run.signal);
   const lane = async (): Promise<void> => {
-    for (const chunk of next) await run.job(() => new ChunkDownload(run, chunk, file, group.signal).run());
+    for (const chunk of next) await download(chunk, group.signal);
   };
   await group.run(async () => {
     await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, all.length) }, () => group.add(lane)));

@@ -126,6 +126,7 @@ async function make(
         recipients: 1,
         ...(send.servers === null ? {} : { servers: JSON.parse(send.servers) as string[] }),
         redirect: 'never',
+        replicas: { wanted: send.replicas, required: send.replicas_required },
         redirectOf: { id: send.transfer_id, recipient: number },
       });
     },

@@ -97,13 +97,17 @@ export class RelayAccess {
     { signal, onBlocked, givesUp }: Ask,
   ): Promise<{ readonly passage: Passage; readonly goOn: () => void }> {
     let goOn = (): void => undefined;
+    const told = { waits: false };
     try {
       const passage = await this.#options.gates.pass(key, signal, {
         onWait: (reason) => {
+          told.waits = true;
           goOn = onBlocked?.(reason) ?? goOn;
         },
         ...(givesUp === undefined ? {} : { givesUp }),
       });
+      // Whoever looks whether a failing server is back waits for it, also if it need not wait for its turn.
+      if (passage.isProbe && !told.waits) goOn = onBlocked?.(this.#options.gates.status(key).reason) ?? goOn;
       return { passage, goOn };
     } catch (error) {
       goOn();

@@ -16,6 +16,7 @@ import type { ProgressTracker } from './progress-tracker.js';
 import type { RelayAccess } from './relay-access.js';
 import type { RelayTaskStore } from './relay-task-store.js';
 import type { ServerGates } from './server-gates.js';
+import type { ServerHealth } from './server-health.js';
 import type { ServerStore } from './server-store.js';
 import type { TransferPaces } from './transfer-paces.js';
 import type { TransferRow, TransferStore, Transition } from './transfer-store.js';
@@ -45,6 +46,7 @@ export interface RunServices {
   readonly servers: ServerStore;
   readonly relays: RelayAccess;
   readonly gates: ServerGates;
+  readonly health: ServerHealth;
   readonly network: NetworkMonitor;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;

@@ -1,27 +1,17 @@
-import {
-  encodePlaintextPrefix,
-  FILE_KEY_LENGTH,
-  FILE_NONCE_LENGTH,
-  type ServerAddress,
-  XftpError,
-} from '../protocol/index.js';
-import { constantTimeEqual, randomBytes } from '../crypto/index.js';
-import {
-  type PreparedSource,
-  prepareSource,
-  sealChunk,
-  snapshotSource,
-  TaskGroup,
-} from '../transfer/index.js';
-import { ChunkUpload } from './chunk-upload.js';
-import type { ChunkRow } from './chunk-store.js';
-import type { SendRow } from './detail-stores.js';
+import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH } from '../protocol/index.js';
+import { randomBytes } from '../crypto/index.js';
+import { prepareSource, snapshotSource, TaskGroup } from '../transfer/index.js';
 import { boundsOf, sourceCheck } from './folder-bounds.js';
+import { registerFurther, uploadReplicas } from './replica-uploads.js';
 import type { Run } from './run.js';
+import { pathOf, preparedSource, seal, sendOf, serversOf } from './send-source.js';
 import { ServerPick } from './server-pick.js';
 
 /** Chunks of one transfer that may be under way at once: more would only crowd out other transfers. */
 const CHUNKS_AT_ONCE = 8;
+
+/** Relays that do not answer within so long, in ms, do not hold up the end of a send that does not need them. */
+const REGISTER_AHEAD_MS = 5000;
 
 /** What a send does beyond its own chunks. */
 export interface SendRunOptions {
@@ -40,9 +30,15 @@ export async function runSend(run: Run, { storeRedirects }: SendRunOptions): Pro
   await copyBounded(run);
   if (run.row.file_digest === null) await prepare(run);
   run.enter('uploading');
-  await uploadChunks(run);
+  const pick = new ServerPick(serversOf(run, sendOf(run)), services.gates, services.servers);
+  await uploadChunks(run, pick);
+  await registerAhead(run, pick);
   await storeRedirects(run);
-  services.transfers.transition(id, { to: 'completed' });
+  const { replicas, replicas_required: required } = sendOf(run);
+  services.database.transaction(() => {
+    if (replicas > required) services.sends.setReplicating(id, true);
+    services.transfers.transition(id, { to: 'completed' });
+  });
 }
 
 /**
@@ -113,80 +109,46 @@ async function prepare(run: Run): Promise<void> {
   });
 }
 
-async function uploadChunks(run: Run): Promise<void> {
+async function uploadChunks(run: Run, pick: ServerPick): Promise<void> {
   const { services, id } = run;
   const send = sendOf(run);
   const chunks = services.chunks.chunks(id);
   const source = preparedSource(run, send, chunks);
-  const pick = new ServerPick(serversOf(run, send), services.gates, services.servers);
   const pending = chunks.filter(({ state }) => state === 'pending');
-  const group = new TaskGroup(run.signal);
-  const next = pending[Symbol.iterator]();
+  await inLanes(pending, run.signal, (chunk, signal) =>
+    run.job(() =>
+      uploadReplicas({ run, send, chunk, count: send.replicas_required, pick, signal }, (buffer) =>
+        seal(run, source, chunk, buffer),
+      ),
+    ),
+  );
+}
+
+/**
+ * Replicas that follow when the send is completed are registered before, where relays answer at once: so descriptions
+ * that are handed out early name them too.
+ */
+async function registerAhead(run: Run, pick: ServerPick): Promise<void> {
+  const send = sendOf(run);
+  if (send.replicas === send.replicas_required) return;
+  const until = AbortSignal.any([run.signal, AbortSignal.timeout(REGISTER_AHEAD_MS)]);
+  await inLanes(run.services.chunks.chunks(run.id), run.signal, (chunk) =>
+    registerFurther({ run, send, chunk, count: send.replicas, pick, signal: until }),
+  );
+}
+
+/** Does something with all items, several of them at once. */
+async function inLanes<T>(
+  items: readonly T[],
+  stop: AbortSignal,
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const group = new TaskGroup(stop);
+  const next = items[Symbol.iterator]();
   const lane = async (): Promise<void> => {
-    for (const chunk of next)
-      await run.job(() =>
-        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) =>
-          seal(run, source, chunk, buffer),
-        ),
-      );
+    for (const item of next) await work(item, group.signal);
   };
   await group.run(async () => {
-    await Promise.all(
-      Array.from({ length: Math.min(CHUNKS_AT_ONCE, pending.length) }, () => group.add(lane)),
-    );
+    await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, items.length) }, () => group.add(lane)));
   });
-}
-
-/** Makes a chunk again and compares it with its record. */
-async function seal(
-  run: Run,
-  source: PreparedSource,
-  chunk: ChunkRow,
-  buffer: Uint8Array,
-): Promise<Uint8Array> {
-  const { size, digest } = await sealChunk(source, chunk.number, buffer, run.services.ciphers);
-  if (chunk.digest === null || !constantTimeEqual(digest, chunk.digest))
-    throw new XftpError(
-      'SOURCE_CHANGED',
-      `${source.path} changed while it was being sent: send it again when nothing writes to it.`,
-    );
-  return buffer.subarray(0, size);
-}
-
-function preparedSource(run: Run, send: SendRow, chunks: readonly ChunkRow[]): PreparedSource {
-  const { file_key: key, file_nonce: nonce, file_name: name } = run.row;
-  const { source_size: sourceSize, source_mtime_ms: modifiedMs, tag } = send;
-  if (key === null || nonce === null || sourceSize === null || modifiedMs === null || tag === null)
-    throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
-  return {
-    path: pathOf(run, send),
-    prefix: encodePlaintextPrefix({ name: name ?? '' }, sourceSize),
-    sourceSize,
-    modifiedMs,
-    chunkSizes: chunks.map(({ size }) => size),
-    key,
-    nonce,
-    tag,
-  };
-}
-
-/** What is read: the snapshot, or the source itself. */
-function pathOf(run: Run, send: SendRow): string {
-  const path = send.snapshot_path === null ? run.row.path : run.services.snapshotPath(run.id);
-  if (path === null) throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
-  return path;
-}
-
-function sendOf(run: Run): SendRow {
-  const send = run.services.sends.find(run.id);
-  if (send === undefined)
-    throw new XftpError('DATABASE_UNUSABLE', 'The record of the transfer is incomplete.');
-  return send;
-}
-
-function serversOf(run: Run, send: SendRow): ServerAddress[] {
-  const { servers } = run.services;
-  // Written from a list of texts.
-  const named = send.servers === null ? undefined : (JSON.parse(send.servers) as string[]);
-  return named === undefined ? servers.forUpload() : servers.parseList(named);
 }

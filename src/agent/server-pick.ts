@@ -4,51 +4,75 @@ import { type ServerAddress, XftpError } from '../protocol/index.js';
 import type { ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
 
+/** Servers, by address, that others than the one who asks have taken. */
+export type Taken = ReadonlySet<string>;
+
+const NONE: Taken = new Set();
+
 /**
- * Picks servers for the chunks of one file: at random for each chunk, so that no relay sees more of a file than it
- * must; those whose gate is open first, and among these those of the highest priority. A server that refused is left
- * out for the rest of the run.
+ * Picks servers for the chunks of one file: at random for each replica, so that no relay sees more of a file than it
+ * must; those whose gate is open first, among these those of an operator who has no replica of the chunk yet, and then
+ * those of the highest priority. A server that refused is left out for the rest of the run.
  */
 export class ServerPick {
   readonly #gates: ServerGates;
   readonly #store: ServerStore;
+  readonly #operators: ReadonlyMap<string, string>;
+  readonly #refusals = new Map<string, XftpError>();
   #servers: readonly ServerAddress[];
-  #lastRefusal: XftpError | undefined;
 
   constructor(servers: readonly ServerAddress[], gates: ServerGates, store: ServerStore) {
-    this.#servers = servers;
+    this.#servers = [...new Map(servers.map((server) => [serverKey(server), server])).values()];
     this.#gates = gates;
     this.#store = store;
+    this.#operators = store.operators();
   }
 
   /**
-   * A server for a chunk.
+   * A server for a replica of a chunk.
    *
-   * @throws XftpError of the last refusal when none is left
+   * @param taken servers that have another replica of the chunk, or are about to get one
+   * @throws XftpError when none is left, with the code of the last refusal
    */
-  next(): ServerAddress {
-    const open = this.#servers.filter((server) => this.#gates.isOpen(serverKey(server)));
-    const candidates = this.#preferred(open.length > 0 ? open : this.#servers);
+  next(taken: Taken = NONE): ServerAddress {
+    const free = this.#free(taken);
+    const open = free.filter((server) => this.#gates.isOpen(serverKey(server)));
+    const operators = new Set([...taken].map((key) => this.#operatorOf(key)));
+    const candidates = this.#first(
+      preferred(
+        open.length > 0 ? open : free,
+        (server) => !operators.has(this.#operatorOf(serverKey(server))),
+      ),
+    );
     const server = candidates[randomInt(Math.max(1, candidates.length))];
-    if (server === undefined)
-      throw (
-        this.#lastRefusal ??
-        new XftpError('INVALID_ARGUMENT', 'There is no relay to send through: add one to the server list.')
-      );
+    if (server === undefined) throw this.#noneLeft(taken);
     return this.#store.withPassword(server);
   }
 
   /** Those with the highest priority. */
-  #preferred(servers: readonly ServerAddress[]): readonly ServerAddress[] {
+  #first(servers: readonly ServerAddress[]): readonly ServerAddress[] {
     const priorities = servers.map((server) => this.#store.priorityOf(server));
     const highest = Math.max(...priorities);
     return servers.filter((_, index) => priorities[index] === highest);
   }
 
-  /** Whether another server than this one could be asked now. */
-  hasOpenOther(server: ServerAddress): boolean {
-    const key = serverKey(server);
-    return this.#servers.some((other) => serverKey(other) !== key && this.#gates.isOpen(serverKey(other)));
+  /** Whether a server that is not taken, and another than this one, could be asked now. */
+  hasOpenOther(server: ServerAddress, taken: Taken = NONE): boolean {
+    const own = serverKey(server);
+    return this.#free(taken).some((other) => {
+      const key = serverKey(other);
+      return key !== own && this.#gates.isOpen(key);
+    });
+  }
+
+  /** Whether a server that is not taken could be asked now. */
+  hasOpen(taken: Taken): boolean {
+    return this.#free(taken).some((server) => this.#gates.isOpen(serverKey(server)));
+  }
+
+  /** Whether there is a server that is not taken. */
+  hasFree(taken: Taken): boolean {
+    return this.#free(taken).length > 0;
   }
 
   /** The server with this address, with its password, if it is among those to choose from. */
@@ -62,7 +86,57 @@ export class ServerPick {
     const key = serverKey(server);
     const before = this.#servers.length;
     this.#servers = this.#servers.filter((other) => serverKey(other) !== key);
-    this.#lastRefusal = reason;
+    // The last one to refuse comes last.
+    this.#refusals.delete(key);
+    this.#refusals.set(key, reason);
     return this.#servers.length < before;
   }
+
+  /** What keeps those who fail now, by address. */
+  failing(): ReadonlyMap<string, XftpError> {
+    return new Map(
+      this.#servers.flatMap((server) => {
+        const key = serverKey(server);
+        const { reason } = this.#gates.status(key);
+        return reason === undefined ? [] : [[key, reason]];
+      }),
+    );
+  }
+
+  #free(taken: Taken): readonly ServerAddress[] {
+    return this.#servers.filter((server) => !taken.has(serverKey(server)));
+  }
+
+  /** A server without operator is its own. */
+  #operatorOf(key: string): string {
+    return this.#operators.get(key) ?? key;
+  }
+
+  #noneLeft(taken: Taken): XftpError {
+    const last = [...this.#refusals.values()].at(-1);
+    if (last === undefined)
+      return new XftpError(
+        'INVALID_ARGUMENT',
+        taken.size === 0
+          ? 'There is no relay to send through: add one to the server list.'
+          : `Only ${relays(taken.size)} can be used, too few for the copies of this file: add another one to the server list, or send it again with fewer replicas.`,
+      );
+    if (taken.size === 0 && this.#refusals.size === 1) return last;
+    const said = [...this.#refusals].map(([key, { message }]) => `${key}: ${message}`).join(' ');
+    return new XftpError(
+      last.code,
+      `Only ${relays(this.#servers.length)} left for the copies of this file: add another one to the server list, or send it again with fewer replicas. What the others said: ${said}`,
+      { cause: last },
+    );
+  }
+}
+
+/** Those that are preferred, or all if none is. */
+function preferred<T>(items: readonly T[], isPreferred: (item: T) => boolean): readonly T[] {
+  const better = items.filter(isPreferred);
+  return better.length > 0 ? better : items;
+}
+
+function relays(count: number): string {
+  return count === 1 ? '1 relay' : `${String(count)} relays`;
 }

@@ -79,6 +79,13 @@ export class ServerStore {
       .map(addressOf);
   }
 
+  /** Operators of the servers that have one, by address. */
+  operators(): ReadonlyMap<string, string> {
+    return new Map(
+      this.list().flatMap(({ address, operator }) => (operator === null ? [] : [[address, operator]])),
+    );
+  }
+
   /** Addresses of text. Throws XftpError INVALID_ADDRESS. */
   parseList(texts: readonly string[]): ServerAddress[] {
     return texts.map((text) => parseServerAddress(text));

@@ -13,6 +13,8 @@ export const DEFAULT_SETTINGS: Settings = {
   downloadLimit: null,
   // What the SimpleX agent library takes.
   maxFileSize: 5 * 1024 ** 3,
+  // As official programs do it; each copy costs an upload.
+  replicas: 1,
   // The life of chunks on relays.
   deadlineHours: 48,
   eventDays: 7,

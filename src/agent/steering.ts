@@ -1,12 +1,13 @@
-import { parseDescription, parseServerAddress, XftpError } from '../protocol/index.js';
+import { parseDescription, XftpError } from '../protocol/index.js';
 import { discardPart } from '../transfer/index.js';
-import { newKeys, PATIENCE, registerRecipients } from './chunk-upload.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, withSpares } from './intake.js';
 import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, TransferInfo } from './model.js';
+import { registerMore } from './more-recipients.js';
 import { partPathOf } from './part-record.js';
 import { refusedStep } from './refused-step.js';
+import { discardUnfinished, type Replication } from './replication.js';
 import type { RunServices } from './run.js';
 import type { Scheduler } from './scheduler.js';
 import { serverKey } from './server-store.js';
@@ -18,6 +19,7 @@ import { isFinal, mayFollow } from './transfer-states.js';
 export interface SteeringOptions {
   readonly services: RunServices;
   readonly scheduler: Scheduler;
+  readonly replication: Replication;
   /** Stores the descriptions that are too long for a link, of recipients handed out later. */
   readonly storeRedirects: (id: string, signal: AbortSignal) => Promise<void>;
   /** Aborts when the agent stops. */
@@ -30,6 +32,8 @@ interface Leftover {
   readonly path: string;
   /** The path that it was about to get. */
   readonly finalPath?: string;
+  /** Whether further copies are made from it. */
+  readonly replicating?: boolean;
 }
 
 /** What clients do with transfers that there are. */
@@ -98,12 +102,14 @@ export class Steering {
     const leftovers = this.#leftovers(row);
     const stored = this.#stored(id);
     // Nobody has got a link to a description whose upload is not completed.
-    for (const each of [id, ...stored])
-      if (row.direction === 'send' && transfers.row(each).state !== 'completed')
-        this.#deleteUploads(each, undefined);
+    for (const each of [id, ...stored]) {
+      if (row.direction !== 'send') continue;
+      if (transfers.row(each).state !== 'completed') this.#deleteUploads(each, undefined);
+      else discardUnfinished(this.#services, each);
+    }
     transfers.remove(id);
-    const { scheduler, onUnexpected } = this.#options;
-    Promise.all([id, ...stored].map((each) => scheduler.halt(each)))
+    const { scheduler, replication, onUnexpected } = this.#options;
+    Promise.all([id, ...stored].flatMap((each) => [scheduler.halt(each), replication.halt(each)]))
       .then(() => removeFiles(leftovers))
       .catch(onUnexpected);
     wakeRelayTasks();
@@ -160,7 +166,14 @@ export class Steering {
       );
     const recipients = Math.max(send.recipients, withSpares(handedOut));
     try {
-      if (recipients > send.recipients) await this.#register(id, recipients);
+      if (recipients > send.recipients)
+        await registerMore({
+          services: this.#services,
+          id,
+          recipients,
+          signal: this.#options.signal,
+          check: () => this.#handingOut(id),
+        });
       database.transaction(() => {
         this.#handingOut(id);
         sends.setRecipients(id, { handedOut, recipients });
@@ -212,10 +225,13 @@ export class Steering {
       this.#deleteUploads(id, undefined);
       this.#services.wakeRelayTasks();
     }
-    const leftovers = this.#leftovers(row);
+    const { sends } = this.#services;
+    // Further copies are made from it still.
+    if (sends.find(id)?.replicating === 1) return;
+    const leftovers = this.#leftovers(row).filter(({ replicating }) => replicating !== true);
     // A crash in between leaves a file that the next start finds to be nobody's.
     // A retry of a cancelled send takes the source itself.
-    if (row.direction === 'send') this.#services.sends.clearSnapshot(id);
+    if (row.direction === 'send') sends.clearSnapshot(id);
     void removeFiles(leftovers);
   }
 
@@ -226,9 +242,12 @@ export class Steering {
     if (!isFinal(row.state)) this.cancel(id);
     else this.#stopStored(id, 'cancelled');
     const { clock, database, events, relayTasks, sends, wakeRelayTasks } = this.#services;
+    const ids = [id, ...this.#stored(id)];
+    for (const each of ids) this.#haltReplication(each);
     const deletions = database.transaction(() => {
       const count = this.#deleteUploads(id, id);
       sends.setRevoked(id, clock.now());
+      for (const each of ids) sends.setReplicating(each, false);
       events.append('transfer.revoked', { pending: relayTasks.countOf(id, 'delete') }, id);
       return count;
     });
@@ -290,34 +309,6 @@ export class Steering {
     transfers.forgetFile(id);
   }
 
-  /** Makes a send's chunks known to more recipients, on all relays. May be repeated after a failure. */
-  async #register(id: string, recipients: number): Promise<void> {
-    const { chunks, database } = this.#services;
-    const replicas = chunks.replicas(id).filter(({ state }) => state === 'uploaded');
-    for (const replica of replicas) {
-      const known = chunks.recipients(replica.id).length;
-      const keys = await newKeys(Math.max(0, recipients - known));
-      // Others have had their turn meanwhile.
-      this.#handingOut(id);
-      database.transaction(() => {
-        chunks.addRecipients(replica.id, known + 1, keys);
-      });
-    }
-    const { priority } = this.#services.transfers.row(id);
-    const turn = { owner: id, priority };
-    const run = { services: this.#services, turn, onBlocked: () => () => undefined };
-    await Promise.all(
-      replicas.map((replica) => {
-        const server = this.#services.servers.withPassword(parseServerAddress(replica.server));
-        return registerRecipients(run, replica, server, {
-          signal: this.#options.signal,
-          // Somebody waits for the answer, and may ask again.
-          givesUp: () => this.#services.gates.status(replica.server).failures >= PATIENCE,
-        });
-      }),
-    );
-  }
-
   #enqueue(id: string): TransferInfo {
     const { transfers, wake } = this.#services;
     transfers.transition(id, { to: 'queued' });
@@ -366,6 +357,16 @@ export class Steering {
       .catch(onUnexpected);
   }
 
+  #haltReplication(id: string): void {
+    const { replication, onUnexpected } = this.#options;
+    replication
+      .halt(id)
+      .then(() => {
+        this.cleanUp(id);
+      })
+      .catch(onUnexpected);
+  }
+
   /** Stored descriptions are no clients' business. */
   #visible(id: string): TransferRow {
     const row = this.#services.transfers.row(id);
@@ -378,7 +379,9 @@ export class Steering {
     const { receives, sends, snapshotPath } = this.#services;
     if (row.direction === 'send')
       return [sends.find(row.id), ...sends.redirects(row.id)].flatMap((send) =>
-        send === undefined || send.snapshot_path === null ? [] : { path: snapshotPath(send.transfer_id) },
+        send === undefined || send.snapshot_path === null
+          ? []
+          : { path: snapshotPath(send.transfer_id), replicating: send.replicating === 1 },
       );
     const receive = receives.find(row.id);
     if (receive === undefined || row.state === 'completed') return [];

@@ -20,6 +20,9 @@ import type { Output } from './output.js';
 import { parseDuration } from './time-text.js';
 import { nameOf } from './transfer-text.js';
 
+/** As many replicas as the agent makes. */
+const MAX_REPLICAS = 8;
+
 /** Options that sending and receiving have in common. */
 export interface SubmitOptions extends CommonOptions {
   readonly name?: string;
@@ -36,6 +39,8 @@ export interface SubmitOptions extends CommonOptions {
 interface SendOptions extends SubmitOptions {
   readonly count?: number;
   readonly servers?: string;
+  readonly replicas?: number;
+  readonly replicasRequired?: number;
   /** False with `--no-snapshot`. */
   readonly snapshot: boolean;
   readonly redirect?: RedirectPolicy;
@@ -50,6 +55,16 @@ export function addSendCommand(program: Command, tools: CommandTools): void {
     .addOption(
       // Not parsed here: a message about an option repeats its value, and addresses may hold a password.
       new Option('-s, --servers <SERVERS>', 'relays, separated by ; (default: the enabled servers)'),
+    )
+    .option(
+      '--replicas <COUNT>',
+      'put each part on so many relays, so that it can be received when one of them is gone (default: the setting replicas)',
+      wholeNumber(1, MAX_REPLICAS),
+    )
+    .option(
+      '--replicas-required <COUNT>',
+      'hand it out when each part is on so many relays; the other copies follow (default: all of them)',
+      wholeNumber(1, MAX_REPLICAS),
     )
     .option('--name <NAME>', 'name of the file for the recipients')
     .option('--no-snapshot', 'read the file itself instead of a copy: it must not change until it is sent')
@@ -67,6 +82,7 @@ export function addSendCommand(program: Command, tools: CommandTools): void {
 Examples:
   xftp-agent send photo.jpg --wait          wait, then print the links
   xftp-agent send photo.jpg -n 3            for three recipients; prints the ID
+  xftp-agent send film.mkv --replicas 2     each part on two relays: one of them may fail
   xftp-agent descriptions ID --out .        their descriptions, when it is done`,
     )
     .action((file: string, options: SendOptions) =>
@@ -137,13 +153,24 @@ export function reportAdded(output: Output, transfer: TransferInfo, wait: boolea
 
 async function runSend(session: AgentSession, file: string, options: SendOptions): Promise<void> {
   const { agent, output } = session;
-  const { count, servers, snapshot, redirect, wait = false, qr = false } = options;
+  const {
+    count,
+    servers,
+    replicas,
+    replicasRequired,
+    snapshot,
+    redirect,
+    wait = false,
+    qr = false,
+  } = options;
   if (file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
   const transfer = await agent.transfers.send({
     path: resolve(file),
     snapshot,
     ...(count !== undefined && { recipients: count }),
     ...(servers !== undefined && { servers: serversOf(servers) }),
+    ...(replicas !== undefined && { replicas }),
+    ...(replicasRequired !== undefined && { replicasRequired }),
     ...(redirect !== undefined && { redirect }),
     ...submitParams(options),
   });

@@ -21,6 +21,7 @@ const SETTINGS: { readonly [N in Name]: SettingRow<Settings[N]> } = {
   uploadLimit: rate('bytes per second over all transfers, such as 500kb; or none'),
   downloadLimit: rate('bytes per second over all transfers, such as 2mb; or none'),
   maxFileSize: { meaning: 'largest file to send, such as 5gb', read: size, show: formatSizeText },
+  replicas: count('on how many relays sends put each part unless they say otherwise'),
   deadlineHours: count('hours that a transfer is tried unless it says otherwise'),
   eventDays: count('days that events are kept'),
   eventCount: count('number of events that are kept'),

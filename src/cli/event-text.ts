@@ -29,6 +29,13 @@ export function eventText(event: AgentEvent): string {
       return `needs approval for ${event.data.servers.join(', ')}: ${event.data.reason}`;
     case 'transfer.recipients':
       return `recipients: ${String(event.data.handedOut)} handed out, ${String(event.data.spare)} spare`;
+    case 'transfer.replicated': {
+      const { wanted, complete, missing, failure } = event.data;
+      const why = failure === undefined ? '' : `: ${failureText(failure)}`;
+      return missing === 0
+        ? `all is on ${humanCount(wanted, 'relay')}`
+        : `all is on ${humanCount(complete, 'relay')}, not ${String(wanted)}; ${humanCount(missing, 'chunk')} less than wanted${why}`;
+    }
     case 'transfer.revoked':
       return `revoked, ${humanCount(event.data.pending, 'deletion')} to do`;
     case 'transfer.deleted':

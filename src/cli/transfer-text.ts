@@ -130,7 +130,7 @@ export function transferFields(
   transfer: TransferInfo,
   now: number,
 ): (readonly [string, string | undefined])[] {
-  const { recipients, revoked, approval, failure, encryptedSize, fileSize } = transfer;
+  const { recipients, replicas, revoked, approval, failure, encryptedSize, fileSize } = transfer;
   const time = (at: number | undefined): string | undefined =>
     at === undefined ? undefined : fullTime(at, now);
   return [
@@ -148,6 +148,13 @@ export function transferFields(
     [
       'Recipients',
       recipients && `${String(recipients.handedOut)} handed out, ${String(recipients.spare)} spare`,
+    ],
+    [
+      'Replicas',
+      replicas &&
+        (replicas.wanted > 1
+          ? `on ${String(replicas.complete)} of ${String(replicas.wanted)} relays`
+          : undefined),
     ],
     ['Approval', approval && `${approval.reason} Relays: ${approval.servers.join(', ')}`],
     ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${String(revoked.pending)} deletions to do`],

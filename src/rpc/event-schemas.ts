@@ -62,6 +62,16 @@ export const durableEvent = schemaOf<DurableEvent>()(
     ),
     durable('transfer.approval', z.object({ servers: z.array(z.string()), reason: z.string() })),
     durable('transfer.recipients', z.object({ handedOut: count, spare: count })),
+    durable(
+      'transfer.replicated',
+      z.object({
+        wanted: count,
+        complete: count,
+        uploaded: count,
+        missing: count,
+        failure: failureInfo.exactOptional(),
+      }),
+    ),
     durable('transfer.revoked', z.object({ pending: count })),
     durable('transfer.deleted', z.object({ deleted: count, failed: count })),
     durable('transfer.removed', nothing),
@@ -98,6 +108,8 @@ export const EVENT_MEANINGS: Readonly<Record<DurableEventType | 'transfer.progre
     'Something to know although the transfer goes on; `security`: a relay is not who it should be.',
   'transfer.approval': 'A receive waits until its unknown relays are approved.',
   'transfer.recipients': 'The recipients of a send changed.',
+  'transfer.replicated':
+    'No more copies of a completed send come: all are there, or the rest was given up, with why. `complete`: on how many relays each chunk is at least; `uploaded` and `missing` count copies of chunks.',
   'transfer.revoked': 'A sent file is being deleted on its relays.',
   'transfer.deleted': 'The last deletion on relays was done, or given up.',
   'transfer.removed': 'A transfer was forgotten.',

@@ -143,6 +143,14 @@ export const transferInfo = schemaOf<TransferInfo>()(
       .object({ handedOut: count, spare: count })
       .exactOptional()
       .meta({ description: 'Only of sends.' }),
+    replicas: z
+      .object({
+        wanted: count.meta({ description: 'On how many relays each chunk is to be.' }),
+        required: count.meta({ description: 'On how many it must be for the send to be completed.' }),
+        complete: count.meta({ description: 'On how many it is; the chunk with the fewest counts.' }),
+      })
+      .exactOptional()
+      .meta({ description: 'Only of sends.' }),
     revoked: z
       .object({ at: time, pending: count.meta({ description: 'Deletions on relays that are still to do.' }) })
       .exactOptional()

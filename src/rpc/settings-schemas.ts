@@ -1,8 +1,11 @@
 import * as z from 'zod';
 
-import type { Settings } from '../agent/index.js';
+import { MAX_REPLICAS, type Settings } from '../agent/index.js';
 
 import { schemaOf } from './schema-of.js';
+
+/** How many relays have, or are to have, a chunk. */
+export const replicaCount = z.int().min(1).max(MAX_REPLICAS);
 
 /** The members of the settings, as they may be set. */
 export const SETTINGS_SHAPE = {
@@ -15,6 +18,9 @@ export const SETTINGS_SHAPE = {
     .nullable()
     .meta({ description: 'Bytes per second over all; null: no limit.' }),
   maxFileSize: z.int().min(1).meta({ description: 'Largest source, in bytes.' }),
+  replicas: replicaCount.meta({
+    description: 'On how many relays sends put each chunk unless they say otherwise.',
+  }),
   deadlineHours: z
     .number()
     .positive()

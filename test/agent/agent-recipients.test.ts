@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
-import { newKeys } from '#src/agent/chunk-upload.js';
+import { newKeys } from '#src/agent/recipient-registration.js';
 import { Database } from '#src/agent/database.js';
 import { SendStore } from '#src/agent/detail-stores.js';
 import type { SendParams } from '#src/agent/model.js';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 
 import { type AgentEvent, type Clock, type RunningAgent, openAgent } from '#src/agent/index.js';
+import { ChunkStore } from '#src/agent/chunk-store.js';
 import { Database } from '#src/agent/database.js';
 import { ReceiveStore, SendStore } from '#src/agent/detail-stores.js';
 import { describeTransfer } from '#src/agent/describe-transfer.js';
@@ -66,12 +67,13 @@ export async function testStores(): Promise<TestStores> {
   const events = new EventLog(database, clock, (error) => listenerErrors.push(error));
   const sends = new SendStore(database);
   const receives = new ReceiveStore(database);
+  const chunks = new ChunkStore(database, clock);
   const relayTasks = new RelayTaskStore(database, clock);
   const transfers = new TransferStore({
     database,
     clock,
     events,
-    describe: (row) => describeTransfer(row, { sends, relayTasks, unapproved: () => [] }),
+    describe: (row) => describeTransfer(row, { sends, chunks, relayTasks, unapproved: () => [] }),
   });
   const add: TestStores['add'] = (id, direction = 'send') => {
     transfers.create(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { ChunkStore } from '#src/agent/chunk-store.js';
 import { DataFolder } from '#src/agent/data-folder.js';
 import { Database } from '#src/agent/database.js';
 import { SendStore } from '#src/agent/detail-stores.js';
@@ -33,12 +34,13 @@ function fillQueue(dataDir: string, path: string, count: number): void {
   const database = new Database(folder.database);
   migrate(database);
   const sends = new SendStore(database);
+  const chunks = new ChunkStore(database, SYSTEM_CLOCK);
   const relayTasks = new RelayTaskStore(database, SYSTEM_CLOCK);
   const transfers = new TransferStore({
     database,
     clock: SYSTEM_CLOCK,
     events: new EventLog(database, SYSTEM_CLOCK, () => undefined),
-    describe: (row) => describeTransfer(row, { sends, relayTasks, unapproved: () => [] }),
+    describe: (row) => describeTransfer(row, { sends, chunks, relayTasks, unapproved: () => [] }),
   });
   const deadline = Date.now() + DAY_MS;
   database.transaction(() => {
@@ -56,7 +58,12 @@ function fillQueue(dataDir: string, path: string, count: number): void {
           path,
         },
         () => {
-          sends.create(id, { handedOut: 1, recipients: 1, redirect: 'auto' });
+          sends.create(id, {
+            handedOut: 1,
+            recipients: 1,
+            redirect: 'auto',
+            replicas: { wanted: 1, required: 1 },
+          });
         },
       );
     }

@@ -69,6 +69,7 @@ export function createFakeAgent(): FakeAgent {
     uploadLimit: null,
     downloadLimit: null,
     maxFileSize: 2 ** 30,
+    replicas: 1,
     deadlineHours: 48,
     eventDays: 30,
     eventCount: 100_000,

@@ -29,6 +29,7 @@ import {
   serverAddresses,
   transferId,
 } from '../param-schemas.js';
+import { replicaCount } from '../settings-schemas.js';
 import { callerFor, confineReceive, confineSend, ownOnly, ownTransfer } from '../path-access.js';
 
 const ofTransfer = z.strictObject({ id: transferId });
@@ -64,6 +65,13 @@ export const TRANSFER_METHODS = {
       servers: serverAddresses
         .exactOptional()
         .meta({ description: 'Server addresses, perhaps with password; the enabled servers unless given.' }),
+      replicas: replicaCount.exactOptional().meta({
+        description: 'On how many relays to put each chunk; the setting `replicas` unless given.',
+      }),
+      replicasRequired: replicaCount.exactOptional().meta({
+        description:
+          'The send is completed when each chunk is on so many relays, and the others follow; all of them unless given.',
+      }),
       snapshot: z.boolean().exactOptional().meta({
         description:
           'Copy the source first, so that it may change or go at once; true unless given. A token with folders may not say false.',

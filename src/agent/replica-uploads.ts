@@ -1,0 +1,95 @@
+import { isXftpError } from '../protocol/index.js';
+import { TaskGroup } from '../transfer/index.js';
+import type { ChunkRow, ReplicaRow } from './chunk-store.js';
+import { ChunkUpload, type MakeChunk, type UploadRun } from './chunk-upload.js';
+import type { SendRow } from './detail-stores.js';
+import { consequenceOf } from './failure-policy.js';
+import { ReplicaPlaces } from './replica-plan.js';
+import type { ServerPick } from './server-pick.js';
+
+/** A chunk of a send that is to be on so many relays. */
+export interface ReplicaUploads {
+  readonly run: UploadRun;
+  readonly send: SendRow;
+  readonly chunk: ChunkRow;
+  /** How many replicas are to be there in the end; those that are there already count. */
+  readonly count: number;
+  readonly pick: ServerPick;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Uploads a chunk until so many relays have it, to all of them at once. What earlier tries have got as far as a relay is
+ * gone on with.
+ *
+ * @throws XftpError that ends the transfer, or CANCELLED
+ */
+export async function uploadReplicas(
+  { run, send, chunk, count, pick, signal }: ReplicaUploads,
+  make: MakeChunk,
+): Promise<void> {
+  const { chunks, progress } = run.services;
+  const known = chunks.replicasOf(run.id, chunk.number);
+  const uploaded = known.filter(({ state }) => state === 'uploaded');
+  const isOpen = ({ server }: ReplicaRow): boolean => run.services.gates.isOpen(server);
+  const begun = known
+    .filter(({ state }) => state !== 'uploaded')
+    .sort((one, other) => Number(isOpen(other)) - Number(isOpen(one)));
+  const missing = Math.max(0, count - uploaded.length);
+  const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
+  const sent = new Map<number, number>();
+  const group = new TaskGroup(signal);
+  await group.run(() => {
+    const slots = Array.from({ length: missing }, (_, slot) => slot);
+    const uploads = slots.map((slot) => {
+      const onSent = (bytes: number): void => {
+        sent.set(slot, bytes);
+        const all = [...sent.values()].reduce((sum, each) => sum + each, uploaded.length * chunk.size);
+        progress.moving(run.id, chunk.number, Math.floor(all / count));
+      };
+      const replica = begun[slot];
+      return new ChunkUpload({
+        run,
+        send,
+        chunk,
+        pick,
+        places,
+        signal: group.signal,
+        onSent,
+        ...(replica === undefined ? {} : { replica }),
+      });
+    });
+    // Each has its place before the first one looks for another.
+    return Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
+  });
+  progress.moving(run.id, chunk.number, 0);
+}
+
+/**
+ * Registers a chunk with further relays, up to so many, without its bytes. Relays that do not answer now are left for
+ * later.
+ *
+ * @throws XftpError when that cannot be recorded, or the run was stopped
+ */
+export async function registerFurther({
+  run,
+  send,
+  chunk,
+  count,
+  pick,
+  signal,
+}: ReplicaUploads): Promise<void> {
+  const known = run.services.chunks.replicasOf(run.id, chunk.number);
+  const places = new ReplicaPlaces(known);
+  const options = { run, send, chunk, pick, places, signal, onSent: () => undefined };
+  for (let number = known.length; number < count && !signal.aborted; number += 1) {
+    const upload = new ChunkUpload(options);
+    if (!pick.hasOpen(places.takenFrom(upload))) return;
+    try {
+      await upload.registerOnly();
+    } catch (error) {
+      if (!isXftpError(error) || consequenceOf(error) === 'wait-for-database') throw error;
+      return;
+    }
+  }
+}

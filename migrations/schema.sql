@@ -7,7 +7,7 @@ CREATE TABLE chunks (
   size        INTEGER NOT NULL,
   -- SHA-256 of the encrypted chunk.
   digest      BLOB,
-  state       TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+  state       TEXT NOT NULL CHECK (state IN ('pending', 'done')), offset INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (transfer_id, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -11,6 +11,7 @@ import {
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
 import { unapprovedServers } from './approval.js';
+import { ChunkFit } from './chunk-fit.js';
 import { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import { coverSession } from './cover-traffic.js';
@@ -166,6 +167,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     servers,
     relays,
     gates,
+    fit: new ChunkFit(clock),
     network,
     ciphers: new CipherPool(),
     progress: new ProgressTracker(clock, (event) => {

@@ -4,9 +4,10 @@ import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
 import { throwIfAborted } from '../transport/index.js';
+import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
-import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import { consequenceOf, isCut, toFailureInfo } from './failure-policy.js';
 import type { Ask } from './relay-access.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
@@ -20,6 +21,8 @@ const MAX_CORRUPT = 3;
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
+/** How often the way may break during the upload of a chunk before the chunk is split. */
+const MAX_CUTS = 2;
 /** Keys that are made before others have their turn: some ms of work. */
 const KEYS_PER_TURN = 64;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
@@ -37,6 +40,10 @@ export class ChunkUpload {
   readonly #signal: AbortSignal;
   #corrupt = 0;
   #lost = 0;
+  #cuts = 0;
+  /** Bytes that were under way in the last try, and in the one that got farthest. */
+  #sent = 0;
+  #farthest = 0;
 
   constructor(run: Run, send: SendRow, chunk: ChunkRow, pick: ServerPick, signal: AbortSignal) {
     this.#run = run;
@@ -49,15 +56,18 @@ export class ChunkUpload {
   /**
    * Returns when the chunk is on a relay and that is recorded.
    *
+   * @returns the pieces that took the place of a chunk that was too large for its way, to be uploaded instead; mostly none
    * @throws XftpError that ends the transfer, or CANCELLED
    */
-  async run(make: MakeChunk): Promise<void> {
+  async run(make: MakeChunk): Promise<readonly ChunkRow[]> {
     for (;;) {
       const replica = this.#registered();
       const server = replica === undefined ? this.#pick.next() : this.#serverOf(replica);
+      const most = this.#run.services.fit.most(serverKey(server));
+      if (maySplit(this.#run, this.#chunk, most)) return await splitChunk(this.#run, this.#chunk, most, make);
       try {
         await this.#upload(server, await this.#register(server, replica), make);
-        return;
+        return [];
       } catch (error) {
         this.#follow(server, error);
       }
@@ -151,6 +161,7 @@ export class ChunkUpload {
     const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
     await this.#ask(server, 'upload', async (client) => {
+      this.#sent = 0;
       const buffer = ciphers.memory.take(size);
       let users = 1;
       const release = (): void => {
@@ -168,6 +179,7 @@ export class ChunkUpload {
             signal: this.#signal,
             pace: this.#run.pace,
             onSent: (sent) => {
+              this.#sent = sent;
               progress.moving(this.#run.id, number, sent);
             },
           },
@@ -215,6 +227,7 @@ export class ChunkUpload {
     if (!isXftpError(error)) throw error;
     switch (consequenceOf(error)) {
       case 'retry':
+        if (isCut(error)) this.#countCut(server);
         return;
       case 'distrust':
         this.#leave(server, error, 'security');
@@ -238,6 +251,18 @@ export class ChunkUpload {
       case 'stop':
         throw error;
     }
+  }
+
+  /** The way broke. When it does so again and again with a part of the chunk on it, the chunk is too large for it. */
+  #countCut(server: ServerAddress): void {
+    if (this.#sent === 0) return;
+    this.#farthest = Math.max(this.#farthest, this.#sent);
+    this.#sent = 0;
+    this.#cuts += 1;
+    if (this.#cuts < MAX_CUTS) return;
+    const { size } = this.#chunk;
+    this.#run.services.fit.tooLarge(serverKey(server), { size, moved: this.#farthest });
+    this.#cuts = 0;
   }
 
   /** The server is not used any more for the file; its first chunk to find out tells clients. */

@@ -4,6 +4,7 @@ import type { CipherPool } from '../transfer/index.js';
 import { checkRoom } from '../transfer/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
 import type { Pacing } from '../transport/index.js';
+import type { ChunkFit } from './chunk-fit.js';
 import type { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
@@ -45,6 +46,8 @@ export interface RunServices {
   readonly servers: ServerStore;
   readonly relays: RelayAccess;
   readonly gates: ServerGates;
+  /** How large chunks may be on the way to each server. */
+  readonly fit: ChunkFit;
   readonly network: NetworkMonitor;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;

@@ -6,13 +6,8 @@ import {
   XftpError,
 } from '../protocol/index.js';
 import { constantTimeEqual, randomBytes } from '../crypto/index.js';
-import {
-  type PreparedSource,
-  prepareSource,
-  sealChunk,
-  snapshotSource,
-  TaskGroup,
-} from '../transfer/index.js';
+import { type PreparedSource, prepareSource, sealChunk, snapshotSource } from '../transfer/index.js';
+import { inLanes } from './chunk-lanes.js';
 import { ChunkUpload } from './chunk-upload.js';
 import type { ChunkRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
@@ -119,22 +114,14 @@ async function uploadChunks(run: Run): Promise<void> {
   const chunks = services.chunks.chunks(id);
   const source = preparedSource(run, send, chunks);
   const pick = new ServerPick(serversOf(run, send), services.gates, services.servers);
-  const pending = chunks.filter(({ state }) => state === 'pending');
-  const group = new TaskGroup(run.signal);
-  const next = pending[Symbol.iterator]();
-  const lane = async (): Promise<void> => {
-    for (const chunk of next)
-      await run.job(() =>
-        new ChunkUpload(run, send, chunk, pick, group.signal).run((buffer) =>
-          seal(run, source, chunk, buffer),
-        ),
-      );
-  };
-  await group.run(async () => {
-    await Promise.all(
-      Array.from({ length: Math.min(CHUNKS_AT_ONCE, pending.length) }, () => group.add(lane)),
-    );
-  });
+  await inLanes(
+    chunks.filter(({ state }) => state === 'pending'),
+    { most: CHUNKS_AT_ONCE, signal: run.signal },
+    (chunk, signal) =>
+      run.job(() =>
+        new ChunkUpload(run, send, chunk, pick, signal).run((buffer) => seal(run, source, chunk, buffer)),
+      ),
+  );
 }
 
 /** Makes a chunk again and compares it with its record. */
@@ -144,13 +131,13 @@ async function seal(
   chunk: ChunkRow,
   buffer: Uint8Array,
 ): Promise<Uint8Array> {
-  const { size, digest } = await sealChunk(source, chunk.number, buffer, run.services.ciphers);
+  const digest = await sealChunk(source, chunk, buffer, run.services.ciphers);
   if (chunk.digest === null || !constantTimeEqual(digest, chunk.digest))
     throw new XftpError(
       'SOURCE_CHANGED',
       `${source.path} changed while it was being sent: send it again when nothing writes to it.`,
     );
-  return buffer.subarray(0, size);
+  return buffer.subarray(0, chunk.size);
 }
 
 function preparedSource(run: Run, send: SendRow, chunks: readonly ChunkRow[]): PreparedSource {

@@ -141,7 +141,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
     idleMs: DEFAULT_IDLE_MS,
   });
-  const queue = new WorkQueue(limitsOf(settings.current));
+  const queue = new WorkQueue(limitsOf(settings.current), clock);
   const relays = new RelayAccess({
     client: new RelayClient(sessions),
     gates,

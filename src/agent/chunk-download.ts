@@ -82,13 +82,14 @@ export class ChunkDownload {
       signal: this.#signal,
       onBlocked: this.#run.onBlocked,
     } as const;
-    const first = await relays.ask(ask, async (client) => {
+    const first = await relays.ask(ask, async (client, moving) => {
       const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
       try {
         const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
           signal: this.#signal,
           pace: this.#run.pace,
           onReceived: (received) => {
+            moving(received);
             progress.moving(this.#run.id, number, Math.min(received, size));
           },
         });

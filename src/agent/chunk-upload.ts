@@ -7,8 +7,8 @@ import { throwIfAborted } from '../transport/index.js';
 import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
-import { consequenceOf, isCut, toFailureInfo } from './failure-policy.js';
-import type { Ask } from './relay-access.js';
+import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import type { Ask, Request } from './relay-access.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 import type { ServerPick } from './server-pick.js';
@@ -41,8 +41,7 @@ export class ChunkUpload {
   #corrupt = 0;
   #lost = 0;
   #cuts = 0;
-  /** Bytes that were under way in the last try, and in the one that got farthest. */
-  #sent = 0;
+  /** Most bytes of it that were under way when the way broke. */
   #farthest = 0;
 
   constructor(run: Run, send: SendRow, chunk: ChunkRow, pick: ServerPick, signal: AbortSignal) {
@@ -63,8 +62,7 @@ export class ChunkUpload {
     for (;;) {
       const replica = this.#registered();
       const server = replica === undefined ? this.#pick.next() : this.#serverOf(replica);
-      const most = this.#run.services.fit.most(serverKey(server));
-      if (maySplit(this.#run, this.#chunk, most)) return await splitChunk(this.#run, this.#chunk, most, make);
+      if (this.#isTooLarge(server)) return await this.#split(server, make);
       try {
         await this.#upload(server, await this.#register(server, replica), make);
         return [];
@@ -160,8 +158,7 @@ export class ChunkUpload {
     if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
     const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
-    await this.#ask(server, 'upload', async (client) => {
-      this.#sent = 0;
+    await this.#ask(server, 'upload', async (client, moving) => {
       const buffer = ciphers.memory.take(size);
       let users = 1;
       const release = (): void => {
@@ -179,7 +176,7 @@ export class ChunkUpload {
             signal: this.#signal,
             pace: this.#run.pace,
             onSent: (sent) => {
-              this.#sent = sent;
+              moving(sent);
               progress.moving(this.#run.id, number, sent);
             },
           },
@@ -201,22 +198,23 @@ export class ChunkUpload {
     this.#run.showProgress();
   }
 
-  #ask<T>(
-    server: ServerAddress,
-    action: Ask['action'],
-    request: (client: RelayClient) => Promise<T>,
-  ): Promise<T> {
+  #ask<T>(server: ServerAddress, action: Ask['action'], request: Request<T>): Promise<T> {
     const { relays } = this.#run.services;
     return relays.ask(
       {
         server,
         action,
-        ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
+        ...(action === 'upload'
+          ? { bytes: this.#chunk.size, isOutdated: () => this.#isTooLarge(server) }
+          : {}),
         turn: this.#run.turn,
         chunk: this.#chunk.number,
         signal: this.#signal,
         onBlocked: this.#run.onBlocked,
         givesUp: () => this.#givesUp(server),
+        onCut: (cut) => {
+          this.#countCut(server, cut);
+        },
       },
       request,
     );
@@ -227,7 +225,6 @@ export class ChunkUpload {
     if (!isXftpError(error)) throw error;
     switch (consequenceOf(error)) {
       case 'retry':
-        if (isCut(error)) this.#countCut(server);
         return;
       case 'distrust':
         this.#leave(server, error, 'security');
@@ -253,16 +250,26 @@ export class ChunkUpload {
     }
   }
 
-  /** The way broke. When it does so again and again with a part of the chunk on it, the chunk is too large for it. */
-  #countCut(server: ServerAddress): void {
-    if (this.#sent === 0) return;
-    this.#farthest = Math.max(this.#farthest, this.#sent);
-    this.#sent = 0;
+  /** The way broke. When it does so again and again with nothing but a part of the chunk on it, the chunk is too large. */
+  #countCut(
+    server: ServerAddress,
+    { moved, alone }: { readonly moved: number; readonly alone: boolean },
+  ): void {
+    if (!alone) return;
+    this.#farthest = Math.max(this.#farthest, moved);
     this.#cuts += 1;
     if (this.#cuts < MAX_CUTS) return;
     const { size } = this.#chunk;
     this.#run.services.fit.tooLarge(serverKey(server), { size, moved: this.#farthest });
     this.#cuts = 0;
+  }
+
+  #isTooLarge(server: ServerAddress): boolean {
+    return maySplit(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)));
+  }
+
+  #split(server: ServerAddress, make: MakeChunk): Promise<readonly ChunkRow[]> {
+    return splitChunk(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)), make);
   }
 
   /** The server is not used any more for the file; its first chunk to find out tells clients. */

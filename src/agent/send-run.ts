@@ -75,7 +75,7 @@ async function prepare(run: Run): Promise<void> {
       nonce,
       maxSize: services.settings().maxFileSize,
       // A description goes into one chunk, as the reference has it.
-      ...(send.redirect_of === null ? {} : { plan: 'single' as const }),
+      plan: send.redirect_of === null ? services.settings().chunkSizes : 'single',
     },
     {
       ciphers: services.ciphers,

@@ -1,4 +1,4 @@
--- The schema after migration 4. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 5. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,

@@ -11,6 +11,9 @@ const ENDURANCE = 'test/endurance/*.test.ts';
 /** Needs Debian's `tor` package, and takes a minute. */
 const TOR = 'test/tor/*.test.ts';
 
+/** A link of 20 KB/s in real time: takes half an hour or so. */
+const LINK = 'test/link/*.test.ts';
+
 export default defineConfig({
   test: {
     // Real processes, sockets and threads.
@@ -32,10 +35,11 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR],
+          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR, LINK],
         },
       },
       { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
+      { extends: true, test: { name: 'link', include: [LINK] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
     ],
   },

@@ -1,4 +1,4 @@
--- The schema after migration 5. Made by `npm run schema:dump`; change it with a new migration.
+-- The schema after migration 6. Made by `npm run schema:dump`; change it with a new migration.
 
 CREATE TABLE chunks (
   transfer_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
@@ -7,7 +7,7 @@ CREATE TABLE chunks (
   size        INTEGER NOT NULL,
   -- SHA-256 of the encrypted chunk.
   digest      BLOB,
-  state       TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+  state       TEXT NOT NULL CHECK (state IN ('pending', 'done')), offset INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (transfer_id, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -11,6 +11,7 @@ import {
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
 import { unapprovedServers } from './approval.js';
+import { ChunkFit } from './chunk-fit.js';
 import { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import { coverSession } from './cover-traffic.js';
@@ -145,7 +146,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
     idleMs: DEFAULT_IDLE_MS,
   });
-  const queue = new WorkQueue(limitsOf(settings.current));
+  const queue = new WorkQueue(limitsOf(settings.current), clock);
   const relays = new RelayAccess({
     client: new RelayClient(sessions),
     gates,
@@ -172,6 +173,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     relays,
     gates,
     health: new ServerHealth(clock),
+    fit: new ChunkFit(clock),
     network,
     ciphers: new CipherPool(),
     progress: new ProgressTracker(clock, (event) => {

@@ -112,7 +112,7 @@ export class ChunkDownload {
       onBlocked: (reason?: XftpError) => this.#run.onBlocked(this.#choice.whyItWaits(this.#replicas, reason)),
       givesUp: () => this.#choice.hasSooner(replica, this.#replicas),
     } as const;
-    await relays.ask(ask, async (client) => {
+    await relays.ask(ask, async (client, moving) => {
       const visit = health.begin(replica.server);
       const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
       racer.moved();
@@ -122,14 +122,16 @@ export class ChunkDownload {
           pace: this.#run.pace,
           onReceived: (received) => {
             racer.moved();
+            moving(received);
             progress.moving(this.#run.id, number, Math.min(received, size));
           },
         });
         visit.succeeded(size);
-        await racer.finish(async () => { this.#record(
+        await racer.finish(async () => {
+          this.#record(
             await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest }),
-          ); },
-        );
+          );
+        });
       } catch (error) {
         if (this.#signal.aborted) visit.left();
         else visit.failed();

@@ -1,11 +1,14 @@
+import { chunkOffsets } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 
 /** A chunk of a transfer. */
 export interface ChunkRow {
   readonly transfer_id: string;
-  /** From 1. */
+  /** From 1. It never changes, but it is the chunk's place in the file only as long as none was split. */
   readonly number: number;
+  /** Where it starts in the encrypted file, in bytes. */
+  readonly offset: number;
   readonly size: number;
   readonly digest: Buffer | null;
   readonly state: 'pending' | 'done';
@@ -57,14 +60,9 @@ export class ChunkStore {
   ): void {
     this.#database.transaction(() => {
       this.#database.run('DELETE FROM chunks WHERE transfer_id = ?', transferId);
-      for (const [index, { size, digest }] of chunks.entries())
-        this.#database.run(
-          "INSERT INTO chunks (transfer_id, number, size, digest, state) VALUES (?, ?, ?, ?, 'pending')",
-          transferId,
-          index + 1,
-          size,
-          digest ?? null,
-        );
+      const offsets = chunkOffsets(chunks.map(({ size }) => size));
+      for (const [index, chunk] of chunks.entries())
+        this.#insert(transferId, index + 1, { ...chunk, offset: offsets[index] ?? 0 });
       this.#database.run(
         'UPDATE transfers SET chunks_total = ?, chunks_done = 0, bytes_done = 0 WHERE id = ?',
         chunks.length,
@@ -73,29 +71,51 @@ export class ChunkStore {
     });
   }
 
-  setDigest(transferId: string, number: number, digest: Uint8Array): void {
-    this.#database.run(
-      'UPDATE chunks SET digest = ? WHERE transfer_id = ? AND number = ?',
-      digest,
-      transferId,
-      number,
-    );
+  /**
+   * Puts pieces in the place of a chunk: the first one keeps its number, the others get new ones.
+   *
+   * @param pieces in order; together as long as the chunk
+   */
+  splitChunk(
+    { transfer_id: transferId, number, offset }: ChunkRow,
+    pieces: readonly { readonly size: number; readonly digest: Uint8Array }[],
+  ): void {
+    this.#database.transaction(() => {
+      const [first, ...others] = pieces;
+      if (first === undefined) return;
+      const { size, digest } = first;
+      this.#database.run(
+        'UPDATE chunks SET size = ?, digest = ? WHERE transfer_id = ? AND number = ?',
+        size,
+        digest,
+        transferId,
+        number,
+      );
+      let last =
+        this.#database.get<{ last: number }>(
+          'SELECT MAX(number) AS last FROM chunks WHERE transfer_id = ?',
+          transferId,
+        )?.last ?? number;
+      let start = offset + size;
+      for (const piece of others) {
+        last += 1;
+        this.#insert(transferId, last, { ...piece, offset: start });
+        start += piece.size;
+      }
+      this.#database.run(
+        'UPDATE transfers SET chunks_total = chunks_total + ? WHERE id = ?',
+        others.length,
+        transferId,
+      );
+    });
   }
 
+  /** In the order of the file. */
   chunks(transferId: string): ChunkRow[] {
     return this.#database.all<ChunkRow>(
-      'SELECT * FROM chunks WHERE transfer_id = ? ORDER BY number',
+      'SELECT * FROM chunks WHERE transfer_id = ? ORDER BY offset',
       transferId,
     );
-  }
-
-  pendingNumbers(transferId: string): number[] {
-    return this.#database
-      .all<{ number: number }>(
-        "SELECT number FROM chunks WHERE transfer_id = ? AND state = 'pending' ORDER BY number",
-        transferId,
-      )
-      .map(({ number }) => number);
   }
 
   /** Marks a chunk as done and counts its bytes; false if it was done already. */
@@ -314,6 +334,25 @@ export class ChunkStore {
        ORDER BY replicas.chunk, replicas.state = 'registered', replicas.id`,
       transferId,
       number,
+    );
+  }
+
+  #insert(
+    transferId: string,
+    number: number,
+    {
+      offset,
+      size,
+      digest,
+    }: { readonly offset: number; readonly size: number; readonly digest?: Uint8Array },
+  ): void {
+    this.#database.run(
+      "INSERT INTO chunks (transfer_id, number, offset, size, digest, state) VALUES (?, ?, ?, ?, ?, 'pending')",
+      transferId,
+      number,
+      offset,
+      size,
+      digest ?? null,
     );
   }
 }

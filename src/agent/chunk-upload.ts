@@ -2,10 +2,11 @@ import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
 import { throwIfAborted } from '../transport/index.js';
+import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
-import type { Ask } from './relay-access.js';
+import type { Ask, Request } from './relay-access.js';
 import { type ReplicaPlaces, severalFailures } from './replica-plan.js';
 import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
 import type { Run } from './run.js';
@@ -18,6 +19,8 @@ const MAX_CORRUPT = 3;
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
+/** How often the way may break during the upload of a chunk before the chunk is split. */
+const MAX_CUTS = 2;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 export const CHUNK_LIFE_MS = 48 * 3600_000;
 
@@ -59,6 +62,9 @@ export class ChunkUpload {
   #failures = 0;
   #corrupt = 0;
   #lost = 0;
+  #cuts = 0;
+  /** Most bytes of it that were under way when the way broke. */
+  #farthest = 0;
 
   constructor(options: ChunkUploadOptions) {
     this.#options = options;
@@ -73,14 +79,16 @@ export class ChunkUpload {
   /**
    * Returns when the chunk is on a relay and that is recorded.
    *
+   * @returns the pieces that took the place of a chunk that was too large for its way, to be uploaded instead; mostly none
    * @throws XftpError that ends the transfer, or CANCELLED
    */
-  async run(make: MakeChunk): Promise<void> {
+  async run(make: MakeChunk): Promise<readonly ChunkRow[]> {
     for (;;) {
       const { server, replica } = this.#place();
+      if (this.#isTooLarge(server)) return await this.#split(server, make);
       try {
         await this.#upload(server, await this.#register(server, replica), make);
-        return;
+        return [];
       } catch (error) {
         this.#follow(server, error);
       }
@@ -226,7 +234,7 @@ export class ChunkUpload {
     if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
     const { chunks, ciphers, clock, database, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
-    await this.#ask(server, 'upload', async (client) => {
+    await this.#ask(server, 'upload', async (client, moving) => {
       const buffer = ciphers.memory.take(size);
       let users = 1;
       const release = (): void => {
@@ -243,7 +251,10 @@ export class ChunkUpload {
           {
             signal: this.#signal,
             pace: this.#run.pace,
-            onSent: this.#options.onSent,
+            onSent: (sent) => {
+              moving(sent);
+              this.#options.onSent(sent);
+            },
           },
         );
       } catch (error) {
@@ -266,22 +277,23 @@ export class ChunkUpload {
     this.#run.showProgress();
   }
 
-  #ask<T>(
-    server: ServerAddress,
-    action: Ask['action'],
-    request: (client: RelayClient) => Promise<T>,
-  ): Promise<T> {
+  #ask<T>(server: ServerAddress, action: Ask['action'], request: Request<T>): Promise<T> {
     const { relays } = this.#run.services;
     return relays.ask(
       {
         server,
         action,
-        ...(action === 'upload' ? { bytes: this.#chunk.size } : {}),
+        ...(action === 'upload'
+          ? { bytes: this.#chunk.size, isOutdated: () => this.#isTooLarge(server) }
+          : {}),
         turn: this.#run.turn,
         chunk: this.#chunk.number,
         signal: this.#signal,
         onBlocked: (reason) => this.#run.onBlocked(this.#whyItWaits(reason)),
         givesUp: () => this.#givesUp(server),
+        onCut: (cut) => {
+          this.#countCut(server, cut);
+        },
       },
       request,
     );
@@ -321,6 +333,30 @@ export class ChunkUpload {
       case 'stop':
         throw error;
     }
+  }
+
+  /** The way broke. When it does so again and again with nothing but a part of the chunk on it, the chunk is too large. */
+  #countCut(
+    server: ServerAddress,
+    { moved, alone }: { readonly moved: number; readonly alone: boolean },
+  ): void {
+    if (!alone) return;
+    this.#farthest = Math.max(this.#farthest, moved);
+    this.#cuts += 1;
+    if (this.#cuts < MAX_CUTS) return;
+    const { size } = this.#chunk;
+    this.#run.services.fit.tooLarge(serverKey(server), { size, moved: this.#farthest });
+    this.#cuts = 0;
+  }
+
+  #isTooLarge(server: ServerAddress): boolean {
+    // Several relays have or get the same chunk, and the description names one size of it.
+    if (this.#options.send.replicas > 1) return false;
+    return maySplit(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)));
+  }
+
+  #split(server: ServerAddress, make: MakeChunk): Promise<readonly ChunkRow[]> {
+    return splitChunk(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)), make);
   }
 
   /** The server is not used any more for the file; its first chunk to find out tells clients. */

@@ -136,11 +136,12 @@ function describe(
     key,
     nonce,
     chunkSize: chunks[0]?.size ?? 0,
-    chunks: chunks.map(({ number, size: chunkSize, digest: chunkDigest }): Chunk => {
+    // Counted anew: those that were split left their pieces with numbers out of order.
+    chunks: chunks.map(({ number, size: chunkSize, digest: chunkDigest }, index): Chunk => {
       const of = replicas.get(number);
       if (of === undefined || chunkDigest === null)
         throw new XftpError('ILLEGAL_STATE', `The transfer is ${row.state}: not all of it is on relays.`);
-      return { number, size: chunkSize, digest: chunkDigest, replicas: of };
+      return { number: index + 1, size: chunkSize, digest: chunkDigest, replicas: of };
     }),
   };
 }

@@ -187,6 +187,8 @@ export interface Settings {
   readonly chunksPerServer: number;
   /** Most chunks under way in all. */
   readonly chunksTotal: number;
+  /** How files are cut: as official programs do, or in chunks of at most 256 KiB for links that break often. */
+  readonly chunkSizes: 'normal' | 'small';
   /** Bytes per second over all transfers; null for no limit. */
   readonly uploadLimit: number | null;
   readonly downloadLimit: number | null;

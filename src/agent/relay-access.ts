@@ -1,10 +1,11 @@
 import type { RelayClient } from '../client/index.js';
-import { isXftpError, type ServerAddress, type XftpError } from '../protocol/index.js';
+import { isXftpError, type ServerAddress, XftpError } from '../protocol/index.js';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
-import { consequenceOf } from './failure-policy.js';
+import { consequenceOf, isCut } from './failure-policy.js';
 import type { Isolation, ServerAction } from './model.js';
 import type { NetworkMonitor } from './network-monitor.js';
+import type { Crossing, Direction } from './path-width.js';
 import type { Passage, ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
 import type { Turn, WorkQueue } from './work-queue.js';
@@ -28,7 +29,17 @@ export interface Ask {
   readonly onBlocked?: (reason?: XftpError) => () => void;
   /** Asked each time the server has failed while it waits at the gate: true ends it with CONNECT_FAILED. */
   readonly givesUp?: () => boolean;
+  /** Asked when its turn has come: true ends it with CONNECT_FAILED, since it is not wanted this way any more. */
+  readonly isOutdated?: () => boolean;
+  /** Told when the way broke or stood still after `moved` bytes; `alone`: with no other chunk on it. */
+  readonly onCut?: (cut: { readonly moved: number; readonly alone: boolean }) => void;
 }
+
+/** Asks for something; `moving` is told the bytes of a chunk that have moved so far. */
+export type Request<T> = (client: RelayClient, moving: (bytes: number) => void) => Promise<T>;
+
+/** Which way the bytes of a request go. */
+const DIRECTIONS: Partial<Readonly<Record<ServerAction, Direction>>> = { upload: 'up', download: 'down' };
 
 /** What the relays are asked with. */
 export interface RelayAccessOptions {
@@ -56,24 +67,27 @@ export class RelayAccess {
    * @param request several commands may belong together
    * @throws XftpError of the request; CANCELLED
    */
-  async ask<T>(ask: Ask, request: (client: RelayClient) => Promise<T>): Promise<T> {
-    const { queue } = this.#options;
+  async ask<T>(ask: Ask, request: Request<T>): Promise<T> {
     const key = serverKey(ask.server);
     for (;;) {
       const { passage, goOn } = await this.#pass(key, ask);
       try {
         // Who probes goes on only when the server is there.
         if (!passage.isProbe) goOn();
-        const outcome = await queue.run(key, ask.turn, ask.signal, async () => {
+        const outcome = await this.#inTurn(key, ask, async (crossing) => {
           // The gate may have closed while this job waited for its turn.
           if (!passage.holds()) return { again: true } as const;
+          if (ask.isOutdated?.() === true)
+            throw new XftpError('CONNECT_FAILED', 'The chunk is not sent to this relay any more.');
           const asked = async (client: RelayClient): Promise<T> => {
             if (passage.isProbe) {
               await client.ping(ask.server, { signal: ask.signal });
               passage.reached();
             }
             goOn();
-            return await request(client);
+            return crossing === undefined
+              ? await request(client, () => undefined)
+              : await crossed(crossing, ask, (moving) => request(client, moving));
           };
           return { again: false, value: await this.#counted(key, ask, passage, asked) } as const;
         });
@@ -84,6 +98,19 @@ export class RelayAccess {
       }
       throwIfAborted(ask.signal);
     }
+  }
+
+  /** Runs a job when its turn has come; one that moves a chunk is given its crossing. */
+  #inTurn<T>(
+    server: string,
+    { action, signal, turn }: Ask,
+    work: (crossing?: Crossing) => Promise<T>,
+  ): Promise<T> {
+    const { queue } = this.#options;
+    const direction = DIRECTIONS[action];
+    return direction === undefined
+      ? queue.run(server, turn, signal, () => work())
+      : queue.cross({ server, direction }, turn, signal, work);
   }
 
   /** Changes when the waiting requests of an owner come. */
@@ -163,6 +190,29 @@ export class RelayAccess {
       case 'stop':
         return;
     }
+  }
+}
+
+/** Moves a chunk, and tells what became of it. */
+async function crossed<T>(
+  crossing: Crossing,
+  { bytes = 0, onCut, signal }: Ask,
+  move: (moving: (bytes: number) => void) => Promise<T>,
+): Promise<T> {
+  let moved = 0;
+  try {
+    const value = await move((soFar) => {
+      moved = soFar;
+    });
+    crossing.arrived(bytes);
+    return value;
+  } catch (error) {
+    if (isXftpError(error) && isCut(error) && moved > 0 && !signal.aborted) {
+      const alone = crossing.isAlone();
+      crossing.lost();
+      onCut?.({ moved, alone });
+    }
+    throw error;
   }
 }
 

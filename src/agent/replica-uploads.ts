@@ -22,12 +22,13 @@ export interface ReplicaUploads {
  * Uploads a chunk until so many relays have it, to all of them at once. What earlier tries have got as far as a relay is
  * gone on with.
  *
+ * @returns the pieces that took the place of a chunk that was too large for its way, to be uploaded instead; mostly none
  * @throws XftpError that ends the transfer, or CANCELLED
  */
 export async function uploadReplicas(
   { run, send, chunk, count, pick, signal }: ReplicaUploads,
   make: MakeChunk,
-): Promise<void> {
+): Promise<readonly ChunkRow[]> {
   const { chunks, progress } = run.services;
   const known = chunks.replicasOf(run.id, chunk.number);
   const uploaded = known.filter(({ state }) => state === 'uploaded');
@@ -38,8 +39,9 @@ export async function uploadReplicas(
   const missing = Math.max(0, count - uploaded.length);
   const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
   const sent = new Map<number, number>();
+  const pieces: ChunkRow[] = [];
   const group = new TaskGroup(signal);
-  await group.run(() => {
+  await group.run(async () => {
     const slots = Array.from({ length: missing }, (_, slot) => slot);
     const uploads = slots.map((slot) => {
       const onSent = (bytes: number): void => {
@@ -60,9 +62,11 @@ export async function uploadReplicas(
       });
     });
     // Each has its place before the first one looks for another.
-    return Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
+    const outcomes = await Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
+    pieces.push(...outcomes.flat());
   });
   progress.moving(run.id, chunk.number, 0);
+  return pieces;
 }
 
 /**

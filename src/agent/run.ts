@@ -4,6 +4,7 @@ import type { CipherPool } from '../transfer/index.js';
 import { checkRoom } from '../transfer/index.js';
 import { isXftpError, XftpError } from '../protocol/index.js';
 import type { Pacing } from '../transport/index.js';
+import type { ChunkFit } from './chunk-fit.js';
 import type { ChunkStore } from './chunk-store.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
@@ -47,6 +48,8 @@ export interface RunServices {
   readonly relays: RelayAccess;
   readonly gates: ServerGates;
   readonly health: ServerHealth;
+  /** How large chunks may be on the way to each server. */
+  readonly fit: ChunkFit;
   readonly network: NetworkMonitor;
   readonly ciphers: CipherPool;
   readonly progress: ProgressTracker;

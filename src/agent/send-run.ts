@@ -1,6 +1,7 @@
 import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
-import { prepareSource, snapshotSource, TaskGroup } from '../transfer/index.js';
+import { prepareSource, snapshotSource } from '../transfer/index.js';
+import { inLanes } from './chunk-lanes.js';
 import { boundsOf, sourceCheck } from './folder-bounds.js';
 import { registerFurther, uploadReplicas } from './replica-uploads.js';
 import type { Run } from './run.js';
@@ -76,7 +77,7 @@ async function prepare(run: Run): Promise<void> {
       nonce,
       maxSize: services.settings().maxFileSize,
       // A description goes into one chunk, as the reference has it.
-      ...(send.redirect_of === null ? {} : { plan: 'single' as const }),
+      plan: send.redirect_of === null ? services.settings().chunkSizes : 'single',
     },
     {
       ciphers: services.ciphers,
@@ -115,7 +116,7 @@ async function uploadChunks(run: Run, pick: ServerPick): Promise<void> {
   const chunks = services.chunks.chunks(id);
   const source = preparedSource(run, send, chunks);
   const pending = chunks.filter(({ state }) => state === 'pending');
-  await inLanes(pending, run.signal, (chunk, signal) =>
+  await inLanes(pending, { most: CHUNKS_AT_ONCE, signal: run.signal }, (chunk, signal) =>
     run.job(() =>
       uploadReplicas({ run, send, chunk, count: send.replicas_required, pick, signal }, (buffer) =>
         seal(run, source, chunk, buffer),
@@ -132,23 +133,9 @@ async function registerAhead(run: Run, pick: ServerPick): Promise<void> {
   const send = sendOf(run);
   if (send.replicas === send.replicas_required) return;
   const until = AbortSignal.any([run.signal, AbortSignal.timeout(REGISTER_AHEAD_MS)]);
-  await inLanes(run.services.chunks.chunks(run.id), run.signal, (chunk) =>
-    registerFurther({ run, send, chunk, count: send.replicas, pick, signal: until }),
-  );
-}
-
-/** Does something with all items, several of them at once. */
-async function inLanes<T>(
-  items: readonly T[],
-  stop: AbortSignal,
-  work: (item: T, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const group = new TaskGroup(stop);
-  const next = items[Symbol.iterator]();
-  const lane = async (): Promise<void> => {
-    for (const item of next) await work(item, group.signal);
-  };
-  await group.run(async () => {
-    await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, items.length) }, () => group.add(lane)));
+  const chunks = run.services.chunks.chunks(run.id);
+  await inLanes(chunks, { most: CHUNKS_AT_ONCE, signal: run.signal }, async (chunk) => {
+    await registerFurther({ run, send, chunk, count: send.replicas, pick, signal: until });
+    return [];
   });
 }

@@ -15,13 +15,13 @@ export async function seal(
   chunk: ChunkRow,
   buffer: Uint8Array,
 ): Promise<Uint8Array> {
-  const { size, digest } = await sealChunk(source, chunk.number, buffer, run.services.ciphers);
+  const digest = await sealChunk(source, chunk, buffer, run.services.ciphers);
   if (chunk.digest === null || !constantTimeEqual(digest, chunk.digest))
     throw new XftpError(
       'SOURCE_CHANGED',
       `${source.path} changed while it was being sent: send it again when nothing writes to it.`,
     );
-  return buffer.subarray(0, size);
+  return buffer.subarray(0, chunk.size);
 }
 
 /** What all chunks are made from. Throws XftpError DATABASE_UNUSABLE. */

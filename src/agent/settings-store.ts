@@ -9,6 +9,7 @@ export const DEFAULT_SETTINGS: Settings = {
   chunksPerServer: 4,
   // Bounds memory: each chunk under way has up to 4 MiB.
   chunksTotal: 16,
+  chunkSizes: 'normal',
   uploadLimit: null,
   downloadLimit: null,
   // What the SimpleX agent library takes.

@@ -1,6 +1,8 @@
 import PQueue from 'p-queue';
 
 import { cancelled, throwIfAborted } from '../transport/index.js';
+import type { Clock } from './clock.js';
+import { type Crossing, type Direction, PathWidth } from './path-width.js';
 
 /** How many jobs may run at once. */
 export interface WorkLimits {
@@ -23,15 +25,27 @@ interface Job {
   queue?: PQueue;
 }
 
-/** Runs jobs on servers, higher priorities first, so many at once on each server and in all. */
+/** One way to one server. */
+interface Way {
+  readonly path: PathWidth;
+  readonly queue: PQueue;
+}
+
+/**
+ * Runs jobs on servers, higher priorities first, so many at once on each server and in all; of those that move a chunk
+ * only as many as the way there takes.
+ */
 export class WorkQueue {
+  readonly #clock: Clock;
   readonly #total: PQueue;
   readonly #servers = new Map<string, PQueue>();
+  readonly #ways: Readonly<Record<Direction, Map<string, Way>>> = { up: new Map(), down: new Map() };
   readonly #jobs = new Map<string, Set<Job>>();
   #perServer: number;
   #count = 0;
 
-  constructor({ perServer, total }: WorkLimits) {
+  constructor({ perServer, total }: WorkLimits, clock: Clock) {
+    this.#clock = clock;
     this.#perServer = perServer;
     this.#total = new PQueue({ concurrency: total });
   }
@@ -40,6 +54,11 @@ export class WorkQueue {
     this.#perServer = perServer;
     this.#total.concurrency = total;
     for (const queue of this.#servers.values()) queue.concurrency = perServer;
+    for (const ways of Object.values(this.#ways))
+      for (const way of ways.values()) {
+        way.path.setMost(perServer);
+        way.queue.concurrency = way.path.width;
+      }
   }
 
   /**
@@ -48,21 +67,54 @@ export class WorkQueue {
    * @throws what the job throws, or XftpError CANCELLED
    */
   async run<T>(server: string, turn: Turn, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.#inTurn([this.#queueOf(server), this.#total], turn, signal, work);
+  }
+
+  /**
+   * The same for a job that moves a chunk, which tells what becomes of it.
+   *
+   * @throws what the job throws, or XftpError CANCELLED
+   */
+  async cross<T>(
+    { server, direction }: { readonly server: string; readonly direction: Direction },
+    turn: Turn,
+    signal: AbortSignal,
+    work: (crossing: Crossing) => Promise<T>,
+  ): Promise<T> {
+    const { path, queue } = this.#wayTo(server, direction);
+    return this.#inTurn([queue, this.#queueOf(server), this.#total], turn, signal, async () => {
+      const crossing = path.begin();
+      try {
+        return await work(crossing);
+      } finally {
+        crossing.left();
+        queue.concurrency = path.width;
+      }
+    });
+  }
+
+  /** Waits in one queue after the other. */
+  async #inTurn<T>(
+    queues: readonly PQueue[],
+    turn: Turn,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> {
     const job = this.#enlist(turn);
-    const wait = <R>(queue: PQueue, next: () => Promise<R>): Promise<R> => {
+    const wait = async ([queue, ...others]: readonly PQueue[]): Promise<T> => {
+      if (queue === undefined) {
+        throwIfAborted(signal);
+        return work();
+      }
       job.queue = queue;
-      const go = (): Promise<R> => {
+      const go = (): Promise<T> => {
         delete job.queue;
-        return next();
+        return wait(others);
       };
       return queue.add(go, { priority: job.priority, id: job.id });
     };
-    const start = async (): Promise<T> => {
-      throwIfAborted(signal);
-      return work();
-    };
     try {
-      return await wait(this.#queueOf(server), () => wait(this.#total, start));
+      return await wait(queues);
     } finally {
       this.#dismiss(turn.owner, job);
     }
@@ -78,7 +130,9 @@ export class WorkQueue {
 
   /** Jobs that run or wait. */
   get size(): number {
-    return [...this.#servers.values()].reduce((sum, { size, pending }) => sum + size + pending, 0);
+    const running = [...this.#servers.values()].reduce((sum, { size, pending }) => sum + size + pending, 0);
+    const { up, down } = this.#ways;
+    return [...up.values(), ...down.values()].reduce((sum, { queue }) => sum + queue.size, running);
   }
 
   #enlist({ owner, priority }: Turn): Job {
@@ -94,6 +148,17 @@ export class WorkQueue {
     const jobs = this.#jobs.get(owner);
     jobs?.delete(job);
     if (jobs?.size === 0) this.#jobs.delete(owner);
+  }
+
+  #wayTo(server: string, direction: Direction): Way {
+    const ways = this.#ways[direction];
+    let way = ways.get(server);
+    if (way === undefined) {
+      const path = new PathWidth(this.#clock, this.#perServer);
+      way = { path, queue: new PQueue({ concurrency: path.width }) };
+      ways.set(server, way);
+    }
+    return way;
   }
 
   #queueOf(server: string): PQueue {

@@ -18,6 +18,10 @@ interface SettingRow<T> {
 const SETTINGS: { readonly [N in Name]: SettingRow<Settings[N]> } = {
   chunksPerServer: count('most chunks under way on one server'),
   chunksTotal: count('most chunks under way in all'),
+  chunkSizes: {
+    meaning: 'how files are cut: normal, or small for links that break often (costs speed on others)',
+    ...choice('normal', 'small'),
+  },
   uploadLimit: rate('bytes per second over all transfers, such as 500kb; or none'),
   downloadLimit: rate('bytes per second over all transfers, such as 2mb; or none'),
   maxFileSize: { meaning: 'largest file to send, such as 5gb', read: size, show: formatSizeText },

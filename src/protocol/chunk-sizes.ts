@@ -29,6 +29,10 @@ const PAIRS = [
 export function planChunkSizes(payload: number): number[] {
   checkPayload(payload);
   const pair = PAIRS.find(({ above }) => payload > above) ?? PAIRS[2];
+  return sizesOf(payload, pair);
+}
+
+function sizesOf(payload: number, pair: (typeof PAIRS)[number]): number[] {
   const bigChunks = Math.floor(payload / pair.big);
   if (bigChunks >= MAX_CHUNKS)
     throw new XftpError('FILE_TOO_LARGE', 'The file is too large: a transfer carries less than 64 GiB.');
@@ -36,6 +40,18 @@ export function planChunkSizes(payload: number): number[] {
   const rest = payload % pair.big;
   if (rest > threeQuarters(pair.big)) return [...sizes, pair.big];
   return [...sizes, ...Array.from({ length: Math.ceil(rest / pair.small) }, (): number => pair.small)];
+}
+
+/**
+ * Sizes for links on which large chunks do not get through: chunks of 256 KiB and 64 KiB whatever the payload, as long
+ * as those are not more than `MAX_CHUNKS` (some 4 GiB); larger ones where they would be.
+ *
+ * @throws XftpError as `planChunkSizes`
+ */
+export function planSmallChunkSizes(payload: number): number[] {
+  checkPayload(payload);
+  const pair = PAIRS.findLast(({ big }) => payload / big < MAX_CHUNKS - 4);
+  return pair === undefined ? planChunkSizes(payload) : sizesOf(payload, pair);
 }
 
 /** The smallest chunk size that holds the whole payload, for redirects (section 6.2); undefined if none does. */

@@ -11,6 +11,10 @@ export const replicaCount = z.int().min(1).max(MAX_REPLICAS);
 export const SETTINGS_SHAPE = {
   chunksPerServer: z.int().min(1).max(64).meta({ description: 'Most chunks under way on one server.' }),
   chunksTotal: z.int().min(1).max(256).meta({ description: 'Most chunks under way in all.' }),
+  chunkSizes: z.enum(['normal', 'small']).meta({
+    description:
+      'How files are cut: `small` makes chunks of at most 256 KiB, for links that break often. They cost more round trips and longer links, and relays see how large the file is more closely.',
+  }),
   uploadLimit: z.int().min(1).nullable().meta({ description: 'Bytes per second over all; null: no limit.' }),
   downloadLimit: z
     .int()

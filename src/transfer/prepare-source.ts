@@ -1,8 +1,9 @@
 import { TAG_LENGTH } from '../crypto/index.js';
+import { XftpError } from '../protocol/index.js';
 import { throwIfAborted } from '../transport/index.js';
 import { checkShared } from './chunk-memory.js';
 import type { CipherPool } from './cipher-pool.js';
-import { chunkRange, cipherLengthOf, type EncryptedFile } from './encrypted-file.js';
+import { type ByteRange, cipherLengthOf, type EncryptedFile } from './encrypted-file.js';
 import type { SealRequest } from './seal-stream.js';
 
 /** Everything that is needed to make any chunk of a source, at any time. Plain data, to be stored. */
@@ -82,28 +83,27 @@ export async function prepareSource(
 }
 
 /**
- * Makes a chunk of a source again. The caller compares its digest with the one that is recorded; another one means
- * that the source has changed, too.
+ * Makes a chunk of a source again: any range of its encrypted form. The caller compares its digest with the one that is
+ * recorded; another one means that the source has changed, too.
  *
- * @param number from 1
+ * @param range lies within the encrypted file
  * @param buffer memory of `ChunkMemory`; the chunk is written into its start
+ * @returns SHA-256 of the chunk
  * @throws XftpError SOURCE_MISSING, SOURCE_CHANGED, NO_PERMISSION or INVALID_ARGUMENT
  */
 export async function sealChunk(
   source: PreparedSource,
-  number: number,
+  range: ByteRange,
   buffer: Uint8Array,
   ciphers: CipherPool,
-): Promise<{ readonly size: number; readonly digest: Uint8Array }> {
+): Promise<Uint8Array> {
   checkShared(buffer);
   const { chunkSizes, ...rest } = source;
-  const range = chunkRange(chunkSizes, number);
-  const chunk = buffer.subarray(0, range.size);
-  const { digest } = await ciphers.call('sealChunk', {
-    source: rest,
-    cipherLength: cipherLengthOf(chunkSizes),
-    offset: range.offset,
-    chunk,
-  });
-  return { size: range.size, digest };
+  const { offset, size } = range;
+  const cipherLength = cipherLengthOf(chunkSizes);
+  if (!Number.isSafeInteger(offset) || offset < 0 || size < 1 || offset + size > cipherLength + TAG_LENGTH)
+    throw new XftpError('INVALID_ARGUMENT', 'There is no such range in the encrypted file.');
+  const chunk = buffer.subarray(0, size);
+  const { digest } = await ciphers.call('sealChunk', { source: rest, cipherLength, offset, chunk });
+  return digest;
 }

@@ -7,6 +7,7 @@ import {
   humanSize,
   payloadLength,
   planChunkSizes,
+  planSmallChunkSizes,
   singleChunkSize,
   XftpError,
 } from '../protocol/index.js';
@@ -15,8 +16,11 @@ import { localFailure } from './local-failure.js';
 import { fillPlaintext } from './plaintext.js';
 import { checkSizeIsTold, checkSource, modifiedMs, openSource, sourceChanged } from './source-file.js';
 
-/** How a file is cut: as any file, or as one chunk, as redirects are (protocol reference, section 6). */
-export type ChunkPlan = 'normal' | 'single';
+/**
+ * How a file is cut: as any file, in small chunks for links that break often, or as one chunk, as redirects are (protocol
+ * reference, section 6).
+ */
+export type ChunkPlan = 'normal' | 'small' | 'single';
 
 /** What to encrypt, and how. */
 export interface SealRequest {
@@ -141,6 +145,7 @@ export class SealStream {
 
 function planChunks(payload: number, plan: ChunkPlan): readonly number[] {
   if (plan === 'normal') return planChunkSizes(payload);
+  if (plan === 'small') return planSmallChunkSizes(payload);
   const size = singleChunkSize(payload);
   if (size === undefined)
     throw new XftpError('FILE_TOO_LARGE', `${humanSize(payload)} do not fit one chunk.`);

@@ -44,7 +44,7 @@ beforeEach(async () => {
   clock = fakeClock();
   gates = new ServerGates(clock, () => undefined);
   servers = new ServerStore(await testDatabase(), clock);
-  queue = new WorkQueue({ perServer: 1, total: 1 });
+  queue = new WorkQueue({ perServer: 1, total: 1 }, clock);
   network = new NetworkMonitor(
     {
       onForced: () => undefined,

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { pause, WorkQueue } from '#src/agent/work-queue.js';
 import { failing } from '../crypto/expected-failure.js';
 import { type Deferred, deferred } from '../transport/channel-samples.js';
+import { fakeClock } from './agent-samples.js';
 
 const never = new AbortController().signal;
 const TURN = { owner: 'test', priority: 0 };
@@ -37,7 +38,7 @@ function jobs(queue: WorkQueue): {
 
 describe('the queue of jobs', () => {
   it('runs so many at once on each server, and so many in all', async () => {
-    const { add, started, end } = jobs(new WorkQueue({ perServer: 2, total: 3 }));
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 2, total: 3 }, fakeClock()));
     for (const name of ['a1', 'a2', 'a3', 'b1', 'b2']) await add(name, name.charAt(0));
     expect(started).toEqual(['a1', 'a2', 'b1']);
     await end('b1');
@@ -48,7 +49,7 @@ describe('the queue of jobs', () => {
   });
 
   it('lets jobs that wait come earlier or later, on their server and in all', async () => {
-    const queue = new WorkQueue({ perServer: 2, total: 2 });
+    const queue = new WorkQueue({ perServer: 2, total: 2 }, fakeClock());
     const { add, started, end } = jobs(queue);
     for (const [name, server] of [
       ['a1', 'a'],
@@ -74,7 +75,7 @@ describe('the queue of jobs', () => {
   });
 
   it('runs higher priorities first, and equal ones in their order', async () => {
-    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }));
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }, fakeClock()));
     await add('first', 'a');
     for (const [name, priority] of [
       ['low', -5],
@@ -88,7 +89,7 @@ describe('the queue of jobs', () => {
   });
 
   it('does not run what was stopped while it waited, and goes on with the others', async () => {
-    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }));
+    const { add, started, end } = jobs(new WorkQueue({ perServer: 1, total: 8 }, fakeClock()));
     const controller = new AbortController();
     await add('first', 'a');
     await add('stopped', 'a', 0, controller.signal);
@@ -100,7 +101,7 @@ describe('the queue of jobs', () => {
   });
 
   it('takes new limits for servers that it knows and for others', async () => {
-    const queue = new WorkQueue({ perServer: 1, total: 1 });
+    const queue = new WorkQueue({ perServer: 1, total: 1 }, fakeClock());
     const { add, started, end } = jobs(queue);
     for (const name of ['a1', 'a2', 'b1']) await add(name, name.charAt(0));
     expect(started).toEqual(['a1']);
@@ -114,7 +115,7 @@ describe('the queue of jobs', () => {
   });
 
   it('gives what a job gives, and throws what it throws', async () => {
-    const queue = new WorkQueue({ perServer: 1, total: 1 });
+    const queue = new WorkQueue({ perServer: 1, total: 1 }, fakeClock());
     expect(await queue.run('a', TURN, never, () => Promise.resolve(42))).toBe(42);
     const failure = new Error('failure');
     await expect(queue.run('a', TURN, never, () => Promise.reject(failure))).rejects.toBe(failure);

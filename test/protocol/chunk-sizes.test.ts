@@ -6,6 +6,7 @@ import {
   MAX_CHUNK_SIZE,
   MAX_CHUNKS,
   planChunkSizes,
+  planSmallChunkSizes,
   singleChunkSize,
 } from '#src/protocol/chunk-sizes.js';
 import { encodeFileHeader, payloadLength } from '#src/protocol/file-header.js';
@@ -73,6 +74,30 @@ describe('chunk sizes', () => {
         },
       ),
       { ...BRIEFLY, numRuns: 300 },
+    );
+  });
+
+  it.each([
+    [1, [64 * KB]],
+    [4 * MB, repeat(16, 256 * KB)],
+    [9 * MB + 1, [...repeat(36, 256 * KB), 64 * KB]],
+  ])('cuts a payload of %i bytes into small chunks when these are wanted', (payload, sizes) => {
+    expect(planSmallChunkSizes(payload)).toEqual(sizes);
+  });
+
+  it('makes small chunks larger where there would be too many, and takes whatever can be carried', () => {
+    const largest = (payload: number): number => {
+      const sizes = planSmallChunkSizes(payload);
+      expect(sizes.length).toBeLessThanOrEqual(MAX_CHUNKS);
+      expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(payload);
+      return Math.max(...sizes);
+    };
+    expect(largest(4000 * MB)).toBe(256 * KB);
+    expect(largest(4096 * MB)).toBe(MB);
+    expect(largest(16 * 1024 * MB)).toBe(4 * MB);
+    expect(largest(64 * 1024 * MB - 1)).toBe(4 * MB);
+    expect(() => planSmallChunkSizes(64 * 1024 * MB)).toThrow(
+      expect.objectContaining({ code: 'FILE_TOO_LARGE' }),
     );
   });
 

@@ -66,6 +66,7 @@ export function createFakeAgent(): FakeAgent {
   let settings: Settings = {
     chunksPerServer: 4,
     chunksTotal: 16,
+    chunkSizes: 'normal',
     uploadLimit: null,
     downloadLimit: null,
     maxFileSize: 2 ** 30,

@@ -37,7 +37,9 @@ async function madeAgain(
 ): Promise<{ body: Uint8Array; size: number; digest: Uint8Array }> {
   const memory = ciphers.memory.take(4 * MB).fill(0xaa);
   try {
-    const { size, digest } = await sealChunk(source, number, memory, ciphers);
+    const offset = source.chunkSizes.slice(0, number - 1).reduce((sum, before) => sum + before, 0);
+    const size = source.chunkSizes[number - 1]!;
+    const digest = await sealChunk(source, { offset, size }, memory, ciphers);
     if (memory.subarray(size).some((byte) => byte !== 0xaa)) throw new Error('Wrote beyond the chunk.');
     return { body: memory.slice(0, size), size, digest };
   } finally {
@@ -218,12 +220,22 @@ describe('making a chunk again', () => {
     expect((await madeAgain(source, 1)).digest).not.toStrictEqual(digest);
   });
 
-  it('needs a chunk that there is, and memory that threads share', async () => {
+  it('needs a range that there is, and memory that threads share', async () => {
     const { source } = await prepareSource(requestFor(await sourceOf(new Uint8Array(10))), { ciphers });
-    for (const number of [0, 2, -1, 1.5])
-      await expect(madeAgain(source, number)).rejects.toThrow(failing('INVALID_ARGUMENT'));
-    await expect(sealChunk(source, 1, new Uint8Array(MB), ciphers)).rejects.toThrow(
-      failing('INVALID_ARGUMENT'),
-    );
+    const memory = ciphers.memory.take(MB);
+    for (const [offset, size] of [
+      [0, 64 * KB + 1],
+      [64 * KB, 1],
+      [-1, 10],
+      [0.5, 10],
+      [0, 0],
+    ] as const)
+      await expect(sealChunk(source, { offset, size }, memory, ciphers)).rejects.toThrow(
+        failing('INVALID_ARGUMENT'),
+      );
+    ciphers.memory.give(memory);
+    await expect(
+      sealChunk(source, { offset: 0, size: 64 * KB }, new Uint8Array(MB), ciphers),
+    ).rejects.toThrow(failing('INVALID_ARGUMENT'));
   });
 });

@@ -122,6 +122,7 @@ export const SERVER_METHODS = {
     params: z.strictObject({
       chunksPerServer: optionalSetting(SETTINGS_SHAPE.chunksPerServer),
       chunksTotal: optionalSetting(SETTINGS_SHAPE.chunksTotal),
+      chunkSizes: optionalSetting(SETTINGS_SHAPE.chunkSizes),
       uploadLimit: optionalSetting(SETTINGS_SHAPE.uploadLimit),
       downloadLimit: optionalSetting(SETTINGS_SHAPE.downloadLimit),
       maxFileSize: optionalSetting(SETTINGS_SHAPE.maxFileSize),

@@ -10,7 +10,7 @@ import { fakeClock, testStores } from './agent-samples.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const MIGRATION = join(import.meta.dirname, '../../migrations/0005_chunk_offset.sql');
+const MIGRATION = join(import.meta.dirname, '../../migrations/0006_chunk_offset.sql');
 const never = new AbortController().signal;
 
 const digest = (value: number): Uint8Array => new Uint8Array(32).fill(value);

@@ -2,8 +2,16 @@ import { encodeBase64Url } from '../../protocol/index.js';
 import type { RelayServices } from '../services.js';
 import { errorReply, OK, type Reply } from './reply.js';
 
-/** FDEL: "deletes the stored body, the record and all recipient IDs" (protocol reference, section 5.3). */
-export async function deleteChunk(senderId: Uint8Array, services: RelayServices): Promise<Reply> {
+/**
+ * FDEL: "deletes the stored body, the record and all recipient IDs" (protocol reference, section 5.3).
+ *
+ * @param counter what the deletion counts as
+ */
+export async function deleteChunk(
+  senderId: Uint8Array,
+  counter: 'filesDeleted' | 'filesExpired',
+  services: RelayServices,
+): Promise<Reply> {
   return await services.exclusive.run(encodeBase64Url(senderId), async () => {
     const record = await services.store.bySender(senderId);
     if (record === undefined) return errorReply('AUTH');
@@ -18,7 +26,9 @@ export async function deleteChunk(senderId: Uint8Array, services: RelayServices)
       return errorReply('FILE_IO');
     }
     try {
-      return (await services.store.change({ type: 'FDEL', senderId })) === 'done' ? OK : errorReply('AUTH');
+      if ((await services.store.change({ type: 'FDEL', senderId })) !== 'done') return errorReply('AUTH');
+      services.statistics.count(counter);
+      return OK;
     } finally {
       // The record may be gone although the disk did not take the line yet.
       const isGone = (await services.store.bySender(senderId)) === undefined;
@@ -30,5 +40,7 @@ export async function deleteChunk(senderId: Uint8Array, services: RelayServices)
 /** FACK: "deletes this recipient ID only" (section 5.3). */
 export async function acknowledgeChunk(recipientId: Uint8Array, services: RelayServices): Promise<Reply> {
   const outcome = await services.store.change({ type: 'FACK', recipientId: Uint8Array.from(recipientId) });
-  return outcome === 'done' ? OK : errorReply('AUTH');
+  if (outcome !== 'done') return errorReply('AUTH');
+  services.statistics.count('fileDownloadAcks');
+  return OK;
 }

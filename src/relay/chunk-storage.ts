@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join, parse } from 'node:path';
 
 import { encodeBase64Url } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
@@ -133,9 +133,24 @@ export class ChunkStorage {
     return undefined;
   }
 
-  /** Removes a body, if it is there. */
-  async remove(path: string): Promise<void> {
-    await rm(path, { force: true });
+  /** Removes a body, and tells whether it was there. */
+  async remove(path: string): Promise<boolean> {
+    try {
+      await rm(path);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Those of some bodies that are there. */
+  async *present<T extends { readonly path: string }>(bodies: Iterable<T>): AsyncGenerator<T> {
+    const names = new Set(await this.fileNames());
+    for (const body of bodies) {
+      const { dir, base } = parse(body.path);
+      if (dir === this.#folder ? names.has(base) : await exists(body.path)) yield body;
+    }
   }
 }
 
@@ -152,6 +167,16 @@ async function flushBody(path: string): Promise<void> {
     await file.datasync();
   } finally {
     await file.close();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
   }
 }
 

@@ -214,12 +214,11 @@ async function openServices(
     signal: options.signal,
   });
   await sweepChunks(storage, store, { complete, report, signal: options.signal });
-  const { bytes } = await store.stored();
   const services = {
     credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
     store,
     storage,
-    quota: new StorageQuota(options.storageQuota, bytes),
+    quota: new StorageQuota(options.storageQuota, await bytesOnDisk(storage, store)),
     exclusive: new Exclusive(),
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
     downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
@@ -236,6 +235,15 @@ async function openServices(
     tlsFailed: options.logTlsErrors === true ? tlsReporter(report, now) : (): void => undefined,
   };
   return { services, countedProblems: count };
+}
+
+/** Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. */
+async function bytesOnDisk(storage: ChunkStorage, store: RecordStore): Promise<number> {
+  const records = await store.createdBefore(Infinity);
+  const bodies = records.flatMap(({ path, size }) => (path === undefined ? [] : [{ path, size }]));
+  let bytes = 0;
+  for await (const { size } of storage.present(bodies)) bytes += size;
+  return bytes;
 }
 
 async function openStore(

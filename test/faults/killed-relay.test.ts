@@ -9,11 +9,13 @@ import { asRecipient, asSender, errorText, RawClient, type RawChunk } from '../s
 import { freePort, type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { chunkBytes } from '../support/test-relay.js';
 
-const ROUNDS = 30;
+const ROUNDS = 12;
+/** Relays that are killed side by side: most of the time they wait for the disk. */
+const RELAYS = 2;
 /** Connections that work side by side. */
 const CONNECTIONS = 3;
 /** Requests that were answered when the relay is killed; the number differs from round to round. */
-const answersIn = (round: number): number => 3 + ((round * 7) % 40);
+const answersIn = (round: number): number => 3 + ((round * 7) % 20);
 /** Chunks of a round's beginning that are looked at again after the kill, beside all that the round touched. */
 const OLD_CHUNKS = 5;
 
@@ -25,24 +27,28 @@ interface KnownChunk {
 }
 
 describe('A relay that is killed with -9 during a mixed load', () => {
-  it(`keeps what it acknowledged, forgets what was deleted, and counts what is on its disk, ${String(ROUNDS)} times`, async () => {
-    const metricsPort = await freePort();
-    const relay = await startRelayProcess({ ini: { metrics_port: String(metricsPort) } });
-    const all: KnownChunk[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      const touched = await workUntilKilled(relay, all, answersIn(round));
-      await relay.start();
-      const client = await connect(relay);
-      for (const known of new Set([...touched, ...all.slice(-OLD_CHUNKS)])) await expectKept(client, known);
-      await client.close();
-      expect(await usedBytes(metricsPort)).toBe(await bytesOnDisk(relay.filesPath));
-    }
-    const client = await connect(relay);
-    for (const known of all) await expectKept(client, known);
-    for (const state of ['stored', 'acknowledged', 'deleted'] as const)
-      expect(all.filter((known) => known.state === state).length).toBeGreaterThan(ROUNDS / 3);
+  it(`keeps what it acknowledged, forgets what was deleted, and counts what is on its disk, ${String(RELAYS * ROUNDS)} times`, async () => {
+    await Promise.all(Array.from({ length: RELAYS }, (_, index) => killOverAndOver(index)));
   });
 });
+
+async function killOverAndOver(seed: number): Promise<void> {
+  const metricsPort = await freePort();
+  const relay = await startRelayProcess({ ini: { metrics_port: String(metricsPort) } });
+  const all: KnownChunk[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const touched = await workUntilKilled(relay, all, answersIn(2 * round + seed));
+    await relay.start();
+    const client = await connect(relay);
+    for (const known of new Set([...touched, ...all.slice(-OLD_CHUNKS)])) await expectKept(client, known);
+    await client.close();
+    expect(await usedBytes(metricsPort)).toBe(await bytesOnDisk(relay.filesPath));
+  }
+  const client = await connect(relay);
+  for (const known of all) await expectKept(client, known);
+  for (const state of ['stored', 'acknowledged', 'deleted'] as const)
+    expect(all.filter((known) => known.state === state).length).toBeGreaterThan(ROUNDS / 3);
+}
 
 /**
  * Uploads, downloads, acknowledges and deletes on several connections, kills the relay in the midst of it, and gives the

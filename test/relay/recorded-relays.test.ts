@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { decodeBase64Url, encodeBase64Url, encodeUtf8, parseServerAddress } from '#src/protocol/index.js';
+import { encodeBase64Url, encodeUtf8, parseServerAddress } from '#src/protocol/index.js';
 import { publicKeyOf, sha256 } from '#src/crypto/index.js';
 import { parseRelayConfig, readCredentials } from '#src/relay/index.js';
 

@@ -24,8 +24,8 @@ export async function blockChunk(
       // The change may have been made although the disk did not take its line.
       const current = await services.store.bySender(senderId);
       if (current?.path === undefined) {
-        await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
-        if (record.path !== undefined) services.quota.free(record.size);
+        const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+        if (removed && record.path !== undefined) services.quota.free(record.size);
       }
     }
   });

@@ -18,22 +18,17 @@ export async function deleteChunk(
     try {
       // While the log takes no lines nothing is deleted, or the record would outlive its body.
       await services.store.settled();
-      // The body first: after a crash in between, a record without a body expires; a body without one never would.
-      // A record that knows of no body may still have one, if the relay was killed before it was noted.
-      await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+      // The body first: on a full disk it makes the room for the line. After a crash in between, a record without a body
+      // expires. A record that knows of no body may still have one, if the relay was killed before it was noted.
+      const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+      if (removed && record.path !== undefined) services.quota.free(record.size);
     } catch (error) {
       services.failed(error);
       return errorReply('FILE_IO');
     }
-    try {
-      if ((await services.store.change({ type: 'FDEL', senderId })) !== 'done') return errorReply('AUTH');
-      services.statistics.count(counter);
-      return OK;
-    } finally {
-      // The record may be gone although the disk did not take the line yet.
-      const isGone = (await services.store.bySender(senderId)) === undefined;
-      if (isGone && record.path !== undefined) services.quota.free(record.size);
-    }
+    if ((await services.store.change({ type: 'FDEL', senderId })) !== 'done') return errorReply('AUTH');
+    services.statistics.count(counter);
+    return OK;
   });
 }
 

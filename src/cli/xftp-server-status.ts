@@ -41,18 +41,22 @@ export async function showServerStatus(folders: RelayFolders, output: Output): P
     return;
   }
   const now = Date.now();
-  const fields: Fields = [['Relay', running], ...metricFields(metrics, config, now)];
+  const fields: Fields = [['Relay', running], ...metricFields(metrics, now)];
   const members = Object.fromEntries([...metrics].filter(([, value]) => Number.isFinite(value)));
   output.result('status', formatFields(fields).join('\n'), { running: true, pid, metrics: members });
 }
 
-function metricFields(metrics: ReadonlyMap<string, number>, config: RelayConfig, now: number): Fields {
+function metricFields(metrics: ReadonlyMap<string, number>, now: number): Fields {
   const value = (name: string): number => metrics.get(name) ?? 0;
   const since = (name: string): string => elapsed(Math.max(0, now - value(name) * 1000));
   const file = (name: string): string => String(value(`simplex_xftp_${name}`));
+  const quota = value('xftp_relay_quota_bytes');
   return [
     ['Up', since('xftp_relay_start_time_seconds')],
-    ['Chunks', `${file('files_count_total')}, ${usage(value('xftp_relay_used_bytes'), config.storageQuota)}`],
+    [
+      'Chunks',
+      `${file('files_count_total')}, ${usage(value('xftp_relay_used_bytes'), quota === Infinity ? undefined : quota)}`,
+    ],
     ['Clients', String(value('xftp_relay_clients'))],
     ['New files', value('xftp_relay_uploading') === 1 ? 'allowed' : 'NOT allowed'],
     ['Problems', String(value('xftp_relay_problems_total'))],

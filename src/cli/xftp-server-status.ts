@@ -1,11 +1,5 @@
 import { humanSize } from '../protocol/index.js';
-import {
-  askRelay,
-  loadRelayConfig,
-  type RelayConfig,
-  type RelayFolders,
-  storedFiles,
-} from '../relay/index.js';
+import { askRelay, loadRelayConfig, type RelayFolders, storedFiles } from '../relay/index.js';
 import type { Output } from './output.js';
 import { formatFields } from './table.js';
 import { elapsed } from './time-text.js';

@@ -12,32 +12,32 @@ type Fields = readonly (readonly [string, string | undefined])[];
 /** `status`: how the relay is, as it tells itself or as its files tell. */
 export async function showServerStatus(folders: RelayFolders, output: Output): Promise<void> {
   const config = await loadRelayConfig(folders, process.env);
-  const { process: pid, metrics } = await askRelay(config);
-  const running = pid === undefined ? 'not running' : `running (process ${String(pid)})`;
-  if (pid === undefined) process.exitCode = EXIT_NOT_RUNNING;
+  const { running, process: pid, metrics } = await askRelay(config);
+  const state = `${running ? 'running' : 'not running'}${pid === undefined ? '' : ` (process ${String(pid)})`}`;
+  if (!running) process.exitCode = EXIT_NOT_RUNNING;
   if (metrics === undefined) {
     const { count, bytes } = await storedFiles(config.filesPath);
     const fields: Fields = [
-      ['Relay', running],
+      ['Relay', state],
       ['Chunks', `${String(count)} on the disk, ${usage(bytes, config.storageQuota)}`],
     ];
     output.result('status', formatFields(fields).join('\n'), {
-      running: pid !== undefined,
+      running,
       ...(pid === undefined ? {} : { pid }),
       chunks: count,
       bytes,
       quota: config.storageQuota,
     });
-    if (pid !== undefined)
+    if (running)
       output.warn(
         'The relay tells no more: set metrics_port, or control_port with a password, in [TRANSPORT].',
       );
     return;
   }
   const now = Date.now();
-  const fields: Fields = [['Relay', running], ...metricFields(metrics, now)];
+  const fields: Fields = [['Relay', state], ...metricFields(metrics, now)];
   const members = Object.fromEntries([...metrics].filter(([, value]) => Number.isFinite(value)));
-  output.result('status', formatFields(fields).join('\n'), { running: true, pid, metrics: members });
+  output.result('status', formatFields(fields).join('\n'), { running, pid, metrics: members });
 }
 
 function metricFields(metrics: ReadonlyMap<string, number>, now: number): Fields {

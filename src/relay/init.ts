@@ -86,7 +86,7 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
 const OWN_FILES = {
   config:
     /^(file-server\.ini|fingerprint|(ca|server)\.(key|crt|csr|srl)|openssl_(ca|server)\.conf|web\.(crt|key))$/,
-  log: /^(file-server-store\.log.*|file-server-stats\..*|xftp-server-metrics\.txt|www)$/,
+  log: /^(file-server-store\.log.*|file-server-stats\..*|xftp-server-metrics\.txt.*|www)$/,
 } as const;
 
 /**

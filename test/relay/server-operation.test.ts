@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -145,6 +147,23 @@ it('a relay that takes no new files lets uploads that were begun end, and downlo
     expect(errorText((await client.command({ type: 'FDEL' }, asSender(chunk))).response)).toBe('OK');
   expect(draining.usedBytes()).toBe(0);
 });
+
+it.each([true, false])(
+  'with log_tls_errors = %s a handshake that fails is told, without an address, or not',
+  async (logTlsErrors) => {
+    const relay = await testRelay({ logTlsErrors });
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const socket = connect(relay.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.end('This is no ClientHello.\n');
+      await once(socket.resume(), 'close');
+    }
+    await (await relay.client()).close();
+    expect(relay.problems).toEqual(
+      logTlsErrors ? [expect.stringMatching(/^A TLS handshake failed: [\w ]+\.$/)] : [],
+    );
+  },
+);
 
 it.each(['everysec', 'never'] as const)('with fsync = %s everything is there after a stop', async (fsync) => {
   const relay = await testRelay({ fsync });

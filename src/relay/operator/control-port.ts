@@ -52,13 +52,18 @@ export class ControlPort {
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     const session = new ControlSession(this.#passwords, this.#actions);
     socket.write(GREETING);
+    let isOver = false;
     try {
       for await (const line of linesOf(socket)) {
+        if (isOver) continue;
         const reply = line === undefined ? undefined : await session.answer(line);
-        if (reply === undefined) break;
-        if (reply !== '' && !socket.write(`${reply}\n`)) await drained(socket);
+        if (reply === undefined) {
+          isOver = true;
+          // Not out of the loop, which would end the connection before everything is sent.
+          socket.end(() => socket.destroy());
+        } else if (reply !== '' && !socket.write(`${reply}\n`)) await drained(socket);
       }
-      socket.end(() => socket.destroy());
+      socket.end();
     } catch {
       socket.destroy(); // The connection broke; nobody is left to tell.
     }

@@ -8,7 +8,8 @@ import { LOOPBACK } from './loopback.js';
 
 /** A relay as it is seen from outside. */
 export interface RelayStatus {
-  /** Number of the process that has the folder of chunks; undefined when no relay runs on it. */
+  readonly running: boolean;
+  /** Number of its process, where that can be told (on Linux). */
   readonly process: number | undefined;
   /** What it tells, by the names of the metrics; undefined when it does not run, or has no port to ask at. */
   readonly metrics: ReadonlyMap<string, number> | undefined;
@@ -23,23 +24,35 @@ const MAX_ANSWER = 256 * 1024;
  * Asks the relay with this configuration how it is: at its metrics port, or at its control port with a password from the
  * configuration.
  *
- * @throws XftpError STALLED or CONNECT_FAILED when it has a port but does not answer there
+ * @throws XftpError CONNECT_FAILED when it has a port but does not answer there as it should
  */
 export async function askRelay(config: RelayConfig): Promise<RelayStatus> {
-  const process = await relayProcessOf(config.filesPath);
-  if (process === undefined) return { process, metrics: undefined };
-  const password = config.controlPasswords.admin ?? config.controlPasswords.user;
-  if (config.metricsPort !== undefined)
-    return { process, metrics: parseMetrics(await fetchMetrics(config.metricsPort)) };
-  if (config.controlPort === undefined || password === undefined) return { process, metrics: undefined };
-  return { process, metrics: parseMetrics(await askControlPort(config.controlPort, password)) };
+  const holder = await relayProcessOf(config.filesPath);
+  const stopped = { running: false, process: undefined, metrics: undefined };
+  if (holder === undefined && process.platform === 'linux') return stopped;
+  try {
+    const metrics = await askForMetrics(config);
+    return { running: holder !== undefined || metrics !== undefined, process: holder, metrics };
+  } catch (error) {
+    if (holder === undefined) return stopped;
+    throw error;
+  }
 }
 
-/** The samples in a text, without those that have labels. */
-export function parseMetrics(text: string): ReadonlyMap<string, number> {
+async function askForMetrics(config: RelayConfig): Promise<ReadonlyMap<string, number> | undefined> {
+  const { controlPasswords, controlPort, metricsPort } = config;
+  const password = controlPasswords.admin ?? controlPasswords.user;
+  if (metricsPort !== undefined) return parseMetrics(await fetchMetrics(metricsPort), metricsPort);
+  if (controlPort === undefined || password === undefined) return undefined;
+  return parseMetrics(await askControlPort(controlPort, password), controlPort);
+}
+
+/** The samples in an answer, without those that have labels. */
+function parseMetrics(text: string, port: number): ReadonlyMap<string, number> {
   const samples = new Map<string, number>();
   for (const [, name = '', value = ''] of text.matchAll(/^([a-z_]+) (\+Inf|[\d.e+]+)$/gm))
     samples.set(name, value === '+Inf' ? Infinity : Number(value));
+  if (samples.size === 0) throw noAnswer(port, undefined);
   return samples;
 }
 
@@ -88,7 +101,7 @@ function askControlPort(port: number, password: string): Promise<string> {
 function noAnswer(port: number, cause: unknown): XftpError {
   return new XftpError(
     'CONNECT_FAILED',
-    `The relay runs but does not answer on ${LOOPBACK}, port ${String(port)}: was the INI changed since it was started?`,
+    `The relay runs but tells nothing on ${LOOPBACK}, port ${String(port)}: was the INI changed since it was started?`,
     { cause },
   );
 }

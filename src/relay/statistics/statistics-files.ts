@@ -1,5 +1,6 @@
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
 
+import { isXftpError } from '../../protocol/index.js';
 import { errorCode } from '../../system/index.js';
 import { describeFileError } from '../file-errors.js';
 import { formatDailyLine, nextMidnight, periodsEnding } from './daily-line.js';
@@ -53,6 +54,10 @@ export async function restoreStatistics(
     statistics = new RelayStatistics(now, parseSavedStatistics(await readFile(path, 'utf8')));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return statistics;
+    if (!isXftpError(error)) {
+      report(describeFileError(error, `${path} cannot be read, and counting begins anew`).message);
+      return statistics;
+    }
     report(`${path} does not hold saved statistics: it is kept as ${path}.bak, and counting begins anew.`);
   }
   try {

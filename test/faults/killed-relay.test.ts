@@ -9,7 +9,7 @@ import { asRecipient, asSender, errorText, RawClient, type RawChunk } from '../s
 import { freePort, type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { chunkBytes } from '../support/test-relay.js';
 
-const ROUNDS = 12;
+const ROUNDS = 16;
 /** Relays that are killed side by side: most of the time they wait for the disk. */
 const RELAYS = 2;
 /** Connections that work side by side. */

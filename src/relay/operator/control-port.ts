@@ -77,7 +77,9 @@ async function* linesOf(socket: Socket): AsyncGenerator<string | undefined> {
     const lines = (rest + String(piece)).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) yield line.replace(/\r$/, '');
-    if (rest.length > MAX_LINE) yield undefined;
+    if (rest.length <= MAX_LINE) continue;
+    rest = '';
+    yield undefined;
   }
 }
 

@@ -5,6 +5,7 @@ import { fingerprintOf } from '../crypto/index.js';
 import {
   formatRelayAddress,
   loadRelayConfig,
+  type OperatorOptions,
   readCredentials,
   type RelayConfig,
   relayFiles,
@@ -19,11 +20,17 @@ const CREDENTIAL_ADVICE = {
   identity: 'restore both from a backup, since the address of the relay depends on them',
 };
 
+/** The program's version: alone, and as the programs show it. */
+export interface ServerVersion {
+  readonly number: string;
+  readonly text: string;
+}
+
 /**
  * `start`: runs the server until SIGINT or SIGTERM (protocol reference, sections 11.1 and 11.9), which may come while it
  * still reads its store log.
  */
-export async function startServer(folders: RelayFolders, version: string): Promise<void> {
+export async function startServer(folders: RelayFolders, version: ServerVersion): Promise<void> {
   const stop = stopSignal();
   try {
     await runServer(folders, version, stop);
@@ -34,21 +41,26 @@ export async function startServer(folders: RelayFolders, version: string): Promi
   process.exit(0);
 }
 
-async function runServer(folders: RelayFolders, version: string, stop: AbortSignal): Promise<void> {
-  const config = await loadRelayConfig(folders);
+async function runServer(folders: RelayFolders, version: ServerVersion, stop: AbortSignal): Promise<void> {
+  const config = await loadRelayConfig(folders, process.env);
+  for (const remark of config.remarks) process.stderr.write(`${remark}\n`);
   const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
   const storeLogPath = config.storeLog ? relayFiles(folders).storeLog : undefined;
   const fingerprint = encodeBase64Url(fingerprintOf(credentials.identityCertificate));
-  print([version, `Fingerprint: ${fingerprint}`]);
+  print([version.text, `Fingerprint: ${fingerprint}`]);
   print([`Server address: ${formatRelayAddress(fingerprint, config.host ?? '<hostnames>', config.port)}`]);
   print(describe(config, storeLogPath));
   const relay = await startRelay({
     ...relayOptions(config),
+    operator: operatorOptions(config, folders, version),
     credentials,
     report: (problem) => process.stderr.write(`${problem}\n`),
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
+  if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
+  if (relay.metricsPort !== undefined)
+    print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);
   print([`Listening on port ${String(relay.port)}...`]);
   if (!stop.aborted) await once(stop, 'abort');
   await relay.stop();
@@ -60,10 +72,38 @@ function relayOptions(config: RelayConfig): RelayOptions {
     port: config.port,
     chunkLifeSeconds: config.chunkLifeSeconds,
     newFiles: config.newFiles,
+    fsync: config.fsync,
+    logTlsErrors: config.logTlsErrors,
     ...(config.host === undefined ? {} : { host: config.host }),
     ...(config.storageQuota === undefined ? {} : { storageQuota: config.storageQuota }),
     ...(config.createPassword === undefined ? {} : { createPassword: config.createPassword }),
     ...(config.inactiveClients === undefined ? {} : { inactiveClients: config.inactiveClients }),
+  };
+}
+
+/** As the reference, statistics are kept over a restart only if something shows them. */
+function operatorOptions(
+  config: RelayConfig,
+  folders: RelayFolders,
+  version: ServerVersion,
+): OperatorOptions {
+  const files = relayFiles(folders);
+  const { dailyStatistics, metricsFileSeconds, controlPort, controlPasswords, metricsPort } = config;
+  const shown = dailyStatistics || metricsFileSeconds !== undefined || metricsPort !== undefined;
+  const rtsOptions = process.env['XFTP_RTS_OPTIONS'];
+  return {
+    statistics: {
+      ...(dailyStatistics ? { daily: files.dailyStatistics } : {}),
+      ...(shown ? { saved: files.savedStatistics } : {}),
+      ...(metricsFileSeconds === undefined
+        ? {}
+        : { metrics: { path: files.metrics, seconds: metricsFileSeconds } }),
+    },
+    controlPasswords,
+    version: version.number,
+    ...(rtsOptions === undefined || rtsOptions === '' ? {} : { rtsOptions }),
+    ...(controlPort === undefined ? {} : { controlPort }),
+    ...(metricsPort === undefined ? {} : { metricsPort }),
   };
 }
 

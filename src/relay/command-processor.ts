@@ -132,7 +132,7 @@ async function asSender(
     case 'FPUT':
       return await uploadChunk(record, body, session, services);
     case 'FDEL':
-      return await deleteChunk(record.senderId, services);
+      return await deleteChunk(record.senderId, 'filesDeleted', services);
   }
 }
 

@@ -37,7 +37,8 @@ export class RelayListener {
       });
       socket.on('error', ignore);
     });
-    this.#server.on('tlsClientError', (_error, socket) => {
+    this.#server.on('tlsClientError', (error, socket) => {
+      services.tlsFailed(error);
       socket.destroy();
     });
     this.#server.on('secureConnection', (socket) => {
@@ -71,6 +72,11 @@ export class RelayListener {
     }, PEER_CHECK_MS).unref();
     const address = this.#server.address();
     return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  /** Number of connections whose TLS handshake is done. */
+  get clients(): number {
+    return this.#connections.size;
   }
 
   /** Closes connections whose last request started before a time, in ms. */

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
@@ -11,14 +9,18 @@ import { DownloadSlots } from './download-slots.js';
 import { Exclusive } from './exclusive.js';
 import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
 import { describeFileError } from './file-errors.js';
-import { lockInstance, type Unlock } from './instance-lock.js';
+import { type FlushPolicy, FlushSchedule } from './flush-schedule.js';
+import { lockRelayFiles, type Unlock } from './instance-lock.js';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
 import { RelayListener } from './listener.js';
-import { problemReporter } from './problem-reporter.js';
+import { type OperatorOptions, type OperatorSide, startOperatorSide } from './operator/operator-side.js';
+import { problemReporter, tlsReporter } from './problem-reporter.js';
 import { StorageQuota } from './quota.js';
 import { MemoryRecordStore, type RecordStore } from './record-store.js';
 import { RecordTable } from './record-table.js';
 import type { RelayServices } from './services.js';
+import type { RelayFigures } from './statistics/figures.js';
+import { restoreStatistics } from './statistics/statistics-files.js';
 import { throwIfStopped } from './stopped-start.js';
 import { NO_JOURNAL } from './store-log.js';
 import { sweepChunks } from './sweep.js';
@@ -48,6 +50,12 @@ export interface RelayOptions {
   readonly createPassword?: string;
   /** When to close connections that nobody uses; never unless given. */
   readonly inactiveClients?: InactiveClients;
+  /** When what clients are told of is forced to the disk; before they are told, unless given. */
+  readonly fsync?: FlushPolicy;
+  /** Statistics, control port and metrics; none unless given. */
+  readonly operator?: OperatorOptions;
+  /** Whether TLS handshakes that fail are reported, without a word of who it was; they are not unless told otherwise. */
+  readonly logTlsErrors?: boolean;
   /** Chunk sizes to accept, in bytes; the protocol's four unless given. */
   readonly chunkSizes?: readonly number[];
   /** For tests: other limits than the usual ones. */
@@ -70,6 +78,11 @@ export interface RunningRelay {
   readonly address: string;
   /** Bytes of the storage quota in use, by stored bodies and by uploads under way. */
   readonly usedBytes: () => number;
+  /** Ports of the operator's side; undefined for those that are off. */
+  readonly controlPort: number | undefined;
+  readonly metricsPort: number | undefined;
+  /** All that there is to know in numbers. */
+  readonly figures: () => Promise<RelayFigures>;
   /** Deletes expired chunks now; happens by itself at the start and every two hours. */
   readonly expire: () => Promise<void>;
   /** Ends the relay: requests under way get 10 s. Calling it again waits for the same end. */
@@ -85,7 +98,10 @@ const DEFAULT_LIFE_SECONDS = 48 * 3600;
  * CANCELLED, then with nothing lost
  */
 export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
-  const unlock = await lockFiles(options);
+  await makeFolders(options.filesPath).catch((error: unknown) => {
+    throw describeFileError(error, `The folder of chunks ${options.filesPath} cannot be used`);
+  });
+  const unlock = await lockRelayFiles(options.filesPath, options.storeLogPath);
   try {
     return await startLocked(options, unlock);
   } catch (error) {
@@ -94,28 +110,9 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   }
 }
 
-/** No other relay may use the same log or the same chunks. */
-async function lockFiles({ filesPath, storeLogPath }: RelayOptions): Promise<Unlock> {
-  await makeFolders(filesPath).catch((error: unknown) => {
-    throw describeFileError(error, `The folder of chunks ${filesPath} cannot be used`);
-  });
-  // No such file is made: the name only tells the lock of a folder from that of a file.
-  const unlockFiles = await lockInstance(join(filesPath, '.lock'), `The folder of chunks ${filesPath}`);
-  if (storeLogPath === undefined) return unlockFiles;
-  try {
-    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
-    return async () => {
-      await unlockLog();
-      await unlockFiles();
-    };
-  } catch (error) {
-    await unlockFiles();
-    throw error;
-  }
-}
-
 async function startLocked(options: RelayOptions, unlock: Unlock): Promise<RunningRelay> {
-  const services = await openServices(options);
+  const { services, countedProblems } = await openServices(options);
+  const startedAt = services.now();
   const fingerprint = fingerprintOf(services.credentials.identityCertificate);
   const stopping = new AbortController();
   let expiring = Promise.resolve();
@@ -123,13 +120,28 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     expiring = expiring.then(() => deleteExpired(services, stopping.signal)).catch(services.failed);
     return expiring;
   };
-  let listener: RelayListener;
+  const figures = async (): Promise<RelayFigures> => ({
+    statistics: services.statistics.snapshot,
+    stored: await services.store.stored(),
+    usedBytes: services.quota.used,
+    quotaBytes: services.quota.limit,
+    newFiles: services.policy.newFiles,
+    clients: listener?.clients ?? 0,
+    startedAt,
+    problems: countedProblems(),
+    version: options.operator?.version ?? 'embedded',
+    rtsOptions: options.operator?.rtsOptions ?? 'set XFTP_RTS_OPTIONS',
+  });
+  let listener: RelayListener | undefined;
   let port: number;
+  let operator: OperatorSide;
   try {
     throwIfStopped(options.signal);
     listener = new RelayListener(services);
     port = await listener.listen(options.listenHost, options.port ?? 0);
+    operator = await startOperatorSide(options.operator ?? {}, services, figures, reportTo(options));
   } catch (error) {
+    await listener?.stop();
     await services.store.close();
     throw error;
   }
@@ -144,6 +156,7 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     stopping.abort();
     await listener.stop();
     await expiring;
+    await operator.stop();
     try {
       await services.store.close();
     } catch (error) {
@@ -161,6 +174,9 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     fingerprint,
     address: formatRelayAddress(encodeBase64Url(fingerprint), options.host ?? 'localhost', port),
     usedBytes: () => services.quota.used,
+    controlPort: operator.controlPort,
+    metricsPort: operator.metricsPort,
+    figures,
     expire,
     stop: () => (stopped ??= stop()),
   };
@@ -177,25 +193,36 @@ export function formatRelayAddress(fingerprint: string, host: string, port: numb
   return `xftp://${fingerprint}@${host.replace(/[^,[\]]*:[^,[\]]*$/, '[$&]')}:${String(port)}`;
 }
 
-async function openServices(options: RelayOptions): Promise<RelayServices> {
+function reportTo({ report }: RelayOptions): (problem: string) => void {
+  return report ?? ((): void => undefined);
+}
+
+/** Everything but the network, and how many failures there were since. */
+async function openServices(
+  options: RelayOptions,
+): Promise<{ readonly services: RelayServices; readonly countedProblems: () => number }> {
   const now = options.now ?? Date.now;
-  const report = options.report ?? ((): void => undefined);
+  const report = reportTo(options);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const storage = await ChunkStorage.open(options.filesPath, options.signal);
+  const { failed, count } = problemReporter(report, now);
+  const flushes = new FlushSchedule(options.fsync ?? 'always', failed);
+  const storage = await ChunkStorage.open(options.filesPath, flushes, options.signal);
   const { store, complete } = await openStore(options.storeLogPath, {
     now,
     report,
+    flushes,
     signal: options.signal,
   });
   await sweepChunks(storage, store, { complete, report, signal: options.signal });
-  return {
+  const services = {
     credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
     store,
     storage,
-    quota: new StorageQuota(options.storageQuota, await store.storedBytes()),
+    quota: new StorageQuota(options.storageQuota, await bytesOnDisk(storage, store)),
     exclusive: new Exclusive(),
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
     downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
+    statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
     policy: {
       newFiles: options.newFiles ?? true,
       createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
@@ -204,8 +231,19 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
     },
     limits,
     now,
-    failed: problemReporter(report, now),
+    failed,
+    tlsFailed: options.logTlsErrors === true ? tlsReporter(report, now) : (): void => undefined,
   };
+  return { services, countedProblems: count };
+}
+
+/** Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. */
+async function bytesOnDisk(storage: ChunkStorage, store: RecordStore): Promise<number> {
+  const records = await store.createdBefore(Infinity);
+  const bodies = records.flatMap(({ path, size }) => (path === undefined ? [] : [{ path, size }]));
+  let bytes = 0;
+  for await (const { size } of storage.present(bodies)) bytes += size;
+  return bytes;
 }
 
 async function openStore(

@@ -5,6 +5,7 @@ import type { Exclusive } from './exclusive.js';
 import type { RelayLimits } from './limits.js';
 import type { StorageQuota } from './quota.js';
 import type { RecordStore } from './record-store.js';
+import type { RelayStatistics } from './statistics/statistics.js';
 import type { UploadSlots } from './upload-slots.js';
 
 /** What the relay lets clients do. */
@@ -28,12 +29,15 @@ export interface RelayServices {
   readonly exclusive: Exclusive;
   readonly uploads: UploadSlots;
   readonly downloads: DownloadSlots;
+  readonly statistics: RelayStatistics;
   readonly policy: RelayPolicy;
   readonly limits: RelayLimits;
   /** Current time in ms. */
   readonly now: () => number;
   /** Told when the relay itself fails (a full disk, say), never of what clients do. */
   readonly failed: (error: unknown) => void;
+  /** Told when a client's TLS handshake fails. */
+  readonly tlsFailed: (error: Error) => void;
 }
 
 /** One connection, as commands see it. */

@@ -33,8 +33,10 @@ export async function createChunk(
       },
       { type: 'FADD', senderId, recipients },
     );
-    if (outcome === 'done')
-      return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
+    if (outcome !== 'done') continue;
+    services.statistics.count('filesCreated');
+    services.statistics.count('fileRecipients', recipients.length);
+    return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
   }
   return errorReply('INTERNAL');
 }
@@ -51,8 +53,10 @@ export async function addRecipients(
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const recipients = drawRecipients(keys);
     const outcome = await services.store.change({ type: 'FADD', senderId, recipients });
-    if (outcome === 'done')
+    if (outcome === 'done') {
+      services.statistics.count('fileRecipients', recipients.length);
       return { response: { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) } };
+    }
     if (outcome === 'full') return errorReply('QUOTA');
     if (outcome === 'unknown') return errorReply('AUTH');
   }

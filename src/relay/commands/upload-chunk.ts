@@ -1,5 +1,6 @@
 import { encodeBase64Url } from '../../protocol/index.js';
 import { constantTimeEqual } from '../../crypto/index.js';
+import { isDiskFull } from '../file-errors.js';
 import { IncomingBody } from '../incoming-body.js';
 import type { Reservation } from '../quota.js';
 import type { ChunkRecord } from '../record.js';
@@ -35,6 +36,8 @@ export async function uploadChunk(
     reply = problem ?? (await storeBody(record, incoming, reservation, services));
   } catch (error) {
     services.failed(error);
+    // No room is no room, whether by the quota or by the disk: clients go to another relay.
+    if (isDiskFull(error)) reply = errorReply('QUOTA');
   } finally {
     freeSlot();
     await incoming.discard();
@@ -95,9 +98,9 @@ async function commitBody(
 ): Promise<Reply> {
   const path = await services.storage.commit(incomingPath, senderId);
   try {
-    return (await services.store.change({ type: 'FPUT', senderId, path })) === 'done'
-      ? OK
-      : errorReply('AUTH');
+    if ((await services.store.change({ type: 'FPUT', senderId, path })) !== 'done') return errorReply('AUTH');
+    services.statistics.count('filesUploaded');
+    return OK;
   } catch (error) {
     services.failed(error);
     return errorReply('INTERNAL');

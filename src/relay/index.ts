@@ -16,4 +16,11 @@ export {
 export { relayFiles, type RelayFolders, relayFolders } from './folders.js';
 export { deleteRelay, type InitializedRelay, type InitOptions, initRelay, requireRelay } from './init.js';
 export { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
-export { formatRelayAddress, type RelayOptions, type RunningRelay, startRelay } from './relay.js';
+export {
+  formatRelayAddress,
+  type RelayOptions,
+  type RunningRelay,
+  startRelay,
+  type WebOptions,
+} from './relay.js';
+export { readWebCertificate, type WebCertificate } from './web/web-certificate.js';

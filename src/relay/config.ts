@@ -6,9 +6,10 @@ import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
 import { parseIni } from './ini.js';
 import { IniReader } from './ini-reader.js';
+import { type NetworkConfig, readNetworkConfig } from './network-config.js';
 
 /** What the INI says (protocol reference, section 11.3). */
-export interface RelayConfig {
+export interface RelayConfig extends NetworkConfig {
   /** Shown when the relay starts. */
   readonly sourceCode: string | undefined;
   /** Whether records survive a restart. */
@@ -21,7 +22,6 @@ export interface RelayConfig {
   readonly createPassword: string | undefined;
   /** Host names for the address that is shown, separated by commas. */
   readonly host: string | undefined;
-  readonly port: number;
   /** Folder of the chunk bodies. */
   readonly filesPath: string;
   /** Bytes, or undefined for no limit. */
@@ -75,6 +75,7 @@ export function parseRelayConfig(text: string, name: string): RelayConfig {
     throw ini.expected('STORE_LOG', 'store_files', 'memory: this relay has no database store');
   for (const [section, key] of UNUSED_FLAGS) ini.flag(section, key);
   return {
+    ...readNetworkConfig(ini),
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
     chunkLifeSeconds:
@@ -82,7 +83,6 @@ export function parseRelayConfig(text: string, name: string): RelayConfig {
     newFiles: ini.flag('AUTH', 'new_files') ?? true,
     createPassword: readPassword(ini),
     host: ini.text('TRANSPORT', 'host'),
-    port: ini.required('TRANSPORT', 'port', ini.integer('TRANSPORT', 'port', 0, 65535)),
     filesPath: ini.required('FILES', 'path', ini.text('FILES', 'path')),
     storageQuota: readQuota(ini),
     inactiveClients: readInactiveClients(ini),

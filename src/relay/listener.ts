@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 
 import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP } from '../protocol/index.js';
-import { clientKeyOf } from './client-key.js';
 import { RelayConnection } from './connection.js';
 import { ConnectionCounter } from './connection-counter.js';
 import { type FirstBytes, onFirstBytes, PLAIN_HTTP_ANSWER } from './first-bytes.js';
@@ -107,7 +106,7 @@ export class RelayListener {
 
   #arrive(socket: Socket): void {
     socket.on('error', ignore);
-    const client = clientKeyOf(socket.remoteAddress);
+    const client = this.#services.clientKey(socket.remoteAddress);
     const leave = this.#counter.enter(client);
     if (leave === undefined) {
       socket.destroy();

@@ -4,6 +4,7 @@ import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url, isXftpError, XftpError } fr
 import { constantTimeEqual, fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
 import { ChunkStorage } from './chunk-storage.js';
+import { clientKeyOf } from './client-key.js';
 import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
@@ -59,6 +60,8 @@ export interface RelayOptions {
   readonly chunkSizes?: readonly number[];
   /** For tests: other limits than the usual ones. */
   readonly limits?: Partial<RelayLimits>;
+  /** For tests: what clients are counted by, given the address of one. */
+  readonly clientKey?: (address: string | undefined) => string | undefined;
   /** For tests: the current time in ms. */
   readonly now?: () => number;
   /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
@@ -243,6 +246,7 @@ async function openServices(options: RelayOptions): Promise<RelayServices> {
       chunkLifeSeconds,
     },
     limits,
+    clientKey: options.clientKey ?? clientKeyOf,
     now,
     failed: problemReporter(report, now),
     report,

@@ -30,6 +30,8 @@ export interface RelayServices {
   readonly registrations: RegistrationCredit;
   readonly policy: RelayPolicy;
   readonly limits: RelayLimits;
+  /** What a client is counted by, from its address; undefined if it is not counted. */
+  readonly clientKey: (address: string | undefined) => string | undefined;
   /** Current time in ms. */
   readonly now: () => number;
   /** Told when the relay itself fails (a full disk, say), never of what clients do. */

@@ -1,0 +1,14 @@
+/**
+ * Carries out something for each SIGHUP, one after another. A signal that comes before it is known what to do is kept.
+ *
+ * @param ready resolves with what to do, which must not reject
+ */
+export function onHangup(ready: Promise<() => Promise<void>>): void {
+  let work = Promise.resolve();
+  process.on('SIGHUP', () => {
+    work = work.then(async () => {
+      const act = await ready.catch(() => undefined); // Whoever starts the relay tells why it did not start.
+      await act?.();
+    });
+  });
+}

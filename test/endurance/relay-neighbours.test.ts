@@ -140,13 +140,12 @@ it('slow clients, floods, resets and registrations without end leave others and 
   for (let round = 0; round < ROUNDS; round++) rounds.push(await probe.p99(REQUESTS));
   busy = false;
   await Promise.all([attacking, flooding]);
-  console.log(rounds.map(r=>r.map(x=>x.toFixed(1)).join(" vs ")).join("; "), registered);
   const ratios = rounds.map(([hostile = NaN, calm = NaN]) => hostile / Math.max(calm, NOISE_MS));
   expect(medianOf(ratios), `ms in each round, attacked and quiet: ${rounds.join('; ')}`).toBeLessThan(2);
   const { memory } = await relay.holdings();
   const slow = SLOW_CLIENTS * 5 * 0.5 * MIB;
   expect(memory - before.memory).toBeLessThan(slow + registered * 6 * 1024 + 8 * MIB);
-});
+}, 180_000);
 
 function medianOf(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;

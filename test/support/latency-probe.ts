@@ -26,9 +26,11 @@ const ask = async (server) => {
 for (const server of servers) await ask(server);
 process.on('message', async (count) => {
   const times = servers.map(() => []);
-  for (let call = 0; call < count; call++)
+  // On a machine that is busy with other things fewer must do.
+  const until = performance.now() + 5000;
+  for (let call = 0; call < count && performance.now() < until; call++)
     for (const [index, server] of servers.entries()) times[index].push(await ask(server));
-  process.send(times.map((list) => list.sort((a, b) => a - b)[Math.floor(0.99 * count)]));
+  process.send(times.map((list) => list.sort((a, b) => a - b)[Math.floor(0.99 * list.length)]));
 });
 process.send('ready');
 `;

@@ -43,6 +43,10 @@ Examples:
   xftp-server cert                                              renew its certificate; its address stays
   xftp-server delete                                            ask, then delete its keys and its log
 
+Signals to a running server:
+  SIGINT, SIGTERM  end it; requests under way get 10 seconds
+  SIGHUP           read its certificates (after cert) and web pages again; connections go on
+
 Exit codes: 0 done, 1 everything else.`,
   );
 

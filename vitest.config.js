@@ -11,6 +11,9 @@ const ENDURANCE = 'test/endurance/*.test.ts';
 /** Needs Debian's `tor` package, and takes a minute. */
 const TOR = 'test/tor/*.test.ts';
 
+/** Needs Debian's `chromium` package. */
+const BROWSER = 'test/browser/*.test.ts';
+
 export default defineConfig({
   test: {
     // Real processes, sockets and threads.
@@ -32,11 +35,12 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR],
+          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR, BROWSER],
         },
       },
       { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
+      { extends: true, test: { name: 'browser', include: [BROWSER] } },
     ],
   },
 });

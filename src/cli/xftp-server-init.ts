@@ -92,5 +92,7 @@ export async function renewServer(
     ...(options.signAlgorithm === undefined ? {} : { algorithm: ALGORITHMS[options.signAlgorithm] }),
     ...(options.cn === undefined ? {} : { commonName: options.cn }),
   });
-  process.stdout.write('Generated new server credentials. Restart the server to use them.\n');
+  process.stdout.write(
+    'Generated new server credentials. Restart the server to use them, or send it SIGHUP, which keeps its connections.\n',
+  );
 }

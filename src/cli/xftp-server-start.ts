@@ -7,12 +7,17 @@ import {
   loadRelayConfig,
   type OperatorOptions,
   readCredentials,
+  readWebCertificate,
   type RelayConfig,
   relayFiles,
   type RelayFolders,
   type RelayOptions,
+  type RunningRelay,
   startRelay,
+  type WebConfig,
+  type WebOptions,
 } from '../relay/index.js';
+import { onHangup } from './xftp-server-hangup.js';
 
 /** The identity cannot be made again: its fingerprint is in the address that clients know. */
 const CREDENTIAL_ADVICE = {
@@ -50,30 +55,54 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
   print([version.text, `Fingerprint: ${fingerprint}`]);
   print([`Server address: ${formatRelayAddress(fingerprint, config.host ?? '<hostnames>', config.port)}`]);
   print(describe(config, storeLogPath));
-  const relay = await startRelay({
+  const starting = startRelay({
     ...relayOptions(config),
     operator: operatorOptions(config, folders, version),
     credentials,
-    report: (problem) => process.stderr.write(`${problem}\n`),
+    ...(config.web === undefined ? {} : { web: await readWeb(config.web) }),
+    report,
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
+  onHangup(starting.then((relay) => () => renewCertificates(relay, folders)));
+  const relay = await starting;
   if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
   if (relay.metricsPort !== undefined)
     print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);
-  print([`Listening on port ${String(relay.port)}...`]);
+  print(relay.ports.map((port) => `Listening on port ${String(port)}...`));
   if (!stop.aborted) await once(stop, 'abort');
   await relay.stop();
+}
+
+/** SIGHUP: certificates and pages are read again. When they cannot be used, the relay goes on with those it has. */
+async function renewCertificates(relay: RunningRelay, folders: RelayFolders): Promise<void> {
+  try {
+    const { web } = await loadRelayConfig(folders, process.env);
+    const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
+    await relay.show({ credentials, ...(web === undefined ? {} : { web: await readWeb(web) }) });
+    print(['Certificates and web pages read again; new connections get them.']);
+  } catch (error) {
+    report(
+      `The relay goes on with the certificates it has. ${isXftpError(error) ? error.message : String(error)}`,
+    );
+  }
+}
+
+async function readWeb({ certificatePath, keyPath, pagesPath }: WebConfig): Promise<WebOptions> {
+  const certificate = await readWebCertificate(certificatePath, keyPath);
+  return { certificate, ...(pagesPath === undefined ? {} : { pagesPath }) };
 }
 
 function relayOptions(config: RelayConfig): RelayOptions {
   return {
     filesPath: config.filesPath,
-    port: config.port,
+    port: config.ports,
+    limits: config.limits,
     chunkLifeSeconds: config.chunkLifeSeconds,
     newFiles: config.newFiles,
     fsync: config.fsync,
     logTlsErrors: config.logTlsErrors,
+    ...(config.listenAddresses === undefined ? {} : { listenHost: config.listenAddresses }),
     ...(config.host === undefined ? {} : { host: config.host }),
     ...(config.storageQuota === undefined ? {} : { storageQuota: config.storageQuota }),
     ...(config.createPassword === undefined ? {} : { createPassword: config.createPassword }),
@@ -122,6 +151,7 @@ function describe(config: RelayConfig, storeLogPath: string | undefined): string
       : `expiring clients inactive for ${String(config.inactiveClients.ttlSeconds)} seconds ` +
         `every ${String(config.inactiveClients.checkSeconds)} seconds`,
     `Uploading new files ${uploading(config)}`,
+    ...(config.web === undefined ? [] : ['Serving browsers with a web certificate.']),
   ];
 }
 
@@ -147,6 +177,10 @@ function stopSignal(): AbortSignal {
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return stop.signal;
+}
+
+function report(problem: string): void {
+  process.stderr.write(`${problem}\n`);
 }
 
 function print(lines: readonly string[]): void {

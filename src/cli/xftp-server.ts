@@ -58,6 +58,10 @@ Examples:
   xftp-server check --repair                                    verify its files while it does not run, and mend them
   xftp-server delete                                            ask, then delete its keys and its log
 
+Signals to a running server:
+  SIGINT, SIGTERM  end it; requests under way get 10 seconds
+  SIGHUP           read its certificates (after cert) and web pages again; connections go on
+
 Exit codes: 0 done, 1 everything else; of check: 2 repaired, 3 damaged; of status: 3 not running.`,
   );
 

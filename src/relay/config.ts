@@ -11,9 +11,10 @@ import { withEnvironment } from './ini-keys.js';
 import { IniReader } from './ini-reader.js';
 import type { ControlPasswords } from './operator/control-session.js';
 import { parseSizeOption } from './size-option.js';
+import { type NetworkConfig, readNetworkConfig } from './network-config.js';
 
 /** What the INI says (protocol reference, section 11.3). */
-export interface RelayConfig {
+export interface RelayConfig extends NetworkConfig {
   /** Shown when the relay starts. */
   readonly sourceCode: string | undefined;
   /** Whether records survive a restart. */
@@ -26,7 +27,6 @@ export interface RelayConfig {
   readonly createPassword: string | undefined;
   /** Host names for the address that is shown, separated by commas. */
   readonly host: string | undefined;
-  readonly port: number;
   /** Folder of the chunk bodies. */
   readonly filesPath: string;
   /** Bytes, or undefined for no limit. */
@@ -96,6 +96,7 @@ export function parseRelayConfig(
   const ini = new IniReader(values, name);
   checkUnused(ini);
   return {
+    ...readNetworkConfig(ini),
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
     chunkLifeSeconds:
@@ -103,7 +104,6 @@ export function parseRelayConfig(
     newFiles: ini.flag('AUTH', 'new_files') ?? true,
     createPassword: readPassword(ini, 'create_password'),
     host: ini.text('TRANSPORT', 'host'),
-    port: ini.required('TRANSPORT', 'port', ini.integer('TRANSPORT', 'port', 0, 65535)),
     filesPath: ini.required('FILES', 'path', ini.text('FILES', 'path')),
     storageQuota: readQuota(ini),
     inactiveClients: readInactiveClients(ini),

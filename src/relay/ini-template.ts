@@ -83,6 +83,11 @@ ${values.createPassword === undefined ? '# create_password: PASSWORD' : `create_
 # Host is only used to print the server address at start; put a comma between several names.
 host: ${values.host}
 port: ${String(values.port)}
+
+# Several ports with commas, the first one for the server address: port: 443,5223
+# Addresses of this machine to listen on, with commas; all of them, IPv6 and IPv4, unless given.
+# listen: 127.0.0.1,::1
+
 log_tls_errors: off
 
 # A port on the loopback interface for the control commands.
@@ -96,6 +101,13 @@ log_tls_errors: off
 path: ${values.filesPath}
 storage_quota: ${formatSizeText(values.storageQuota)}
 
+[LIMITS]
+# What clients may have at once: numbers, or off. Those of one address do not count for loopback, where Tor comes from,
+# and for private networks. Registrations are chunks that were announced and not uploaded yet.
+# connections: 20000
+# connections_per_address: 1000
+# registrations_per_address: 10000
+
 [INACTIVE_CLIENTS]
 # on: close connections whose last request is more than ttl seconds ago, looking every check_interval seconds.
 disconnect: off
@@ -103,13 +115,13 @@ disconnect: off
 # check_interval: 3600
 
 [WEB]
-# The folder of the web pages.
+# The folder of the web pages, which browsers get when there is a web certificate.
 static_path: ${values.webPath}
 
 # A port for the pages without TLS.
 # http: 8000
 
-# With a web certificate browsers can send and receive files too.
+# With a web certificate (the whole chain) browsers can send and receive files too. SIGHUP reads it again.
 # cert: ${values.webCertificate}
 # key: ${values.webKey}
 `;

@@ -1,7 +1,8 @@
-import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
-import { fingerprintOf } from '../crypto/index.js';
+import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url, isXftpError, XftpError } from '../protocol/index.js';
+import { constantTimeEqual, fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
 import { ChunkStorage } from './chunk-storage.js';
+import { clientKeyOf } from './client-key.js';
 import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
@@ -14,17 +15,22 @@ import { lockRelayFiles, type Unlock } from './instance-lock.js';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
 import { RelayListener } from './listener.js';
 import { type OperatorOptions, type OperatorSide, startOperatorSide } from './operator/operator-side.js';
+import type { ListenPlace } from './ports.js';
 import { problemReporter, tlsReporter } from './problem-reporter.js';
 import { StorageQuota } from './quota.js';
 import { MemoryRecordStore, type RecordStore } from './record-store.js';
 import { RecordTable } from './record-table.js';
+import { RegistrationCredit } from './registration-credit.js';
 import type { RelayServices } from './services.js';
 import type { RelayFigures } from './statistics/figures.js';
 import { restoreStatistics } from './statistics/statistics-files.js';
+import type { WebSide } from './shown-identity.js';
 import { throwIfStopped } from './stopped-start.js';
 import { NO_JOURNAL } from './store-log.js';
 import { sweepChunks } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
+import { NO_PAGES, readPages } from './web/pages.js';
+import type { WebCertificate } from './web/web-certificate.js';
 
 /** How a relay is to run. Only the folder of the chunks must be given: an embedded relay needs no more. */
 export interface RelayOptions {
@@ -32,10 +38,12 @@ export interface RelayOptions {
   readonly filesPath: string;
   /** Who the relay is; a fresh Ed25519 identity unless given. */
   readonly credentials?: RelayCredentials;
-  /** Port to listen on; 0, the default, lets the system choose. */
-  readonly port?: number;
-  /** Address to listen on; all of the machine's unless given. */
-  readonly listenHost?: string;
+  /** What browsers are shown; they are not served unless it is given. */
+  readonly web?: WebOptions;
+  /** Port to listen on, or several; 0, the default, lets the system choose. */
+  readonly port?: number | readonly number[];
+  /** Address to listen on, or several; all of the machine's, IPv6 and IPv4, unless given. */
+  readonly listenHost?: string | readonly string[];
   /** Host names for the server address, separated by commas; `localhost` unless given. */
   readonly host?: string;
   /** File of the store log. Without one the relay forgets all chunks when it stops. */
@@ -60,6 +68,8 @@ export interface RelayOptions {
   readonly chunkSizes?: readonly number[];
   /** For tests: other limits than the usual ones. */
   readonly limits?: Partial<RelayLimits>;
+  /** For tests: what clients are counted by, given the address of one. */
+  readonly clientKey?: (address: string | undefined) => string | undefined;
   /** For tests: the current time in ms. */
   readonly now?: () => number;
   /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
@@ -68,10 +78,19 @@ export interface RelayOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What browsers get of a relay. */
+export interface WebOptions {
+  readonly certificate: WebCertificate;
+  /** Folder of the web pages; none unless given. */
+  readonly pagesPath?: string;
+}
+
 /** A relay at work. */
 export interface RunningRelay {
-  /** Port that it listens on. */
+  /** Port that it listens on, the first of several. */
   readonly port: number;
+  /** Every port, once for each address that was given. */
+  readonly ports: readonly number[];
   /** SHA-256 of its identity certificate: 32 bytes. */
   readonly fingerprint: Uint8Array;
   /** Server address as text, without the password. */
@@ -83,6 +102,16 @@ export interface RunningRelay {
   readonly metricsPort: number | undefined;
   /** All that there is to know in numbers. */
   readonly figures: () => Promise<RelayFigures>;
+  /**
+   * Shows other certificates and pages to whoever connects from now on; connections and requests under way go on.
+   *
+   * @throws XftpError INVALID_CERTIFICATE when the identity is another, which clients would take for another relay;
+   * then nothing has changed
+   */
+  readonly show: (identity: {
+    readonly credentials: RelayCredentials;
+    readonly web?: WebOptions;
+  }) => Promise<void>;
   /** Deletes expired chunks now; happens by itself at the start and every two hours. */
   readonly expire: () => Promise<void>;
   /** Ends the relay: requests under way get 10 s. Calling it again waits for the same end. */
@@ -113,7 +142,8 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
 async function startLocked(options: RelayOptions, unlock: Unlock): Promise<RunningRelay> {
   const { services, countedProblems } = await openServices(options);
   const startedAt = services.now();
-  const fingerprint = fingerprintOf(services.credentials.identityCertificate);
+  const credentials = options.credentials ?? createCredentials('ed25519', 'localhost');
+  const fingerprint = fingerprintOf(credentials.identityCertificate);
   const stopping = new AbortController();
   let expiring = Promise.resolve();
   const expire = (): Promise<void> => {
@@ -133,13 +163,14 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     rtsOptions: options.operator?.rtsOptions ?? 'set XFTP_RTS_OPTIONS',
   });
   let listener: RelayListener | undefined;
-  let port: number;
+  let ports: readonly number[];
   let operator: OperatorSide;
   try {
     throwIfStopped(options.signal);
-    listener = new RelayListener(services);
-    port = await listener.listen(options.listenHost, options.port ?? 0);
-    operator = await startOperatorSide(options.operator ?? {}, services, figures, reportTo(options));
+    const shown = { credentials, web: await openWeb(options.web, services) };
+    listener = new RelayListener(shown, services);
+    ports = await listener.listen(listenPlaces(options));
+    operator = await startOperatorSide(options.operator ?? {}, services, figures, services.report);
   } catch (error) {
     await listener?.stop();
     await services.store.close();
@@ -168,9 +199,20 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
       await unlock();
     }
   };
+  const show: RunningRelay['show'] = async (identity) => {
+    if (!constantTimeEqual(fingerprintOf(identity.credentials.identityCertificate), fingerprint))
+      throw new XftpError(
+        'INVALID_CERTIFICATE',
+        'The certificates belong to another relay: a relay keeps its identity as long as it runs.',
+      );
+    listener.show({ credentials: identity.credentials, web: await openWeb(identity.web, services) });
+  };
+  const [port = 0] = ports;
   let stopped: Promise<void> | undefined;
   return {
     port,
+    ports,
+    show,
     fingerprint,
     address: formatRelayAddress(encodeBase64Url(fingerprint), options.host ?? 'localhost', port),
     usedBytes: () => services.quota.used,
@@ -207,6 +249,7 @@ async function openServices(
   const { failed, count } = problemReporter(report, now);
   const flushes = new FlushSchedule(options.fsync ?? 'always', failed);
   const storage = await ChunkStorage.open(options.filesPath, flushes, options.signal);
+  const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
   const { store, complete } = await openStore(options.storeLogPath, {
     now,
     report,
@@ -215,7 +258,6 @@ async function openServices(
   });
   await sweepChunks(storage, store, { complete, report, signal: options.signal });
   const services = {
-    credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
     store,
     storage,
     quota: new StorageQuota(options.storageQuota, await bytesOnDisk(storage, store)),
@@ -223,16 +265,19 @@ async function openServices(
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
     downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
     statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
+    registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
     policy: {
       newFiles: options.newFiles ?? true,
       createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
       chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
-      chunkLifeSeconds: options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS,
+      chunkLifeSeconds,
     },
     limits,
+    clientKey: options.clientKey ?? clientKeyOf,
     now,
     failed,
     tlsFailed: options.logTlsErrors === true ? tlsReporter(report, now) : (): void => undefined,
+    report,
   };
   return { services, countedProblems: count };
 }
@@ -254,6 +299,27 @@ async function openStore(
     return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
   const { table, log, complete } = await openStoreLog(path, options);
   return { store: new MemoryRecordStore(table, log), complete };
+}
+
+/** Pages that cannot be read are no reason not to run: the chunks matter more. */
+async function openWeb(web: WebOptions | undefined, { report }: RelayServices): Promise<WebSide | undefined> {
+  if (web === undefined) return undefined;
+  const { certificate, pagesPath } = web;
+  if (pagesPath === undefined) return { certificate, pages: NO_PAGES };
+  try {
+    return { certificate, pages: await readPages(pagesPath) };
+  } catch (error) {
+    if (!isXftpError(error)) throw error;
+    report(error.message);
+    return { certificate, pages: NO_PAGES };
+  }
+}
+
+/** Every port on every address. */
+function listenPlaces({ listenHost, port }: RelayOptions): ListenPlace[] {
+  const hosts = typeof listenHost === 'string' ? [listenHost] : (listenHost ?? [undefined]);
+  const ports = typeof port === 'number' ? [port] : (port ?? [0]);
+  return hosts.flatMap((host) => ports.map((each) => ({ host, port: each })));
 }
 
 function inactivityTimer(

@@ -31,6 +31,10 @@ describe('an INI', () => {
       createPassword: undefined,
       host: undefined,
       port: 443,
+      ports: [443],
+      listenAddresses: undefined,
+      web: undefined,
+      limits: {},
       filesPath: '/srv/xftp',
       storageQuota: undefined,
       inactiveClients: undefined,
@@ -83,6 +87,29 @@ describe('an INI', () => {
       const flags = `[STORE_LOG]\nlog_stats: ${flag}\ndb_store_log: ${flag}\n[TRANSPORT]\nlog_tls_errors: ${flag}\n`;
       expect(parseRelayConfig(MINIMAL + flags, NAME).port).toBe(443);
     }
+  });
+
+  it('names ports, addresses, limits and what browsers get', () => {
+    const text = `[TRANSPORT]
+port: 443, 5223
+listen: 127.0.0.1, ::1
+[FILES]
+path: /srv
+[LIMITS]
+connections: 7
+connections_per_address: off
+[WEB]
+cert: /web.crt
+key: /web.key
+static_path: /www
+`;
+    expect(parseRelayConfig(text, NAME)).toMatchObject({
+      port: 443,
+      ports: [443, 5223],
+      listenAddresses: ['127.0.0.1', '::1'],
+      limits: { connections: 7, connectionsPerAddress: Infinity },
+      web: { certificatePath: '/web.crt', keyPath: '/web.key', pagesPath: '/www' },
+    });
   });
 
   it('turns on the closing of inactive clients', () => {
@@ -176,8 +203,22 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
     ['[TRANSPORT]\nport: 443\n', 'file-server.ini: section [FILES] needs the key "path".'],
     [
       '[TRANSPORT]\nport: https\n[FILES]\npath: /srv\n',
-      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, found "https".',
+      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, or several different ones with commas, found "https".',
     ],
+    ...['443,', '443,443', '443,65536', ''].map((port): [string, string] => [
+      `[TRANSPORT]\nport: ${port}\n[FILES]\npath: /srv\n`,
+      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, or several different',
+    ]),
+    [
+      `${MINIMAL}[TRANSPORT]\nlisten: localhost\n`,
+      'file-server.ini, line 6: [TRANSPORT] listen must be an IPv4 or IPv6 address, or several with commas, found "localhost".',
+    ],
+    [`${MINIMAL}[WEB]\ncert: /web.crt\n`, 'file-server.ini: section [WEB] needs the key "key".'],
+    [`${MINIMAL}[WEB]\nkey: /web.key\n`, 'file-server.ini: section [WEB] needs the key "cert".'],
+    ...['0', '-1', 'many', '99999999'].map((number): [string, string] => [
+      `${MINIMAL}[LIMITS]\nconnections_per_address: ${number}\n`,
+      'file-server.ini, line 6: [LIMITS] connections_per_address must be a whole number from 1 to 10000000, or off',
+    ]),
     [
       `${MINIMAL}[AUTH]\nnew_files: yes\n`,
       'file-server.ini, line 6: [AUTH] new_files must be on or off, found "yes".',

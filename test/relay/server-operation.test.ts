@@ -155,7 +155,8 @@ it.each([true, false])(
     for (let attempt = 0; attempt < 2; attempt++) {
       const socket = connect(relay.port, '127.0.0.1');
       socket.on('error', () => undefined);
-      socket.end('This is no ClientHello.\n');
+      // A record of a handshake, or the relay would not take it for TLS.
+      socket.end('\x16This is no ClientHello.\n');
       await once(socket.resume(), 'close');
     }
     await (await relay.client()).close();

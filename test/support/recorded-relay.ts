@@ -1,4 +1,4 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '#src/protocol/index.js';
@@ -42,13 +42,14 @@ export interface RecordedRelay {
 
 /**
  * Copies the recorded Ed448 relay. Everything is as the reference left it, but for the place of the folders, and for the
- * life of the chunks, which are of November 2026.
+ * life of the chunks, which are of November 2026. The web pages, which the reference makes at its start, were not recorded.
  *
  * @param port to listen on
  */
 export async function recordedRelay(port = 0): Promise<RecordedRelay> {
   const home = await temporaryFolder();
   await cp('test/vectors/relay-ed448', home, { recursive: true });
+  await mkdir(join(home, 'var/www'));
   const storeLogPath = join(home, 'var/file-server-store.log');
   const filesPath = join(home, 'srv');
   const log = (await readFile(storeLogPath, 'utf8')).replaceAll(

@@ -1,7 +1,7 @@
 import type { Command } from '../../protocol/index.js';
 import { constantTimeEqual, randomBytes, sha256 } from '../../crypto/index.js';
 import { ID_LENGTH, type Recipient, startOfHour } from '../record.js';
-import type { RelayPolicy, RelayServices } from '../services.js';
+import type { CommandSession, RelayPolicy, RelayServices } from '../services.js';
 import { errorReply, type Reply } from './reply.js';
 
 /** How often IDs are drawn before the relay gives up (section 4.5: INTERNAL). */
@@ -13,10 +13,13 @@ const MAX_ID_DRAWS = 3;
  */
 export async function createChunk(
   command: Extract<Command, { type: 'FNEW' }>,
+  { client }: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   if (!mayCreate(command.password, services.policy)) return errorReply('AUTH');
   if (!services.policy.chunkSizes.includes(command.size)) return errorReply('SIZE');
+  // Clients take it for "no room here" and go to another relay.
+  if (!services.registrations.take(client)) return errorReply('QUOTA');
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const senderId = randomBytes(ID_LENGTH);
     const recipients = drawRecipients(command.recipientKeys);

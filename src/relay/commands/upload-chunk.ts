@@ -33,7 +33,7 @@ export async function uploadChunk(
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
     const end = await body.read(record.size + 1, incoming, uploadMs, uploadStallMs);
     const problem = receiveProblem(end, incoming.length, record.size);
-    reply = problem ?? (await storeBody(record, incoming, reservation, services));
+    reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
   } catch (error) {
     services.failed(error);
     // No room is no room, whether by the quota or by the disk: clients go to another relay.
@@ -72,6 +72,7 @@ async function storeBody(
   record: ChunkRecord,
   incoming: IncomingBody,
   reservation: Reservation,
+  session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   if (!constantTimeEqual(incoming.digest(), record.digest)) return errorReply('DIGEST');
@@ -85,7 +86,7 @@ async function storeBody(
       await services.store.settled();
       return OK;
     }
-    return await commitBody(senderId, path, reservation, services);
+    return await commitBody(senderId, path, reservation, session, services);
   });
 }
 
@@ -94,6 +95,7 @@ async function commitBody(
   senderId: Uint8Array,
   incomingPath: string,
   reservation: Reservation,
+  session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   const path = await services.storage.commit(incomingPath, senderId);
@@ -107,7 +109,9 @@ async function commitBody(
   } finally {
     // The change may have been made although the disk did not take its line: then the body is the chunk's.
     const stored = await services.store.bySender(senderId);
-    if (stored?.path === path) reservation.keep();
-    else await services.storage.remove(path);
+    if (stored?.path === path) {
+      reservation.keep();
+      services.registrations.giveBack(session.client);
+    } else await services.storage.remove(path);
   }
 }

@@ -42,7 +42,7 @@ async function transferChunk(url: string, size: number): Promise<PageResult> {
     command: Command,
     entityId: Uint8Array,
     secretKey: Uint8Array,
-    chunk = EMPTY,
+    chunk: Uint8Array = EMPTY,
   ): Promise<{ response: RelayResponse; rest: Uint8Array }> => {
     const block = encodeTransmission(
       { sessionId, correlationId: EMPTY, entityId, command: encodeCommand(command) },

@@ -14,6 +14,9 @@ const TOR = 'test/tor/*.test.ts';
 /** A link of 20 KB/s in real time: takes half an hour or so. */
 const LINK = 'test/link/*.test.ts';
 
+/** Needs Debian's `chromium` package. */
+const BROWSER = 'test/browser/*.test.ts';
+
 export default defineConfig({
   test: {
     // Real processes, sockets and threads.
@@ -35,12 +38,13 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR, LINK],
+          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR, LINK, BROWSER],
         },
       },
       { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
       { extends: true, test: { name: 'link', include: [LINK] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
+      { extends: true, test: { name: 'browser', include: [BROWSER] } },
     ],
   },
 });

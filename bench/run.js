@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 
 import { medianOf } from './median.js';
 import { measurePrimitives, unavoidable } from './primitives.js';
+import { reportRelay } from './relay-report.js';
 import { measureRpcLatency } from './rpc-latency.js';
 import { measureTransfer, startRelayProcess } from './transfers.js';
 
@@ -15,6 +16,7 @@ const ROUNDS = 3;
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    relay: { type: 'boolean', default: false },
     json: { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
   },
@@ -23,6 +25,16 @@ const { values: options } = parseArgs({
 const sizes = options.quick ? [MIB, 64 * MIB] : [MIB, 64 * MIB, 1024 * MIB];
 const folder = mkdtempSync(join(options.folder, 'xftp-bench-'));
 try {
+  await (options.relay ? measureRelay() : measureTransfers());
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function measureRelay() {
+  write({ node: process.version, processor: cpus()[0]?.model, ...(await reportRelay(folder)) });
+}
+
+async function measureTransfers() {
   const relay = await startRelayProcess(folder);
   const rounds = [];
   let rpcLatency;
@@ -40,11 +52,12 @@ try {
   printTransfers(transfers);
   printLatency(rpcLatency);
   const processor = cpus()[0]?.model;
-  const report = { node: process.version, processor, primitives, floor, transfers, rpcLatency };
+  write({ node: process.version, processor, primitives, floor, transfers, rpcLatency });
+}
+
+function write(report) {
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   else console.log(`\n${JSON.stringify(report)}`);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
 }
 
 async function measureRound(relay) {

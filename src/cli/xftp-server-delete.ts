@@ -2,14 +2,18 @@ import { createInterface } from 'node:readline/promises';
 
 import { deleteRelay, type RelayFolders, requireRelay } from '../relay/index.js';
 
-/** `delete`: asks, and goes on only after exactly `Y` (protocol reference, section 11.1). */
-export async function deleteServer(folders: RelayFolders): Promise<void> {
+/**
+ * `delete`: asks, and goes on only after exactly `Y` (protocol reference, section 11.1).
+ *
+ * @param sure whether the answer was given with the command
+ */
+export async function deleteServer(folders: RelayFolders, sure: boolean): Promise<void> {
   await requireRelay(folders);
   process.stdout.write(
     `WARNING: deleting the server makes all its files inaccessible: the server identity (CA key) is deleted.\n` +
       `THIS CANNOT BE UNDONE! Folders: ${folders.config}, ${folders.log}.\n`,
   );
-  if ((await ask('Continue (Y/n): ')) !== 'Y') {
+  if (!sure && (await ask('Continue (Y/n): ')) !== 'Y') {
     process.stdout.write('Server NOT deleted\n');
     process.exitCode = 1;
     return;

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import {
   formatRelayAddress,
   initRelay,
@@ -8,6 +10,40 @@ import {
 } from '../relay/index.js';
 import { DEFAULT_PORT } from '../protocol/index.js';
 
+/** What `init` takes from the environment beside the quota, as the images of the reference do (section 11.2). */
+export interface InitDefaults {
+  readonly fqdn: string | undefined;
+  readonly ip: string;
+  readonly password: string | undefined;
+}
+
+/** Reads `ADDR`, a host name or an address, and `PASS`. */
+export function initDefaults(environment: Readonly<Record<string, string | undefined>>): InitDefaults {
+  const value = (name: string): string | undefined => {
+    const text = environment[name]?.trim();
+    return text === '' ? undefined : text;
+  };
+  const host = value('ADDR');
+  const isAddress = host !== undefined && isIP(host) !== 0;
+  return {
+    fqdn: isAddress ? undefined : host,
+    ip: isAddress ? host : '127.0.0.1',
+    password: value('PASS'),
+  };
+}
+
+/** Options of `init`, as commander hands them over. */
+export interface InitArguments {
+  readonly path: string;
+  /** Bytes. */
+  readonly quota: number;
+  readonly fqdn?: string;
+  readonly ip: string;
+  readonly signAlgorithm: Algorithm;
+  readonly disableStoreLog?: boolean;
+  readonly webPath?: string;
+}
+
 type Algorithm = 'ED448' | 'ED25519';
 const ALGORITHMS = { ED448: 'ed448', ED25519: 'ed25519' } as const;
 
@@ -15,15 +51,7 @@ const ALGORITHMS = { ED448: 'ed448', ED25519: 'ed25519' } as const;
 export async function initServer(
   folders: RelayFolders,
   version: string,
-  options: {
-    readonly path: string;
-    readonly quota: number;
-    readonly fqdn?: string;
-    readonly ip: string;
-    readonly signAlgorithm: Algorithm;
-    readonly disableStoreLog?: boolean;
-    readonly webPath?: string;
-  },
+  options: InitArguments & { readonly password: string | undefined },
 ): Promise<void> {
   const { fingerprint, host } = await initRelay(folders, {
     filesPath: options.path,
@@ -31,6 +59,7 @@ export async function initServer(
     ip: options.ip,
     algorithm: ALGORITHMS[options.signAlgorithm],
     storeLog: options.disableStoreLog !== true,
+    ...(options.password === undefined ? {} : { createPassword: options.password }),
     ...(options.fqdn === undefined ? {} : { fqdn: options.fqdn }),
     ...(options.webPath === undefined ? {} : { webPath: options.webPath }),
   });
@@ -63,5 +92,7 @@ export async function renewServer(
     ...(options.signAlgorithm === undefined ? {} : { algorithm: ALGORITHMS[options.signAlgorithm] }),
     ...(options.cn === undefined ? {} : { commonName: options.cn }),
   });
-  process.stdout.write('Generated new server credentials. Restart the server to use them.\n');
+  process.stdout.write(
+    'Generated new server credentials. Restart the server to use them, or send it SIGHUP, which keeps its connections.\n',
+  );
 }

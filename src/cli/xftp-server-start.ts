@@ -5,13 +5,19 @@ import { fingerprintOf } from '../crypto/index.js';
 import {
   formatRelayAddress,
   loadRelayConfig,
+  type OperatorOptions,
   readCredentials,
+  readWebCertificate,
   type RelayConfig,
   relayFiles,
   type RelayFolders,
   type RelayOptions,
+  type RunningRelay,
   startRelay,
+  type WebConfig,
+  type WebOptions,
 } from '../relay/index.js';
+import { onHangup } from './xftp-server-hangup.js';
 
 /** The identity cannot be made again: its fingerprint is in the address that clients know. */
 const CREDENTIAL_ADVICE = {
@@ -19,11 +25,17 @@ const CREDENTIAL_ADVICE = {
   identity: 'restore both from a backup, since the address of the relay depends on them',
 };
 
+/** The program's version: alone, and as the programs show it. */
+export interface ServerVersion {
+  readonly number: string;
+  readonly text: string;
+}
+
 /**
  * `start`: runs the server until SIGINT or SIGTERM (protocol reference, sections 11.1 and 11.9), which may come while it
  * still reads its store log.
  */
-export async function startServer(folders: RelayFolders, version: string): Promise<void> {
+export async function startServer(folders: RelayFolders, version: ServerVersion): Promise<void> {
   const stop = stopSignal();
   try {
     await runServer(folders, version, stop);
@@ -34,36 +46,93 @@ export async function startServer(folders: RelayFolders, version: string): Promi
   process.exit(0);
 }
 
-async function runServer(folders: RelayFolders, version: string, stop: AbortSignal): Promise<void> {
-  const config = await loadRelayConfig(folders);
+async function runServer(folders: RelayFolders, version: ServerVersion, stop: AbortSignal): Promise<void> {
+  const config = await loadRelayConfig(folders, process.env);
+  for (const remark of config.remarks) process.stderr.write(`${remark}\n`);
   const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
   const storeLogPath = config.storeLog ? relayFiles(folders).storeLog : undefined;
   const fingerprint = encodeBase64Url(fingerprintOf(credentials.identityCertificate));
-  print([version, `Fingerprint: ${fingerprint}`]);
+  print([version.text, `Fingerprint: ${fingerprint}`]);
   print([`Server address: ${formatRelayAddress(fingerprint, config.host ?? '<hostnames>', config.port)}`]);
   print(describe(config, storeLogPath));
-  const relay = await startRelay({
+  const starting = startRelay({
     ...relayOptions(config),
+    operator: operatorOptions(config, folders, version),
     credentials,
-    report: (problem) => process.stderr.write(`${problem}\n`),
+    ...(config.web === undefined ? {} : { web: await readWeb(config.web) }),
+    report,
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
-  print([`Listening on port ${String(relay.port)}...`]);
+  onHangup(starting.then((relay) => () => renewCertificates(relay, folders)));
+  const relay = await starting;
+  if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
+  if (relay.metricsPort !== undefined)
+    print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);
+  print(relay.ports.map((port) => `Listening on port ${String(port)}...`));
   if (!stop.aborted) await once(stop, 'abort');
   await relay.stop();
+}
+
+/** SIGHUP: certificates and pages are read again. When they cannot be used, the relay goes on with those it has. */
+async function renewCertificates(relay: RunningRelay, folders: RelayFolders): Promise<void> {
+  try {
+    const { web } = await loadRelayConfig(folders, process.env);
+    const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
+    await relay.show({ credentials, ...(web === undefined ? {} : { web: await readWeb(web) }) });
+    print(['Certificates and web pages read again; new connections get them.']);
+  } catch (error) {
+    report(
+      `The relay goes on with the certificates it has. ${isXftpError(error) ? error.message : String(error)}`,
+    );
+  }
+}
+
+async function readWeb({ certificatePath, keyPath, pagesPath }: WebConfig): Promise<WebOptions> {
+  const certificate = await readWebCertificate(certificatePath, keyPath);
+  return { certificate, ...(pagesPath === undefined ? {} : { pagesPath }) };
 }
 
 function relayOptions(config: RelayConfig): RelayOptions {
   return {
     filesPath: config.filesPath,
-    port: config.port,
+    port: config.ports,
+    limits: config.limits,
     chunkLifeSeconds: config.chunkLifeSeconds,
     newFiles: config.newFiles,
+    fsync: config.fsync,
+    logTlsErrors: config.logTlsErrors,
+    ...(config.listenAddresses === undefined ? {} : { listenHost: config.listenAddresses }),
     ...(config.host === undefined ? {} : { host: config.host }),
     ...(config.storageQuota === undefined ? {} : { storageQuota: config.storageQuota }),
     ...(config.createPassword === undefined ? {} : { createPassword: config.createPassword }),
     ...(config.inactiveClients === undefined ? {} : { inactiveClients: config.inactiveClients }),
+  };
+}
+
+/** As the reference, statistics are kept over a restart only if something shows them. */
+function operatorOptions(
+  config: RelayConfig,
+  folders: RelayFolders,
+  version: ServerVersion,
+): OperatorOptions {
+  const files = relayFiles(folders);
+  const { dailyStatistics, metricsFileSeconds, controlPort, controlPasswords, metricsPort } = config;
+  const shown = dailyStatistics || metricsFileSeconds !== undefined || metricsPort !== undefined;
+  const rtsOptions = process.env['XFTP_RTS_OPTIONS'];
+  return {
+    statistics: {
+      ...(dailyStatistics ? { daily: files.dailyStatistics } : {}),
+      ...(shown ? { saved: files.savedStatistics } : {}),
+      ...(metricsFileSeconds === undefined
+        ? {}
+        : { metrics: { path: files.metrics, seconds: metricsFileSeconds } }),
+    },
+    controlPasswords,
+    version: version.number,
+    ...(rtsOptions === undefined || rtsOptions === '' ? {} : { rtsOptions }),
+    ...(controlPort === undefined ? {} : { controlPort }),
+    ...(metricsPort === undefined ? {} : { metricsPort }),
   };
 }
 
@@ -82,6 +151,7 @@ function describe(config: RelayConfig, storeLogPath: string | undefined): string
       : `expiring clients inactive for ${String(config.inactiveClients.ttlSeconds)} seconds ` +
         `every ${String(config.inactiveClients.checkSeconds)} seconds`,
     `Uploading new files ${uploading(config)}`,
+    ...(config.web === undefined ? [] : ['Serving browsers with a web certificate.']),
   ];
 }
 
@@ -107,6 +177,10 @@ function stopSignal(): AbortSignal {
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return stop.signal;
+}
+
+function report(problem: string): void {
+  process.stderr.write(`${problem}\n`);
 }
 
 function print(lines: readonly string[]): void {

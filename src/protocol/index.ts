@@ -13,6 +13,7 @@ export * from './file-header.js';
 export * from './handshake.js';
 export * from './host.js';
 export * from './human-text.js';
+export { parseIpv6 } from './ip-address.js';
 export * from './key-encoding.js';
 export * from './links.js';
 export * from './password.js';

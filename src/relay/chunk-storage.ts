@@ -1,12 +1,13 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join, parse } from 'node:path';
 
 import { encodeBase64Url } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
 import { errorCode, makeFolders } from '../system/index.js';
 import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
+import type { FlushSchedule } from './flush-schedule.js';
 import { GroupCommit } from './group-commit.js';
 import { throwIfStopped } from './stopped-start.js';
 
@@ -28,12 +29,14 @@ export interface IncomingFile {
 /** The folder of chunk bodies: one file a chunk, named by the base64url of its sender ID (section 5.3). */
 export class ChunkStorage {
   readonly #folder: string;
+  readonly #flushes: FlushSchedule;
   #unfinished = 0;
   /** A rename is durable only when the folder is flushed; uploads that end together share it. */
   readonly #flushFolder: GroupCommit;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, flushes: FlushSchedule) {
     this.#folder = folder;
+    this.#flushes = flushes;
     this.#flushFolder = new GroupCommit(() => flushFolder(folder));
   }
 
@@ -43,12 +46,12 @@ export class ChunkStorage {
    *
    * @throws XftpError NO_PERMISSION, LOCAL_IO, or CANCELLED
    */
-  static async open(folder: string, signal?: AbortSignal): Promise<ChunkStorage> {
-    const storage = new ChunkStorage(folder);
+  static async open(folder: string, flushes: FlushSchedule, signal?: AbortSignal): Promise<ChunkStorage> {
+    const storage = new ChunkStorage(folder, flushes);
     try {
       await makeFolders(folder);
       for (const name of await storage.fileNames()) {
-        if (!INCOMING_NAME.test(name)) continue;
+        if (!isIncomingName(name)) continue;
         throwIfStopped(signal);
         await storage.removeFile(name);
         storage.#unfinished += 1;
@@ -90,12 +93,19 @@ export class ChunkStorage {
     return join(this.#folder, encodeBase64Url(senderId));
   }
 
-  /** Gives a complete, flushed body its final name; resolves when that will survive a crash. */
+  /** Closes a complete body, forced to the disk before that if the relay's clients wait for it. */
+  async close(file: FileHandle): Promise<void> {
+    if (this.#flushes.atOnce) await file.datasync();
+    await file.close();
+  }
+
+  /** Gives a complete, closed body its final name; resolves when that will survive a crash. */
   async commit(incomingPath: string, senderId: Uint8Array): Promise<string> {
     const path = this.pathOf(senderId);
     await rename(incomingPath, path);
     try {
-      await this.#flushFolder.request();
+      if (!this.#flushes.atOnce) await this.#flushes.flush(path, () => flushBody(path));
+      await this.#flushes.flush('the folder of chunks', () => this.#flushFolder.request());
     } catch (error) {
       await this.remove(path);
       throw error;
@@ -123,10 +133,56 @@ export class ChunkStorage {
     return undefined;
   }
 
-  /** Removes a body, if it is there. */
-  async remove(path: string): Promise<void> {
-    await rm(path, { force: true });
+  /** Removes a body, and tells whether it was there. */
+  async remove(path: string): Promise<boolean> {
+    try {
+      await rm(path);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
   }
+
+  /** Those of some bodies that are there. */
+  async *present<T extends { readonly path: string }>(bodies: Iterable<T>): AsyncGenerator<T> {
+    const names = new Set(await this.fileNames());
+    for (const body of bodies) {
+      const { dir, base } = parse(body.path);
+      if (dir === this.#folder ? names.has(base) : await exists(body.path)) yield body;
+    }
+  }
+}
+
+/** A body that was deleted meanwhile needs no flush. */
+async function flushBody(path: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+/** Whether a file is named as a body that is being received. */
+export function isIncomingName(name: string): boolean {
+  return INCOMING_NAME.test(name);
 }
 
 function isMissing(error: unknown): boolean {

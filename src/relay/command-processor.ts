@@ -103,7 +103,7 @@ function carryOut(
       if (authorization.length === 0) return commandError('NO_AUTH');
       if (entityId.length > 0) return commandError('HAS_AUTH');
       if (!isAuthorized(command.senderKey, transmission, session)) return errorReply('AUTH');
-      return createChunk(command, services);
+      return createChunk(command, session, services);
     case 'FADD':
     case 'FPUT':
     case 'FDEL':
@@ -132,7 +132,7 @@ async function asSender(
     case 'FPUT':
       return await uploadChunk(record, body, session, services);
     case 'FDEL':
-      return await deleteChunk(record.senderId, services);
+      return await deleteChunk(record.senderId, 'filesDeleted', services);
   }
 }
 

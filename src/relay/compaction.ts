@@ -1,20 +1,16 @@
-import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { errorCode } from '../system/index.js';
-import type { ChangeOutcome } from './record.js';
-import { RecordTable } from './record-table.js';
+import type { FlushSchedule } from './flush-schedule.js';
+import { readStoreLog } from './read-store-log.js';
+import type { RecordTable } from './record-table.js';
 import { StoreLog } from './store-log.js';
-import { formatLogLine, parseLogLine } from './store-log-lines.js';
+import { formatLogLine } from './store-log-lines.js';
 import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
 import { throwIfStopped } from './stopped-start.js';
 
-/** Longest line that is read: the reference compacts all recipients of a chunk into one, this many are beyond reason. */
-const MAX_LINE_LENGTH = 16 * 1024 * 1024;
-/** Stands for a line that is too long to be kept in memory. */
-const UNREADABLE_LINE = '\0';
 /** Bytes of compacted lines that are written at once. */
 const WRITE_SIZE = 256 * 1024;
 /** The log tells keys, not contents; still nobody else needs it. */
@@ -35,6 +31,8 @@ export interface OpenedStoreLog {
 
 /** What starting a store log needs. */
 export interface StoreLogOptions {
+  /** When its lines are forced to the disk. */
+  readonly flushes: FlushSchedule;
   /** Current time in ms. */
   readonly now: () => number;
   /** Told of each line that was skipped, in one sentence. */
@@ -52,11 +50,9 @@ export interface StoreLogOptions {
  * @throws XftpError NO_PERMISSION, DISK_FULL, LOCAL_IO, or CANCELLED
  */
 export async function openStoreLog(path: string, options: StoreLogOptions): Promise<OpenedStoreLog> {
-  const { signal } = options;
-  const starting = `${path}.start`;
+  const { signal, now } = options;
   try {
-    if (await exists(starting)) await rename(starting, path);
-    const hadLog = await exists(path);
+    const hadLog = await takeBack(path);
     let complete = hadLog;
     const unreadable: string[] = [];
     const report = (problem: string, line?: string): void => {
@@ -65,79 +61,52 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
       options.report(problem);
     };
     const table = await readStoreLog(path, { report, signal });
-    if (hadLog) await rename(path, starting);
-    await writeCompacted(path, table, { unreadable, signal });
-    // Before a command is answered, the file that its line goes to must be there after a crash.
-    await flushFolder(dirname(path));
-    if (hadLog) {
-      await rename(starting, await backupPath(path, options.now()));
-      // A power loss must not undo this once new lines were acknowledged: the old log would replace them.
-      await flushFolder(dirname(path));
-      await removeOldBackups(path, options.now());
-    }
-    return { table, log: await StoreLog.open(path), complete };
+    await replaceStoreLog(path, table, { hadLog, unreadable, now: now(), signal });
+    return { table, log: await StoreLog.open(path, options.flushes), complete };
   } catch (error) {
     throw describeFileError(error, `The store log ${path} cannot be opened`);
   }
 }
 
+/** Gives a log its name back if a crash came in the way of its compaction; whether there is a log. */
+export async function takeBack(path: string): Promise<boolean> {
+  const starting = startingPath(path);
+  if (await exists(starting)) await rename(starting, path);
+  return await exists(path);
+}
+
 /**
- * The records that a log makes. Lines that make no sense are reported and skipped, a cut last line is dropped.
+ * Replaces a log by the fewest lines that make the records, and keeps it as `NAME.<ISO time>`.
  *
- * @param options.report told of each, with the line if it could not be read
+ * @param options.hadLog whether there is one to be kept
+ * @param options.unreadable lines to put in front
  */
-async function readStoreLog(
+export async function replaceStoreLog(
   path: string,
+  table: RecordTable,
   options: {
-    readonly report: (problem: string, line?: string) => void;
-    readonly signal: AbortSignal | undefined;
+    readonly hadLog: boolean;
+    readonly unreadable: readonly string[];
+    readonly now: number;
+    readonly signal?: AbortSignal | undefined;
   },
-): Promise<RecordTable> {
-  const { report, signal } = options;
-  const table = new RecordTable();
-  const name = basename(path);
-  let number = 0;
-  let line = '';
-  const readLine = (text: string): void => {
-    number += 1;
-    const problem = applyLine(table, text);
-    if (problem === undefined) return;
-    const unreadable = problem === UNREADABLE ? text : undefined;
-    report(`${name}, line ${String(number)} was skipped: ${problem}.`, unreadable);
-  };
-  try {
-    for await (const piece of createReadStream(path, { encoding: 'latin1', highWaterMark: WRITE_SIZE })) {
-      throwIfStopped(signal);
-      const lines = (line + String(piece)).split('\n');
-      line = lines.pop() ?? '';
-      for (const text of lines) readLine(text);
-      // A line this long is rubbish (zeroes after a crash, say): a part of it is as unreadable as the whole.
-      if (line.length > MAX_LINE_LENGTH) line = UNREADABLE_LINE;
-    }
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
-  if (line !== '')
-    report(`${name}, line ${String(number + 1)} was dropped: it is cut off at the end of the file.`);
-  return table;
+): Promise<void> {
+  const { hadLog, now, ...how } = options;
+  const starting = startingPath(path);
+  if (hadLog) await rename(path, starting);
+  await writeCompacted(path, table, how);
+  // Before a command is answered, the file that its line goes to must be there after a crash.
+  await flushFolder(dirname(path));
+  if (!hadLog) return;
+  await rename(starting, await backupPath(path, now));
+  // A power loss must not undo this once new lines were acknowledged: the old log would replace them.
+  await flushFolder(dirname(path));
+  await removeOldBackups(path, now);
 }
 
-const UNREADABLE = 'it cannot be read';
-
-function applyLine(table: RecordTable, line: string): string | undefined {
-  try {
-    return OUTCOMES[table.apply(parseLogLine(line))];
-  } catch {
-    return UNREADABLE;
-  }
+function startingPath(path: string): string {
+  return `${path}.start`;
 }
-
-const OUTCOMES: Readonly<Record<ChangeOutcome, string | undefined>> = {
-  done: undefined,
-  duplicate: 'its ID is already in use',
-  unknown: 'its ID is not known',
-  invalid: 'its size is 0',
-};
 
 async function writeCompacted(
   path: string,
@@ -145,7 +114,7 @@ async function writeCompacted(
   {
     unreadable,
     signal,
-  }: { readonly unreadable: readonly string[]; readonly signal: AbortSignal | undefined },
+  }: { readonly unreadable: readonly string[]; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
   const file = await open(path, 'w', LOG_MODE);
   try {

@@ -1,14 +1,20 @@
 import { readFile } from 'node:fs/promises';
 
-import { isPasswordText, parseSizeText, XftpError } from '../protocol/index.js';
+import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
 import { describeFileError } from './file-errors.js';
+import { FLUSH_POLICIES, type FlushPolicy } from './flush-schedule.js';
 import { relayFiles, type RelayFolders } from './folders.js';
+import { isPassword, PASSWORD_RULE } from './init-values.js';
 import { parseIni } from './ini.js';
+import { withEnvironment } from './ini-keys.js';
 import { IniReader } from './ini-reader.js';
+import type { ControlPasswords } from './operator/control-session.js';
+import { parseSizeOption } from './size-option.js';
+import { type NetworkConfig, readNetworkConfig } from './network-config.js';
 
 /** What the INI says (protocol reference, section 11.3). */
-export interface RelayConfig {
+export interface RelayConfig extends NetworkConfig {
   /** Shown when the relay starts. */
   readonly sourceCode: string | undefined;
   /** Whether records survive a restart. */
@@ -21,13 +27,28 @@ export interface RelayConfig {
   readonly createPassword: string | undefined;
   /** Host names for the address that is shown, separated by commas. */
   readonly host: string | undefined;
-  readonly port: number;
   /** Folder of the chunk bodies. */
   readonly filesPath: string;
   /** Bytes, or undefined for no limit. */
   readonly storageQuota: number | undefined;
   /** When to close connections that nobody uses; undefined: never. */
   readonly inactiveClients: InactiveClients | undefined;
+  /** When what clients are told of is forced to the disk. */
+  readonly fsync: FlushPolicy;
+  /** Whether a line of statistics is written each day, and figures are kept over restarts. */
+  readonly dailyStatistics: boolean;
+  /** How often the file with metrics for Prometheus is written, in seconds; undefined: never. */
+  readonly metricsFileSeconds: number | undefined;
+  /** Port of the control commands on loopback; undefined: none. */
+  readonly controlPort: number | undefined;
+  /** Who may give which control commands. Secrets. */
+  readonly controlPasswords: ControlPasswords;
+  /** Port of the metrics on loopback, over HTTP; undefined: none. */
+  readonly metricsPort: number | undefined;
+  /** Whether TLS handshakes that fail are reported. */
+  readonly logTlsErrors: boolean;
+  /** Sentences about names in the INI and the environment that mean nothing. */
+  readonly remarks: readonly string[];
 }
 
 /** Times of closing unused connections, in seconds. */
@@ -40,22 +61,20 @@ export interface InactiveClients {
 const DEFAULT_LIFE_HOURS = 48;
 /** 100 years: more is a mistake, and times stay far from where numbers lose precision. */
 const MAX_LIFE_HOURS = 100 * 365 * 24;
-/** Keys of the reference that have no effect yet. They are looked at all the same, since it stops at wrong ones too. */
-const UNUSED_FLAGS = [
-  ['STORE_LOG', 'db_store_log'],
-  ['STORE_LOG', 'log_stats'],
-  ['TRANSPORT', 'log_tls_errors'],
-] as const;
 /** What a timer of the platform can wait, in seconds. */
 const MAX_TIMER_SECONDS = 2_147_483;
 
 /**
  * Reads the INI of an initialised relay.
  *
+ * @param environment its `XFTP_SECTION_KEY` variables count more than the keys of the INI
  * @throws XftpError INVALID_CONFIG naming line, section, key and what is expected; `Error: server is not initialized …`
  * when there is none
  */
-export async function loadRelayConfig(folders: RelayFolders): Promise<RelayConfig> {
+export async function loadRelayConfig(
+  folders: RelayFolders,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Promise<RelayConfig> {
   const path = relayFiles(folders).ini;
   let text: string;
   try {
@@ -64,29 +83,55 @@ export async function loadRelayConfig(folders: RelayFolders): Promise<RelayConfi
     if (errorCode(error) === 'ENOENT') throw notInitialized();
     throw describeFileError(error, `${path} cannot be read`);
   }
-  return parseRelayConfig(text, path);
+  return parseRelayConfig(text, path, environment);
 }
 
-/** The configuration in the text of an INI; of the keys that have no effect yet only booleans are looked at. */
-export function parseRelayConfig(text: string, name: string): RelayConfig {
-  const ini = new IniReader(parseIni(text, name), name);
-  const store = ini.text('STORE_LOG', 'store_files');
-  if (store !== undefined && store !== 'memory')
-    throw ini.expected('STORE_LOG', 'store_files', 'memory: this relay has no database store');
-  for (const [section, key] of UNUSED_FLAGS) ini.flag(section, key);
+/** The configuration in the text of an INI and in the environment. */
+export function parseRelayConfig(
+  text: string,
+  name: string,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): RelayConfig {
+  const { ini: values, remarks } = withEnvironment(parseIni(text, name), name, environment);
+  const ini = new IniReader(values, name);
+  checkUnused(ini);
   return {
+    ...readNetworkConfig(ini),
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
     chunkLifeSeconds:
       (ini.integer('STORE_LOG', 'expire_files_hours', 1, MAX_LIFE_HOURS) ?? DEFAULT_LIFE_HOURS) * 3600,
     newFiles: ini.flag('AUTH', 'new_files') ?? true,
-    createPassword: readPassword(ini),
+    createPassword: readPassword(ini, 'create_password'),
     host: ini.text('TRANSPORT', 'host'),
-    port: ini.required('TRANSPORT', 'port', ini.integer('TRANSPORT', 'port', 0, 65535)),
     filesPath: ini.required('FILES', 'path', ini.text('FILES', 'path')),
     storageQuota: readQuota(ini),
     inactiveClients: readInactiveClients(ini),
+    fsync: ini.choice('STORE_LOG', 'fsync', FLUSH_POLICIES) ?? 'always',
+    dailyStatistics: ini.flag('STORE_LOG', 'log_stats') ?? false,
+    metricsFileSeconds: ini.integer('STORE_LOG', 'prometheus_interval', 1, MAX_TIMER_SECONDS),
+    controlPort: ini.integer('TRANSPORT', 'control_port', 0, 65535),
+    controlPasswords: {
+      admin: readPassword(ini, 'control_port_admin_password'),
+      user: readPassword(ini, 'control_port_user_password'),
+    },
+    metricsPort: ini.integer('TRANSPORT', 'metrics_port', 0, 65535),
+    logTlsErrors: ini.flag('TRANSPORT', 'log_tls_errors') ?? false,
+    remarks,
   };
+}
+
+/** Keys that are of no use here but would stop the reference when they are wrong: it must be able to go on. */
+function checkUnused(ini: IniReader): void {
+  const store = ini.text('STORE_LOG', 'store_files');
+  if (store !== undefined && store !== 'memory')
+    throw ini.expected(
+      'STORE_LOG',
+      'store_files',
+      'memory, since this relay has no PostgreSQL store (the reference moves its records into a store log with ' +
+        '`database export`)',
+    );
+  ini.flag('STORE_LOG', 'db_store_log');
 }
 
 /** The failure of commands that need a relay which was never initialised. */
@@ -97,18 +142,10 @@ export function notInitialized(): XftpError {
   );
 }
 
-function readPassword(ini: IniReader): string | undefined {
-  const password = ini.value('AUTH', 'create_password');
-  if (password === undefined) return undefined;
-  // Clients send these bytes, so they must be what the protocol allows.
-  const bytes = Buffer.from(password);
-  if (bytes.length === 0 || bytes.length > 255 || !isPasswordText(bytes))
-    throw ini.expected(
-      'AUTH',
-      'create_password',
-      '1 to 255 printable ASCII characters without space, @, : and /, or not be there at all',
-      'hide',
-    );
+function readPassword(ini: IniReader, key: string): string | undefined {
+  const password = ini.value('AUTH', key);
+  if (password !== undefined && !isPassword(password))
+    throw ini.expected('AUTH', key, `${PASSWORD_RULE}, or not be there at all`, 'hide');
   return password;
 }
 
@@ -116,9 +153,9 @@ function readQuota(ini: IniReader): number | undefined {
   const text = ini.value('FILES', 'storage_quota');
   if (text === undefined) return undefined;
   try {
-    return parseSizeText(text);
+    return parseSizeOption(text);
   } catch {
-    throw ini.expected('FILES', 'storage_quota', 'a size such as 500mb or 10gb');
+    throw ini.expected('FILES', 'storage_quota', 'a size such as 500mb, 10gb or 1.5tb');
   }
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../protocol/index.js';
 import { afterEvents, hasPeer } from '../system/index.js';
 import { type Answer, type PendingAnswer, processCommand } from './command-processor.js';
+import { FrameGuard } from './frame-guard.js';
 import {
   ACCEPTED_WITHOUT_HANDSHAKE,
   acceptHandshake,
@@ -35,8 +36,11 @@ import {
   TCP_KEEP_ALIVE_MS,
 } from './limits.js';
 import { RequestBody } from './request-body.js';
-import { drainRequest, sendBlock, sendDownload, type SendResult } from './response-writer.js';
+import { drainRequest, sendBlock, sendDownload, sendPage, type SendResult } from './response-writer.js';
 import type { RelayServices } from './services.js';
+import type { ShownIdentity } from './shown-identity.js';
+import { respondWithPage } from './web/page-response.js';
+import { NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from './web/response-heads.js';
 
 /** What a request leads to: a block or nothing to send, a download when its turn comes, or an end without an answer. */
 type Outcome =
@@ -46,26 +50,43 @@ type Outcome =
 
 const EMPTY = new Uint8Array();
 
+/** Who has connected. */
+export interface ConnectedClient {
+  /** What the client is counted by; undefined if it is not counted. */
+  readonly client: string | undefined;
+  /** What it was shown in TLS. */
+  readonly shown: ShownIdentity;
+}
+
 /** One client's TLS connection with HTTP/2 on it: its handshake and its requests. Never throws, whatever comes. */
 export class RelayConnection {
   readonly #services: RelayServices;
+  readonly #client: string | undefined;
+  readonly #shown: ShownIdentity;
   readonly #socket: TLSSocket;
   readonly #session: ServerHttp2Session;
   readonly #sessionId: Uint8Array;
+  /** What browsers get; undefined unless the client named a host and was shown the web certificate (section 1.5). */
+  readonly #web: ShownIdentity['web'];
   /** `h2` without a web certificate: "every POST is answered 200 with empty body" (section 1.2). */
   readonly #deaf: boolean;
-  readonly #sniUsed = false; // Web certificates are not supported yet: SNI is ignored (section 1.5).
+  readonly #head: ResponseHead;
+  readonly #frames: FrameGuard;
   readonly #closed: Promise<void>;
   #state: HandshakeState;
   #lastRequestAt: number;
   #handshakeTimer: NodeJS.Timeout | undefined;
 
   /** @param socket after its TLS handshake */
-  constructor(socket: TLSSocket, services: RelayServices) {
+  constructor(socket: TLSSocket, { client, shown }: ConnectedClient, services: RelayServices) {
     this.#services = services;
+    this.#client = client;
+    this.#shown = shown;
     this.#socket = socket;
     this.#sessionId = Uint8Array.from(socket.getPeerFinished() ?? EMPTY);
-    this.#deaf = socket.alpnProtocol === ALPN_H2;
+    this.#web = namesHost(socket) ? shown.web : undefined;
+    this.#head = this.#web === undefined ? NATIVE_HEAD : WEB_HEAD;
+    this.#deaf = this.#web === undefined && socket.alpnProtocol === ALPN_H2;
     // Without ALPN "the first request is already a command block" (section 2.6).
     this.#state = socket.alpnProtocol === false ? ACCEPTED_WITHOUT_HANDSHAKE : { stage: 'initial' };
     this.#lastRequestAt = services.now();
@@ -83,6 +104,9 @@ export class RelayConnection {
       },
     });
     this.#session.on('error', ignore); // 'close' follows
+    this.#frames = new FrameGuard(this.#session, () => {
+      this.destroy();
+    });
     this.#closed = new Promise((resolve) => this.#session.once('close', resolve));
     this.#session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       void this.#serve(stream, headers);
@@ -128,22 +152,62 @@ export class RelayConnection {
       this.destroy();
     }, this.#services.limits.protocolHandshakeMs);
     void this.#closed.then(() => {
-      clearTimeout(this.#handshakeTimer);
+      this.#endHandshake();
     });
+  }
+
+  #endHandshake(): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#handshakeTimer = undefined;
   }
 
   async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     stream.on('error', ignore); // 'close' follows
+    stream.once('aborted', () => {
+      this.#frames.count();
+    });
     this.#lastRequestAt = this.#services.now();
     try {
       const body = new RequestBody(stream);
-      // The block is out of memory before anything is sent or waited for.
-      const outcome = await this.#receive(headers, body);
-      const result = await this.#send(stream, body, outcome);
+      const result = await (this.#serveBrowser(stream, headers, body) ??
+        this.#serveProtocol(stream, headers, body));
       if (result === 'stuck') this.destroy();
     } catch (error) {
       this.#services.failed(error);
       this.destroy();
+    }
+  }
+
+  async #serveProtocol(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    body: RequestBody,
+  ): Promise<SendResult> {
+    // The block is out of memory before anything is sent or waited for.
+    const outcome = await this.#receive(headers, body);
+    return await this.#send(stream, body, outcome);
+  }
+
+  /** Requests that only browsers make (section 2.4); undefined for all others. */
+  #serveBrowser(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    body: RequestBody,
+  ): Promise<SendResult> | undefined {
+    if (this.#web === undefined) return undefined;
+    const { limits } = this.#services;
+    switch (headers[':method']) {
+      case 'OPTIONS':
+        this.#handshakeTimer?.refresh();
+        return sendBlock(stream, body, undefined, limits, PREFLIGHT_HEAD);
+      case 'GET':
+      case 'HEAD': {
+        this.#handshakeTimer?.refresh();
+        const { head, content } = respondWithPage(this.#web.pages, headers);
+        return sendPage(stream, body, content, limits, head);
+      }
+      default:
+        return undefined;
     }
   }
 
@@ -152,7 +216,7 @@ export class RelayConnection {
     if (block === undefined) return { type: 'none', result: body.lost ? 'gone' : 'stuck' };
     if (this.#deaf) return { type: 'block', block: undefined };
     const step = handshakeStep(this.#state.stage, {
-      sniUsed: this.#sniUsed,
+      sniUsed: this.#web !== undefined,
       webHello: HEADER_WEB_HELLO in headers,
       webHandshake: HEADER_HANDSHAKE in headers,
     });
@@ -171,7 +235,7 @@ export class RelayConnection {
   #send(stream: ServerHttp2Stream, body: RequestBody, outcome: Outcome): Promise<SendResult> | SendResult {
     switch (outcome.type) {
       case 'block':
-        return sendBlock(stream, body, outcome.block, this.#services.limits);
+        return sendBlock(stream, body, outcome.block, this.#services.limits, this.#head);
       case 'download':
         return this.#download(stream, body, outcome.pending);
       case 'none':
@@ -191,15 +255,21 @@ export class RelayConnection {
     const accepted = acceptHandshake(this.#state, block, this.#handshakeContext);
     if (accepted === undefined) return bareError('HANDSHAKE');
     this.#state = accepted;
-    clearTimeout(this.#handshakeTimer);
+    this.#endHandshake();
     return undefined;
   }
 
   async #command(block: Uint8Array, body: RequestBody): Promise<Outcome> {
     if (this.#state.stage !== 'accepted') return { type: 'none', result: 'gone' };
-    clearTimeout(this.#handshakeTimer);
+    this.#endHandshake();
     const { version, key } = this.#state;
-    const session = { id: this.#sessionId, version, privateKey: key?.privateKey, connection: this };
+    const session = {
+      id: this.#sessionId,
+      version,
+      privateKey: key?.privateKey,
+      connection: this,
+      client: this.#client,
+    };
     const answer = await processCommand(block, body, session, this.#services);
     return 'begin' in answer
       ? { type: 'download', pending: answer }
@@ -230,9 +300,10 @@ export class RelayConnection {
       const { download, ...answer } = await begin();
       const block = this.#encode(answer);
       const turn = { free, isWanted: () => downloads.crowded };
-      if (download !== undefined) return await sendDownload(stream, body, block, download, limits, turn);
+      if (download !== undefined)
+        return await sendDownload(stream, body, block, download, limits, this.#head, turn);
       free();
-      return await sendBlock(stream, body, block, limits);
+      return await sendBlock(stream, body, block, limits, this.#head);
     } finally {
       free();
     }
@@ -244,9 +315,14 @@ export class RelayConnection {
   }
 
   get #handshakeContext(): Parameters<typeof acceptHello>[2] {
-    const { credentials } = this.#services;
-    return { credentials, sessionId: this.#sessionId, sniUsed: this.#sniUsed };
+    const { credentials } = this.#shown;
+    return { credentials, sessionId: this.#sessionId, sniUsed: this.#web !== undefined };
   }
+}
+
+/** Whether the client said in TLS which host it wants. */
+function namesHost({ servername }: TLSSocket & { readonly servername?: string | false | null }): boolean {
+  return typeof servername === 'string' && servername !== '';
 }
 
 function bareError(type: PlainErrorType): Uint8Array {

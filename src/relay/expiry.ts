@@ -19,7 +19,7 @@ export async function deleteExpired(services: RelayServices, signal: AbortSignal
     await Promise.all(
       expired.slice(start, start + BATCH).map(async ({ senderId }) => {
         try {
-          await deleteChunk(senderId, services);
+          await deleteChunk(senderId, 'filesExpired', services);
         } catch (error) {
           services.failed(error);
         }

@@ -17,6 +17,12 @@ export function describeFileError(error: unknown, what: string, ifMissing?: stri
   return new XftpError(code, `${what}: ${reason}${advice}.`, { cause: error });
 }
 
+/** Whether an error of the file system means that there is no room left. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 function explain(code: string | undefined, error: unknown): { code: FailureCode; reason: string } {
   switch (code) {
     case 'EACCES':

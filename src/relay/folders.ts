@@ -25,6 +25,9 @@ export function relayFiles(folders: RelayFolders): {
   readonly onlineCertificate: string;
   readonly fingerprint: string;
   readonly storeLog: string;
+  readonly dailyStatistics: string;
+  readonly savedStatistics: string;
+  readonly metrics: string;
   readonly defaultWebFolder: string;
 } {
   return {
@@ -35,6 +38,9 @@ export function relayFiles(folders: RelayFolders): {
     onlineCertificate: join(folders.config, 'server.crt'),
     fingerprint: join(folders.config, 'fingerprint'),
     storeLog: join(folders.log, 'file-server-store.log'),
+    dailyStatistics: join(folders.log, 'file-server-stats.daily.log'),
+    savedStatistics: join(folders.log, 'file-server-stats.log'),
+    metrics: join(folders.log, 'xftp-server-metrics.txt'),
     defaultWebFolder: join(folders.log, 'www'),
   };
 }

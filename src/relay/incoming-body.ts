@@ -55,8 +55,7 @@ export class IncomingBody implements BodySink {
     this.#incoming ??= this.#storage.createIncoming();
     if (this.#failure !== undefined) throw this.#failure;
     const { file, path } = await this.#incoming;
-    await file.datasync();
-    await file.close();
+    await this.#storage.close(file);
     this.#finished = true;
     return path;
   }

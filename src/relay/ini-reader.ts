@@ -31,6 +31,15 @@ export class IniReader {
     return text === 'on';
   }
 
+  /** One of a few words; undefined if absent. */
+  choice<T extends string>(section: string, key: string, words: readonly T[]): T | undefined {
+    const text = this.value(section, key);
+    if (text === undefined) return undefined;
+    const word = words.find((each) => each === text);
+    if (word === undefined) throw this.expected(section, key, words.join(' or '));
+    return word;
+  }
+
   /** A whole number within bounds; undefined if absent. */
   integer(section: string, key: string, min: number, max: number): number | undefined {
     const text = this.value(section, key);
@@ -50,8 +59,15 @@ export class IniReader {
   /** The failure of a key whose value is not what it must be. Secrets are not shown. */
   expected(section: string, key: string, what: string, shown: 'show' | 'hide' = 'show'): XftpError {
     const entry = this.#ini.get(section)?.get(key);
-    const place = entry === undefined ? this.#name : `${this.#name}, line ${String(entry.line)}`;
     const found = shown === 'show' ? `, found ${JSON.stringify(entry?.value ?? '')}` : '';
-    return new XftpError('INVALID_CONFIG', `${place}: [${section}] ${key} must be ${what}${found}.`);
+    return new XftpError(
+      'INVALID_CONFIG',
+      `${this.#placeOf(entry?.place)}: [${section}] ${key} must be ${what}${found}.`,
+    );
+  }
+
+  #placeOf(place: string | undefined): string {
+    if (place === undefined) return this.#name;
+    return place.startsWith('line ') ? `${this.#name}, ${place}` : `The environment variable ${place}`;
   }
 }

@@ -9,6 +9,7 @@ export interface IniValues {
   readonly filesPath: string;
   /** Bytes. */
   readonly storageQuota: number;
+  readonly createPassword?: string | undefined;
   readonly webPath: string;
   readonly webCertificate: string;
   readonly webKey: string;
@@ -55,11 +56,16 @@ store_files: memory
 # Chunks are deleted after this many hours.
 expire_files_hours: 48
 
-# Write daily statistics into a CSV file.
+# Write a line of statistics into a CSV file each day.
 log_stats: off
 
-# Write metrics for Prometheus every so many seconds.
+# Write metrics for Prometheus into a file every so many seconds.
 # prometheus_interval: 60
+
+# When what clients are told of is forced to the disk: always (before they are told), everysec (once a second), or
+# never (as the system likes). Only a power loss or a crash of the system makes a difference, and then all but
+# always lose chunks and deletions that clients were told of.
+# fsync: always
 
 [AUTH]
 # off: nobody can upload new files. Files that are here stay available until they expire.
@@ -67,8 +73,9 @@ new_files: on
 
 # With a password only those who know it can upload new files; it is a part of the server address:
 # xftp://fingerprint:password@host. Allowed: printable characters except space, @, : and /.
-# create_password: PASSWORD
+${values.createPassword === undefined ? '# create_password: PASSWORD' : `create_password: ${values.createPassword}`}
 
+# Who knows one of these may use the control port.
 # control_port_admin_password:
 # control_port_user_password:
 
@@ -76,15 +83,30 @@ new_files: on
 # Host is only used to print the server address at start; put a comma between several names.
 host: ${values.host}
 port: ${String(values.port)}
+
+# Several ports with commas, the first one for the server address: port: 443,5223
+# Addresses of this machine to listen on, with commas; all of them, IPv6 and IPv4, unless given.
+# listen: 127.0.0.1,::1
+
 log_tls_errors: off
 
 # A port on the loopback interface for the control commands.
 # control_port: 5226
 
+# A port on the loopback interface for metrics over HTTP: http://127.0.0.1:9226/metrics.
+# metrics_port: 9226
+
 [FILES]
-# The folder of the chunks, and how much they may take up: a number with kb, mb or gb.
+# The folder of the chunks, and how much they may take up: a number with kb, mb, gb or tb.
 path: ${values.filesPath}
 storage_quota: ${formatSizeText(values.storageQuota)}
+
+[LIMITS]
+# What clients may have at once: numbers, or off. Those of one address do not count for loopback, where Tor comes from,
+# and for private networks. Registrations are chunks that were announced and not uploaded yet.
+# connections: 20000
+# connections_per_address: 1000
+# registrations_per_address: 10000
 
 [INACTIVE_CLIENTS]
 # on: close connections whose last request is more than ttl seconds ago, looking every check_interval seconds.
@@ -93,13 +115,13 @@ disconnect: off
 # check_interval: 3600
 
 [WEB]
-# The folder of the web pages.
+# The folder of the web pages, which browsers get when there is a web certificate.
 static_path: ${values.webPath}
 
 # A port for the pages without TLS.
 # http: 8000
 
-# With a web certificate browsers can send and receive files too.
+# With a web certificate (the whole chain) browsers can send and receive files too. SIGHUP reads it again.
 # cert: ${values.webCertificate}
 # key: ${values.webKey}
 `;

@@ -3,8 +3,8 @@ import { XftpError } from '../protocol/index.js';
 /** A value and where it stands. */
 export interface IniEntry {
   readonly value: string;
-  /** Counted from 1. */
-  readonly line: number;
+  /** For messages: `line 6`, counted from 1, or the environment variable in its place. */
+  readonly place: string;
 }
 
 /** A parsed INI file: section → key → entry. Names are case-sensitive. */
@@ -39,7 +39,8 @@ export function parseIni(text: string, name: string): Ini {
         'INVALID_CONFIG',
         `${name}, line ${String(index + 1)}: expected [SECTION]${current === undefined ? '' : ' or "key = value"'}.`,
       );
-    if (!current.has(entry.key)) current.set(entry.key, { value: entry.value, line: index + 1 });
+    if (!current.has(entry.key))
+      current.set(entry.key, { value: entry.value, place: `line ${String(index + 1)}` });
   }
   return sections;
 }

@@ -1,4 +1,4 @@
-import { parseHost, XftpError } from '../protocol/index.js';
+import { isPasswordText, parseHost, XftpError } from '../protocol/index.js';
 
 /**
  * The names in a text of host names and addresses, separated by commas: at least one.
@@ -36,4 +36,18 @@ export function checkFolderPath(path: string, what: string): void {
     `${JSON.stringify(path)} cannot be the folder of the ${what}: ` +
       'a path must not be empty, begin or end with blanks, or hold line breaks or other control characters.',
   );
+}
+
+/** What a password of the protocol consists of. */
+export const PASSWORD_RULE = '1 to 255 printable ASCII characters without space, @, : and /';
+
+/** Whether clients can send a password: its bytes must be what the protocol allows. */
+export function isPassword(text: string): boolean {
+  const bytes = Buffer.from(text);
+  return bytes.length > 0 && bytes.length <= 255 && isPasswordText(bytes);
+}
+
+/** @throws XftpError INVALID_ARGUMENT when clients could not send a password */
+export function checkPassword(text: string): void {
+  if (!isPassword(text)) throw new XftpError('INVALID_ARGUMENT', `A password must be ${PASSWORD_RULE}.`);
 }

@@ -8,7 +8,7 @@ import { notInitialized } from './config.js';
 import { createCredentials, writeCredentials } from './credentials.js';
 import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
-import { checkFolderPath, hostNamesOf } from './init-values.js';
+import { checkFolderPath, checkPassword, hostNamesOf } from './init-values.js';
 import { formatIni } from './ini-template.js';
 
 /** What a new relay is to be. */
@@ -22,6 +22,8 @@ export interface InitOptions {
   readonly ip: string;
   readonly algorithm: SigningAlgorithm;
   readonly storeLog: boolean;
+  /** What clients must know to make new chunks; nothing unless given. */
+  readonly createPassword?: string;
   /** Folder of the web pages; LOG/www unless given. */
   readonly webPath?: string;
 }
@@ -54,6 +56,7 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
   // Several names are allowed in the address; a certificate has one.
   const [commonName] = hostNamesOf(host);
   hostNamesOf(options.ip);
+  if (options.createPassword !== undefined) checkPassword(options.createPassword);
   const credentials = createCredentials(options.algorithm, commonName);
   await makeEmptyFolder(folders.config);
   await makeEmptyFolder(folders.log);
@@ -65,6 +68,7 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
     port: DEFAULT_PORT,
     filesPath: isAbsolute(options.filesPath) ? options.filesPath : resolve(options.filesPath),
     storageQuota: options.storageQuota,
+    createPassword: options.createPassword,
     webPath,
     webCertificate: join(folders.config, 'web.crt'),
     webKey: join(folders.config, 'web.key'),
@@ -82,7 +86,7 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
 const OWN_FILES = {
   config:
     /^(file-server\.ini|fingerprint|(ca|server)\.(key|crt|csr|srl)|openssl_(ca|server)\.conf|web\.(crt|key))$/,
-  log: /^(file-server-store\.log.*|file-server-stats\..*|xftp-server-metrics\.txt|www)$/,
+  log: /^(file-server-store\.log.*|file-server-stats\..*|xftp-server-metrics\.txt.*|www)$/,
 } as const;
 
 /**

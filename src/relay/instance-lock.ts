@@ -16,6 +16,46 @@ const ANSWER_MS = 1000;
 const MAX_ANSWER_LENGTH = 10;
 
 /**
+ * Makes sure that no other relay uses the same chunks or the same log.
+ *
+ * @param storeLogPath undefined for a relay without a log
+ * @throws XftpError ALREADY_RUNNING with the other relay's process, and as the file system fails
+ */
+export async function lockRelayFiles(filesPath: string, storeLogPath: string | undefined): Promise<Unlock> {
+  const unlockFiles = await lockInstance(lockPath(filesPath), `The folder of chunks ${filesPath}`);
+  if (storeLogPath === undefined) return unlockFiles;
+  try {
+    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
+    return async () => {
+      await unlockLog();
+      await unlockFiles();
+    };
+  } catch (error) {
+    await unlockFiles();
+    throw error;
+  }
+}
+
+/**
+ * The process of the relay that uses a folder of chunks; undefined when there is none, where locks cannot tell (only on
+ * Linux they do), or when it does not answer.
+ */
+export async function relayProcessOf(filesPath: string): Promise<number | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    const holder = await holderOf(await socketName(lockPath(filesPath)));
+    return holder === undefined ? undefined : Number(holder);
+  } catch {
+    return undefined; // There is no such folder.
+  }
+}
+
+/** No such file is made: the name only tells the lock of a folder from that of a file. */
+function lockPath(filesPath: string): string {
+  return join(filesPath, '.lock');
+}
+
+/**
  * Makes sure that no other relay uses a file or folder: a second one would compact the log under the first one's hands.
  * The lock is an abstract socket, which the system releases when the process ends, however it ends. Only Linux has them;
  * elsewhere the port that both want to listen on has to do. Whoever connects to it is told the holder's process.
@@ -23,7 +63,7 @@ const MAX_ANSWER_LENGTH = 10;
  * @param what it is, for a person: `The store log …`
  * @throws XftpError ALREADY_RUNNING with the other relay's process, and as the file system fails
  */
-export async function lockInstance(path: string, what: string): Promise<Unlock> {
+async function lockInstance(path: string, what: string): Promise<Unlock> {
   if (process.platform !== 'linux') return () => Promise.resolve();
   const name = await socketName(path).catch((error: unknown) => {
     throw describeFileError(error, `The folder ${dirname(path)} cannot be used`);

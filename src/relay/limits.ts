@@ -18,6 +18,10 @@ export interface RelayLimits {
   readonly shutdownMs: number;
   /** Connections open at the same time. */
   readonly connections: number;
+  /** Connections open at the same time from one address; Infinity for no limit. */
+  readonly connectionsPerAddress: number;
+  /** Chunks registered from one address and not uploaded yet; Infinity for no limit. */
+  readonly registrationsPerAddress: number;
   /** Chunk bodies received at the same time by the whole relay. */
   readonly uploads: number;
   /** Chunk bodies received at the same time on one connection. */
@@ -45,8 +49,12 @@ export const DEFAULT_LIMITS: RelayLimits = {
   crowdedStallMs: 30_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
   shutdownMs: 10_000,
-  // Some 40 KiB of memory and a file descriptor each.
+  // Some 100 KiB of memory, half of it Node's for TLS and HTTP/2, and a file descriptor each.
   connections: 20_000,
+  // Clients open up to 4; a thousand leave room for a university or a VPN behind one address.
+  connectionsPerAddress: 1000,
+  // Clients register a file's chunks before they upload them: this many are 40 GB, and cost some 20 MiB of memory.
+  registrationsPerAddress: 10_000,
   // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE bytes of memory.
   uploads: 1024,
   // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory.
@@ -69,6 +77,10 @@ export const STREAM_WINDOW = 1024 * 1024;
 export const CONNECTION_WINDOW = 8 * 1024 * 1024;
 /** What Node's HTTP/2 may hold for one connection, in MB: all uploads and downloads that one may have under way. */
 export const SESSION_MEMORY_MB = 64;
+/** PING frames, SETTINGS frames and resets of streams that a client may send in FRAME_WINDOW_MS. */
+export const MAX_IDLE_FRAMES = 300;
+/** In ms. The reference relay ends connections for 5 of them in one second (section 2.5). */
+export const FRAME_WINDOW_MS = 10_000;
 /** Bytes of request headers: the protocol needs about 200. */
 export const MAX_HEADER_LIST_SIZE = 8 * 1024;
 /** Number of request headers: the protocol needs 6. */

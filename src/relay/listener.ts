@@ -1,14 +1,13 @@
-import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 
-import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP, XftpError } from '../protocol/index.js';
-import { pemEncode } from '../crypto/index.js';
-import { errorCode } from '../system/index.js';
+import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP } from '../protocol/index.js';
 import { RelayConnection } from './connection.js';
-import { describeFileError } from './file-errors.js';
-import { LISTEN_BACKLOG } from './limits.js';
+import { ConnectionCounter } from './connection-counter.js';
+import { type FirstBytes, onFirstBytes, PLAIN_HTTP_ANSWER } from './first-bytes.js';
+import { type ListenPlace, Ports } from './ports.js';
 import type { RelayServices } from './services.js';
+import { nativeContext, type ShownIdentity, webContext } from './shown-identity.js';
 
 /** "Picks the first of `xftp/1`, `h2`, `http/1.1` that the client offers" (protocol reference, section 1.2). */
 const ALPN_PREFERENCE = [ALPN_XFTP, ALPN_H2, ALPN_HTTP11] as const;
@@ -16,61 +15,81 @@ const ALPN_PREFERENCE = [ALPN_XFTP, ALPN_H2, ALPN_HTTP11] as const;
 /** How often the connections are looked through for clients that have gone, in ms. */
 const PEER_CHECK_MS = 1000;
 
-/** The TLS port of a relay and the connections on it. */
+/** A client whose TLS handshake is under way, or has not begun. */
+interface Arrival {
+  readonly socket: Socket;
+  readonly client: string | undefined;
+  /** What its handshake shows: decided when it begins. */
+  shown: ShownIdentity;
+  readonly deadline: NodeJS.Timeout;
+}
+
+/** The TLS ports of a relay and the connections on them. */
 export class RelayListener {
   readonly #services: RelayServices;
-  readonly #server: Server;
-  /** Sockets whose TLS handshake is under way, by the client's end of them. */
-  readonly #shaking = new Map<string, Socket>();
+  readonly #ports: Ports;
+  /** Does not listen itself: it is given the connections that begin with TLS. */
+  readonly #tls: Server;
+  readonly #counter: ConnectionCounter;
+  /** By both ends of the connection, since TLS sockets do not tell the socket under them. */
+  readonly #arrivals = new Map<string, Arrival>();
   readonly #connections = new Set<RelayConnection>();
+  /** What has been said about what is in front of the relay. */
+  readonly #said = new Set<FirstBytes>();
+  #shown: ShownIdentity;
+  #web: SecureContext | undefined;
   #peerCheck: NodeJS.Timeout | undefined;
 
-  constructor(services: RelayServices) {
+  constructor(shown: ShownIdentity, services: RelayServices) {
     this.#services = services;
-    this.#server = createTlsServer(services);
-    this.#server.maxConnections = services.limits.connections;
-    this.#server.on('connection', (socket: Socket) => {
-      const peer = peerOf(socket);
-      this.#shaking.set(peer, socket);
-      socket.once('close', () => {
-        if (this.#shaking.get(peer) === socket) this.#shaking.delete(peer);
-      });
-      socket.on('error', ignore);
+    this.#shown = shown;
+    this.#web = webContext(shown);
+    const { connections, connectionsPerAddress } = services.limits;
+    this.#counter = new ConnectionCounter(connections, connectionsPerAddress);
+    this.#ports = new Ports((socket) => {
+      this.#arrive(socket);
+    }, services.failed);
+    this.#tls = createServer({
+      ...nativeContext(shown),
+      requestCert: false,
+      ALPNCallback: ({ protocols }) => ALPN_PREFERENCE.find((protocol) => protocols.includes(protocol)),
+      SNICallback: (_name, give) => {
+        give(null, this.#web);
+      },
     });
-    this.#server.on('tlsClientError', (_error, socket) => {
+    this.#tls.on('tlsClientError', (error, socket) => {
+      services.tlsFailed(error);
       socket.destroy();
     });
-    this.#server.on('secureConnection', (socket) => {
+    this.#tls.on('secureConnection', (socket) => {
       this.#accept(socket);
     });
   }
 
   /**
-   * Starts to listen, and gives the port.
+   * Starts to listen, and gives the port of each place.
    *
-   * @param host address to listen on; on all, IPv6 and IPv4, unless given
-   * @param port 0 lets the system choose one
-   * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION or LOCAL_IO
+   * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION or LOCAL_IO; then it listens nowhere
    */
-  async listen(host: string | undefined, port: number): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error: Error): void => {
-        reject(listenFailure(error, host, port));
-      };
-      this.#server.once('error', fail);
-      const where = host === undefined ? { port } : { port, host };
-      this.#server.listen({ ...where, backlog: LISTEN_BACKLOG }, () => {
-        this.#server.removeListener('error', fail);
-        // Such as running out of file descriptors while accepting: the next client may have more luck.
-        this.#server.on('error', this.#services.failed);
-        resolve();
-      });
-    });
+  async listen(places: readonly ListenPlace[]): Promise<readonly number[]> {
+    const ports = await this.#ports.open(places);
     this.#peerCheck = setInterval(() => {
       for (const connection of this.#connections) if (!connection.hasPeer) connection.destroy();
     }, PEER_CHECK_MS).unref();
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : port;
+    return ports;
+  }
+
+  /** Shows something else to whoever connects from now on. Connections and handshakes under way go on unchanged. */
+  show(shown: ShownIdentity): void {
+    const web = webContext(shown);
+    this.#tls.setSecureContext(nativeContext(shown));
+    this.#web = web;
+    this.#shown = shown;
+  }
+
+  /** Number of connections whose TLS handshake is done. */
+  get clients(): number {
+    return this.#connections.size;
   }
 
   /** Closes connections whose last request started before a time, in ms. */
@@ -80,27 +99,75 @@ export class RelayListener {
 
   /** Takes no more connections and requests, waits for the requests under way, and then ends what is left. */
   async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) =>
-      this.#server.close(() => {
-        resolve();
-      }),
-    );
+    const closed = this.#ports.close();
     const deadline = setTimeout(() => {
       for (const connection of this.#connections) connection.destroy();
     }, this.#services.limits.shutdownMs);
     for (const connection of this.#connections) connection.close();
-    for (const socket of this.#shaking.values()) socket.destroy();
+    for (const { socket } of this.#arrivals.values()) socket.destroy();
     await closed;
     clearTimeout(deadline);
     clearInterval(this.#peerCheck);
   }
 
-  #accept(socket: TLSSocket): void {
-    this.#shaking.delete(peerOf(socket));
+  #arrive(socket: Socket): void {
     socket.on('error', ignore);
-    if (socket.destroyed) return;
+    const client = this.#services.clientKey(socket.remoteAddress);
+    const leave = this.#counter.enter(client);
+    if (leave === undefined) {
+      socket.destroy();
+      return;
+    }
+    const ends = endsOf(socket);
+    const deadline = setTimeout(() => {
+      socket.destroy();
+    }, this.#services.limits.tlsHandshakeMs);
+    const arrival: Arrival = { socket, client, shown: this.#shown, deadline };
+    this.#arrivals.set(ends, arrival);
+    socket.once('close', () => {
+      leave();
+      clearTimeout(deadline);
+      if (this.#arrivals.get(ends) === arrival) this.#arrivals.delete(ends);
+    });
+    onFirstBytes(socket, (first) => {
+      if (first !== 'tls') {
+        this.#refuse(socket, first);
+        return;
+      }
+      arrival.shown = this.#shown;
+      this.#tls.emit('connection', socket);
+    });
+  }
+
+  /** TLS has been ended before it could reach the relay, or is missing: clients could never trust what they get. */
+  #refuse(socket: Socket, first: Exclude<FirstBytes, 'tls'>): void {
+    if (first === 'http') {
+      // The rest of the request is thrown away: unread, it would take the answer away with it.
+      socket.resume();
+      socket.end(PLAIN_HTTP_ANSWER);
+    } else socket.destroy();
+    if (first === 'other' || this.#said.has(first)) return;
+    this.#said.add(first);
+    this.#services.report(
+      first === 'http'
+        ? 'HTTP without TLS came to the port of the relay and was refused: if a proxy stands in front of it, let it pass ' +
+            'TLS connections through as they are (TCP mode), since clients check the certificate of the relay itself.'
+        : 'A proxy in front of the relay sends the PROXY protocol, which the relay does not speak: turn it off there.',
+    );
+  }
+
+  #accept(socket: TLSSocket): void {
+    const ends = endsOf(socket);
+    const arrival = this.#arrivals.get(ends);
+    this.#arrivals.delete(ends);
+    clearTimeout(arrival?.deadline);
+    socket.on('error', ignore);
+    if (socket.destroyed || arrival === undefined) {
+      socket.destroy();
+      return;
+    }
     try {
-      const connection = new RelayConnection(socket, this.#services);
+      const connection = new RelayConnection(socket, arrival, this.#services);
       this.#connections.add(connection);
       void connection.closed.then(() => {
         this.#connections.delete(connection);
@@ -112,50 +179,8 @@ export class RelayListener {
   }
 }
 
-/** TLS as the reference's native parameters have it (protocol reference, section 1.1). */
-function createTlsServer({ credentials, limits }: RelayServices): Server {
-  const { online, identityCertificate } = credentials;
-  return createServer({
-    key: pemEncode('PRIVATE KEY', online.privateKey),
-    cert: pemEncode('CERTIFICATE', online.certificate) + pemEncode('CERTIFICATE', identityCertificate),
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-    ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305',
-    sigalgs: 'ed448:ed25519',
-    ecdhCurve: 'X448:X25519',
-    // "Only full handshakes occur in practice" (section 1.4): a session identifier must be fresh.
-    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-    handshakeTimeout: limits.tlsHandshakeMs,
-    requestCert: false,
-    ALPNCallback: ({ protocols }) => ALPN_PREFERENCE.find((protocol) => protocols.includes(protocol)),
-  });
-}
-
-/** TLS sockets do not tell the socket under them, but both have the same other end. */
-function peerOf(socket: Socket): string {
-  return `${socket.remoteAddress ?? ''} ${String(socket.remotePort)}`;
-}
-
-function listenFailure(cause: Error, host: string | undefined, port: number): XftpError {
-  const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
-  switch (errorCode(cause)) {
-    case 'EACCES':
-      return new XftpError(
-        'NO_PERMISSION',
-        `The relay may not listen on ${place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
-          'or set another port in [TRANSPORT] of file-server.ini.',
-        { cause },
-      );
-    case 'EADDRINUSE':
-      return new XftpError(
-        'ADDRESS_IN_USE',
-        `The relay cannot listen on ${place}: another program listens there already; ` +
-          'stop that one, or set another port in [TRANSPORT] of file-server.ini.',
-        { cause },
-      );
-    default:
-      return describeFileError(cause, `The relay cannot listen on ${place}`);
-  }
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return [remoteAddress, remotePort, localAddress, localPort].join(' ');
 }
 
 function ignore(): void {

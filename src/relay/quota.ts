@@ -17,6 +17,11 @@ export class StorageQuota {
     this.#used = used;
   }
 
+  /** Bytes that may be used; undefined for no limit. */
+  get limit(): number | undefined {
+    return this.#limit === Infinity ? undefined : this.#limit;
+  }
+
   /** Bytes stored and reserved. */
   get used(): number {
     return this.#used;

@@ -1,6 +1,6 @@
 import { MAX_RECIPIENTS } from './limits.js';
 import type { ChangeOutcome, ChunkRecord, RecordChange } from './record.js';
-import type { RecipientEntry, RecordTable } from './record-table.js';
+import type { RecipientEntry, RecordTable, StoredBodies } from './record-table.js';
 import type { ChangeJournal } from './store-log.js';
 
 /** What became of a change: `full` when the chunk would have more than {@link MAX_RECIPIENTS}. */
@@ -19,8 +19,8 @@ export interface RecordStore {
   settled(): Promise<void>;
   /** Records created before a time (Unix, in seconds). */
   createdBefore(time: number): Promise<readonly ChunkRecord[]>;
-  /** Bytes of all bodies that are stored. */
-  storedBytes(): Promise<number>;
+  /** Number and bytes of all bodies that are stored. */
+  stored(): Promise<StoredBodies>;
   close(): Promise<void>;
 }
 
@@ -61,10 +61,8 @@ export class MemoryRecordStore implements RecordStore {
     return Promise.resolve(found);
   }
 
-  storedBytes(): Promise<number> {
-    let bytes = 0;
-    for (const record of this.#table.records()) if (record.path !== undefined) bytes += record.size;
-    return Promise.resolve(bytes);
+  stored(): Promise<StoredBodies> {
+    return Promise.resolve(this.#table.stored);
   }
 
   close(): Promise<void> {

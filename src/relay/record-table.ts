@@ -13,14 +13,27 @@ export interface RecipientEntry {
   readonly recipient: Recipient;
 }
 
+/** Bodies that are stored. */
+export interface StoredBodies {
+  readonly count: number;
+  readonly bytes: number;
+}
+
 /** All records in memory, found by sender ID and by recipient ID. Synchronous; knows nothing of logs and files. */
 export class RecordTable {
   readonly #rows = new Map<string, Row>();
   readonly #senderOf = new Map<string, string>();
+  #bodies = 0;
+  #bodyBytes = 0;
 
   /** Number of chunks. */
   get size(): number {
     return this.#rows.size;
+  }
+
+  /** The bodies of all chunks that have one. */
+  get stored(): StoredBodies {
+    return { count: this.#bodies, bytes: this.#bodyBytes };
   }
 
   bySender(senderId: Uint8Array): ChunkRecord | undefined {
@@ -70,23 +83,41 @@ export class RecordTable {
       case 'FPUT':
         return this.#withRow(change.senderId, (row) => {
           // The body of a blocked chunk is gone; a compacted log of the reference may still name its path.
-          if (row.record.status.type !== 'blocked') row.record = { ...row.record, path: change.path };
+          if (row.record.status.type !== 'blocked') this.#setPath(row, change.path);
           return 'done';
         });
       case 'FDEL':
         return this.#withRow(change.senderId, (row, id) => {
           for (const recipient of row.recipients.keys()) this.#senderOf.delete(recipient);
+          this.#setPath(row, undefined);
           this.#rows.delete(id);
           return 'done';
         });
       case 'FBLK':
         return this.#withRow(change.senderId, (row) => {
-          row.record = { ...row.record, status: { type: 'blocked', info: change.info }, path: undefined };
+          this.#setPath(row, undefined);
+          row.record = { ...row.record, status: { type: 'blocked', info: change.info } };
           return 'done';
         });
       case 'FACK':
         return this.#removeRecipient(encodeBase64Url(change.recipientId));
     }
+  }
+
+  /** Forgets where a body lies, as if it had never been uploaded. */
+  forgetBody(senderId: Uint8Array): void {
+    this.#withRow(senderId, (row) => {
+      this.#setPath(row, undefined);
+      return 'done';
+    });
+  }
+
+  #setPath(row: Row, path: string | undefined): void {
+    const { record } = row;
+    const change = Number(path !== undefined) - Number(record.path !== undefined);
+    this.#bodies += change;
+    this.#bodyBytes += change * record.size;
+    row.record = { ...record, path };
   }
 
   #create(change: Extract<RecordChange, { type: 'FNEW' }>): ChangeOutcome {

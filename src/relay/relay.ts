@@ -1,9 +1,8 @@
-import { join } from 'node:path';
-
-import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url } from '../protocol/index.js';
-import { fingerprintOf } from '../crypto/index.js';
+import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url, isXftpError, XftpError } from '../protocol/index.js';
+import { constantTimeEqual, fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
 import { ChunkStorage } from './chunk-storage.js';
+import { clientKeyOf } from './client-key.js';
 import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import type { InactiveClients } from './config.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
@@ -11,18 +10,27 @@ import { DownloadSlots } from './download-slots.js';
 import { Exclusive } from './exclusive.js';
 import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
 import { describeFileError } from './file-errors.js';
-import { lockInstance, type Unlock } from './instance-lock.js';
+import { type FlushPolicy, FlushSchedule } from './flush-schedule.js';
+import { lockRelayFiles, type Unlock } from './instance-lock.js';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
 import { RelayListener } from './listener.js';
-import { problemReporter } from './problem-reporter.js';
+import { type OperatorOptions, type OperatorSide, startOperatorSide } from './operator/operator-side.js';
+import type { ListenPlace } from './ports.js';
+import { problemReporter, tlsReporter } from './problem-reporter.js';
 import { StorageQuota } from './quota.js';
 import { MemoryRecordStore, type RecordStore } from './record-store.js';
 import { RecordTable } from './record-table.js';
+import { RegistrationCredit } from './registration-credit.js';
 import type { RelayServices } from './services.js';
+import type { RelayFigures } from './statistics/figures.js';
+import { restoreStatistics } from './statistics/statistics-files.js';
+import type { WebSide } from './shown-identity.js';
 import { throwIfStopped } from './stopped-start.js';
 import { NO_JOURNAL } from './store-log.js';
 import { sweepChunks } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
+import { NO_PAGES, readPages } from './web/pages.js';
+import type { WebCertificate } from './web/web-certificate.js';
 
 /** How a relay is to run. Only the folder of the chunks must be given: an embedded relay needs no more. */
 export interface RelayOptions {
@@ -30,10 +38,12 @@ export interface RelayOptions {
   readonly filesPath: string;
   /** Who the relay is; a fresh Ed25519 identity unless given. */
   readonly credentials?: RelayCredentials;
-  /** Port to listen on; 0, the default, lets the system choose. */
-  readonly port?: number;
-  /** Address to listen on; all of the machine's unless given. */
-  readonly listenHost?: string;
+  /** What browsers are shown; they are not served unless it is given. */
+  readonly web?: WebOptions;
+  /** Port to listen on, or several; 0, the default, lets the system choose. */
+  readonly port?: number | readonly number[];
+  /** Address to listen on, or several; all of the machine's, IPv6 and IPv4, unless given. */
+  readonly listenHost?: string | readonly string[];
   /** Host names for the server address, separated by commas; `localhost` unless given. */
   readonly host?: string;
   /** File of the store log. Without one the relay forgets all chunks when it stops. */
@@ -48,10 +58,18 @@ export interface RelayOptions {
   readonly createPassword?: string;
   /** When to close connections that nobody uses; never unless given. */
   readonly inactiveClients?: InactiveClients;
+  /** When what clients are told of is forced to the disk; before they are told, unless given. */
+  readonly fsync?: FlushPolicy;
+  /** Statistics, control port and metrics; none unless given. */
+  readonly operator?: OperatorOptions;
+  /** Whether TLS handshakes that fail are reported, without a word of who it was; they are not unless told otherwise. */
+  readonly logTlsErrors?: boolean;
   /** Chunk sizes to accept, in bytes; the protocol's four unless given. */
   readonly chunkSizes?: readonly number[];
   /** For tests: other limits than the usual ones. */
   readonly limits?: Partial<RelayLimits>;
+  /** For tests: what clients are counted by, given the address of one. */
+  readonly clientKey?: (address: string | undefined) => string | undefined;
   /** For tests: the current time in ms. */
   readonly now?: () => number;
   /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
@@ -60,16 +78,40 @@ export interface RelayOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What browsers get of a relay. */
+export interface WebOptions {
+  readonly certificate: WebCertificate;
+  /** Folder of the web pages; none unless given. */
+  readonly pagesPath?: string;
+}
+
 /** A relay at work. */
 export interface RunningRelay {
-  /** Port that it listens on. */
+  /** Port that it listens on, the first of several. */
   readonly port: number;
+  /** Every port, once for each address that was given. */
+  readonly ports: readonly number[];
   /** SHA-256 of its identity certificate: 32 bytes. */
   readonly fingerprint: Uint8Array;
   /** Server address as text, without the password. */
   readonly address: string;
   /** Bytes of the storage quota in use, by stored bodies and by uploads under way. */
   readonly usedBytes: () => number;
+  /** Ports of the operator's side; undefined for those that are off. */
+  readonly controlPort: number | undefined;
+  readonly metricsPort: number | undefined;
+  /** All that there is to know in numbers. */
+  readonly figures: () => Promise<RelayFigures>;
+  /**
+   * Shows other certificates and pages to whoever connects from now on; connections and requests under way go on.
+   *
+   * @throws XftpError INVALID_CERTIFICATE when the identity is another, which clients would take for another relay;
+   * then nothing has changed
+   */
+  readonly show: (identity: {
+    readonly credentials: RelayCredentials;
+    readonly web?: WebOptions;
+  }) => Promise<void>;
   /** Deletes expired chunks now; happens by itself at the start and every two hours. */
   readonly expire: () => Promise<void>;
   /** Ends the relay: requests under way get 10 s. Calling it again waits for the same end. */
@@ -85,7 +127,10 @@ const DEFAULT_LIFE_SECONDS = 48 * 3600;
  * CANCELLED, then with nothing lost
  */
 export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
-  const unlock = await lockFiles(options);
+  await makeFolders(options.filesPath).catch((error: unknown) => {
+    throw describeFileError(error, `The folder of chunks ${options.filesPath} cannot be used`);
+  });
+  const unlock = await lockRelayFiles(options.filesPath, options.storeLogPath);
   try {
     return await startLocked(options, unlock);
   } catch (error) {
@@ -94,42 +139,40 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   }
 }
 
-/** No other relay may use the same log or the same chunks. */
-async function lockFiles({ filesPath, storeLogPath }: RelayOptions): Promise<Unlock> {
-  await makeFolders(filesPath).catch((error: unknown) => {
-    throw describeFileError(error, `The folder of chunks ${filesPath} cannot be used`);
-  });
-  // No such file is made: the name only tells the lock of a folder from that of a file.
-  const unlockFiles = await lockInstance(join(filesPath, '.lock'), `The folder of chunks ${filesPath}`);
-  if (storeLogPath === undefined) return unlockFiles;
-  try {
-    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
-    return async () => {
-      await unlockLog();
-      await unlockFiles();
-    };
-  } catch (error) {
-    await unlockFiles();
-    throw error;
-  }
-}
-
 async function startLocked(options: RelayOptions, unlock: Unlock): Promise<RunningRelay> {
-  const services = await openServices(options);
-  const fingerprint = fingerprintOf(services.credentials.identityCertificate);
+  const { services, countedProblems } = await openServices(options);
+  const startedAt = services.now();
+  const credentials = options.credentials ?? createCredentials('ed25519', 'localhost');
+  const fingerprint = fingerprintOf(credentials.identityCertificate);
   const stopping = new AbortController();
   let expiring = Promise.resolve();
   const expire = (): Promise<void> => {
     expiring = expiring.then(() => deleteExpired(services, stopping.signal)).catch(services.failed);
     return expiring;
   };
-  let listener: RelayListener;
-  let port: number;
+  const figures = async (): Promise<RelayFigures> => ({
+    statistics: services.statistics.snapshot,
+    stored: await services.store.stored(),
+    usedBytes: services.quota.used,
+    quotaBytes: services.quota.limit,
+    newFiles: services.policy.newFiles,
+    clients: listener?.clients ?? 0,
+    startedAt,
+    problems: countedProblems(),
+    version: options.operator?.version ?? 'embedded',
+    rtsOptions: options.operator?.rtsOptions ?? 'set XFTP_RTS_OPTIONS',
+  });
+  let listener: RelayListener | undefined;
+  let ports: readonly number[];
+  let operator: OperatorSide;
   try {
     throwIfStopped(options.signal);
-    listener = new RelayListener(services);
-    port = await listener.listen(options.listenHost, options.port ?? 0);
+    const shown = { credentials, web: await openWeb(options.web, services) };
+    listener = new RelayListener(shown, services);
+    ports = await listener.listen(listenPlaces(options));
+    operator = await startOperatorSide(options.operator ?? {}, services, figures, services.report);
   } catch (error) {
+    await listener?.stop();
     await services.store.close();
     throw error;
   }
@@ -144,6 +187,7 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     stopping.abort();
     await listener.stop();
     await expiring;
+    await operator.stop();
     try {
       await services.store.close();
     } catch (error) {
@@ -155,12 +199,26 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
       await unlock();
     }
   };
+  const show: RunningRelay['show'] = async (identity) => {
+    if (!constantTimeEqual(fingerprintOf(identity.credentials.identityCertificate), fingerprint))
+      throw new XftpError(
+        'INVALID_CERTIFICATE',
+        'The certificates belong to another relay: a relay keeps its identity as long as it runs.',
+      );
+    listener.show({ credentials: identity.credentials, web: await openWeb(identity.web, services) });
+  };
+  const [port = 0] = ports;
   let stopped: Promise<void> | undefined;
   return {
     port,
+    ports,
+    show,
     fingerprint,
     address: formatRelayAddress(encodeBase64Url(fingerprint), options.host ?? 'localhost', port),
     usedBytes: () => services.quota.used,
+    controlPort: operator.controlPort,
+    metricsPort: operator.metricsPort,
+    figures,
     expire,
     stop: () => (stopped ??= stop()),
   };
@@ -177,35 +235,60 @@ export function formatRelayAddress(fingerprint: string, host: string, port: numb
   return `xftp://${fingerprint}@${host.replace(/[^,[\]]*:[^,[\]]*$/, '[$&]')}:${String(port)}`;
 }
 
-async function openServices(options: RelayOptions): Promise<RelayServices> {
+function reportTo({ report }: RelayOptions): (problem: string) => void {
+  return report ?? ((): void => undefined);
+}
+
+/** Everything but the network, and how many failures there were since. */
+async function openServices(
+  options: RelayOptions,
+): Promise<{ readonly services: RelayServices; readonly countedProblems: () => number }> {
   const now = options.now ?? Date.now;
-  const report = options.report ?? ((): void => undefined);
+  const report = reportTo(options);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const storage = await ChunkStorage.open(options.filesPath, options.signal);
+  const { failed, count } = problemReporter(report, now);
+  const flushes = new FlushSchedule(options.fsync ?? 'always', failed);
+  const storage = await ChunkStorage.open(options.filesPath, flushes, options.signal);
+  const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
   const { store, complete } = await openStore(options.storeLogPath, {
     now,
     report,
+    flushes,
     signal: options.signal,
   });
   await sweepChunks(storage, store, { complete, report, signal: options.signal });
-  return {
-    credentials: options.credentials ?? createCredentials('ed25519', 'localhost'),
+  const services = {
     store,
     storage,
-    quota: new StorageQuota(options.storageQuota, await store.storedBytes()),
+    quota: new StorageQuota(options.storageQuota, await bytesOnDisk(storage, store)),
     exclusive: new Exclusive(),
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
     downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
+    statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
+    registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
     policy: {
       newFiles: options.newFiles ?? true,
       createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
       chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
-      chunkLifeSeconds: options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS,
+      chunkLifeSeconds,
     },
     limits,
+    clientKey: options.clientKey ?? clientKeyOf,
     now,
-    failed: problemReporter(report, now),
+    failed,
+    tlsFailed: options.logTlsErrors === true ? tlsReporter(report, now) : (): void => undefined,
+    report,
   };
+  return { services, countedProblems: count };
+}
+
+/** Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. */
+async function bytesOnDisk(storage: ChunkStorage, store: RecordStore): Promise<number> {
+  const records = await store.createdBefore(Infinity);
+  const bodies = records.flatMap(({ path, size }) => (path === undefined ? [] : [{ path, size }]));
+  let bytes = 0;
+  for await (const { size } of storage.present(bodies)) bytes += size;
+  return bytes;
 }
 
 async function openStore(
@@ -216,6 +299,27 @@ async function openStore(
     return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
   const { table, log, complete } = await openStoreLog(path, options);
   return { store: new MemoryRecordStore(table, log), complete };
+}
+
+/** Pages that cannot be read are no reason not to run: the chunks matter more. */
+async function openWeb(web: WebOptions | undefined, { report }: RelayServices): Promise<WebSide | undefined> {
+  if (web === undefined) return undefined;
+  const { certificate, pagesPath } = web;
+  if (pagesPath === undefined) return { certificate, pages: NO_PAGES };
+  try {
+    return { certificate, pages: await readPages(pagesPath) };
+  } catch (error) {
+    if (!isXftpError(error)) throw error;
+    report(error.message);
+    return { certificate, pages: NO_PAGES };
+  }
+}
+
+/** Every port on every address. */
+function listenPlaces({ listenHost, port }: RelayOptions): ListenPlace[] {
+  const hosts = typeof listenHost === 'string' ? [listenHost] : (listenHost ?? [undefined]);
+  const ports = typeof port === 'number' ? [port] : (port ?? [0]);
+  return hosts.flatMap((host) => ports.map((each) => ({ host, port: each })));
 }
 
 function inactivityTimer(

@@ -5,6 +5,7 @@ import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
 import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
 import type { DrainEnd, RequestBody } from './request-body.js';
+import type { ResponseHead } from './web/response-heads.js';
 
 /**
  * Most bytes that are read behind a refused request only to throw them away: a chunk, which clients send without
@@ -41,9 +42,10 @@ export async function sendBlock(
   body: RequestBody,
   block: Uint8Array | undefined,
   limits: RelayLimits,
+  head: ResponseHead,
 ): Promise<SendResult> {
   if (stream.destroyed) return 'gone';
-  stream.respond({ ':status': 200 });
+  head(stream);
   if (block === undefined || body.ended) return await drainAndEnd(stream, body, block, limits);
   return await drainAndEnd(stream, body, undefined, limits, write(stream, block, limits));
 }
@@ -58,13 +60,34 @@ export async function sendDownload(
   block: Uint8Array,
   download: Download,
   limits: RelayLimits,
+  head: ResponseHead,
   turn: DownloadTurn,
 ): Promise<SendResult> {
   const drained = drainRequest(body, limits);
-  const { result, tag } = await sendChunk(stream, block, download, limits, turn);
+  const { result, tag } = await sendChunk(stream, block, download, limits, head, turn);
   if (result !== 'sent') return result;
   const rest = await drained;
   if (rest === 'complete') return await end(stream, tag, limits);
+  return rest === 'lost' ? 'gone' : 'stuck';
+}
+
+/** Answers with a page, in pieces, so that a slow browser is told from one that takes nothing. */
+export async function sendPage(
+  stream: ServerHttp2Stream,
+  body: RequestBody,
+  content: Uint8Array,
+  limits: RelayLimits,
+  head: ResponseHead,
+): Promise<SendResult> {
+  if (stream.destroyed) return 'gone';
+  const drained = drainRequest(body, limits);
+  head(stream);
+  for (let offset = 0; offset < content.length; offset += DOWNLOAD_PIECE) {
+    const sent = await write(stream, content.subarray(offset, offset + DOWNLOAD_PIECE), limits);
+    if (sent !== 'sent') return sent;
+  }
+  const rest = await drained;
+  if (rest === 'complete') return await end(stream, undefined, limits);
   return rest === 'lost' ? 'gone' : 'stuck';
 }
 
@@ -96,11 +119,12 @@ async function sendChunk(
   block: Uint8Array,
   download: Download,
   limits: RelayLimits,
+  head: ResponseHead,
   turn: DownloadTurn,
 ): Promise<ChunkResult> {
   try {
     if (stream.destroyed) return { result: 'gone' };
-    stream.respond({ ':status': 200 });
+    head(stream);
     const begun = await write(stream, block, limits, turn);
     return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
   } finally {

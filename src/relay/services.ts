@@ -1,10 +1,11 @@
-import type { RelayCredentials } from './credentials.js';
 import type { ChunkStorage } from './chunk-storage.js';
 import type { DownloadSlots } from './download-slots.js';
 import type { Exclusive } from './exclusive.js';
 import type { RelayLimits } from './limits.js';
 import type { StorageQuota } from './quota.js';
 import type { RecordStore } from './record-store.js';
+import type { RelayStatistics } from './statistics/statistics.js';
+import type { RegistrationCredit } from './registration-credit.js';
 import type { UploadSlots } from './upload-slots.js';
 
 /** What the relay lets clients do. */
@@ -20,7 +21,6 @@ export interface RelayPolicy {
 
 /** What the relay's parts need of each other. */
 export interface RelayServices {
-  readonly credentials: RelayCredentials;
   readonly store: RecordStore;
   readonly storage: ChunkStorage;
   readonly quota: StorageQuota;
@@ -28,12 +28,20 @@ export interface RelayServices {
   readonly exclusive: Exclusive;
   readonly uploads: UploadSlots;
   readonly downloads: DownloadSlots;
+  readonly statistics: RelayStatistics;
+  readonly registrations: RegistrationCredit;
   readonly policy: RelayPolicy;
   readonly limits: RelayLimits;
+  /** What a client is counted by, from its address; undefined if it is not counted. */
+  readonly clientKey: (address: string | undefined) => string | undefined;
   /** Current time in ms. */
   readonly now: () => number;
   /** Told when the relay itself fails (a full disk, say), never of what clients do. */
   readonly failed: (error: unknown) => void;
+  /** Told when a client's TLS handshake fails. */
+  readonly tlsFailed: (error: Error) => void;
+  /** Told, in one sentence, of what else the operator should know. */
+  readonly report: (problem: string) => void;
 }
 
 /** One connection, as commands see it. */
@@ -46,4 +54,6 @@ export interface CommandSession {
   readonly privateKey: Uint8Array | undefined;
   /** Stands for the connection where uploads and downloads are counted. */
   readonly connection: object;
+  /** What the client is counted by, with all its connections; undefined if it is not counted. */
+  readonly client: string | undefined;
 }

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
+import type { FlushSchedule } from './flush-schedule.js';
 import { GroupCommit } from './group-commit.js';
 import type { RecordChange } from './record.js';
 import { formatLogLine } from './store-log-lines.js';
@@ -28,20 +29,22 @@ export const NO_JOURNAL: ChangeJournal = {
  */
 export class StoreLog implements ChangeJournal {
   readonly #file: FileHandle;
+  readonly #flushes: FlushSchedule;
   readonly #commit = new GroupCommit(() => this.#write());
   /** Where the durable lines end, in bytes. */
   #length: number;
   #waiting: string[] = [];
 
-  private constructor(file: FileHandle, length: number) {
+  private constructor(file: FileHandle, length: number, flushes: FlushSchedule) {
     this.#file = file;
+    this.#flushes = flushes;
     this.#length = length;
   }
 
   /** Opens a log that ends with a whole line. */
-  static async open(path: string): Promise<StoreLog> {
+  static async open(path: string, flushes: FlushSchedule): Promise<StoreLog> {
     const file = await open(path, 'r+');
-    return new StoreLog(file, (await file.stat()).size);
+    return new StoreLog(file, (await file.stat()).size, flushes);
   }
 
   append(changes: readonly RecordChange[]): Promise<void> {
@@ -56,6 +59,7 @@ export class StoreLog implements ChangeJournal {
   async close(): Promise<void> {
     try {
       await this.settled();
+      await this.#flushes.settled();
     } finally {
       await this.#file.close();
     }
@@ -72,7 +76,7 @@ export class StoreLog implements ChangeJournal {
         const result = await this.#file.write(bytes, written, bytes.length - written, this.#length + written);
         written += result.bytesWritten;
       }
-      await this.#file.datasync();
+      await this.#flushes.flush('the store log', () => this.#file.datasync());
       this.#length += bytes.length;
     } catch (error) {
       this.#waiting = [...lines, ...this.#waiting];

@@ -43,21 +43,25 @@ export async function sweepChunks(
   );
 }
 
-/** When no record at all has its body here, the log is probably that of other chunks: then nothing is an orphan. */
+/**
+ * Bodies of chunks whose upload was never noted (the relay was killed before that) or that are blocked, and bodies of
+ * no chunk at all. Of the latter none when no record has its body here: the log is probably that of other chunks.
+ */
 async function findOrphans(storage: ChunkStorage, store: RecordStore): Promise<readonly string[]> {
   const names = (await storage.fileNames()).filter(isBodyName);
   const owned = new Set<string>();
+  const known = new Set<string>();
   for (const { senderId, path } of await store.createdBefore(Infinity)) {
-    owned.add(encodeBase64Url(senderId));
+    known.add(encodeBase64Url(senderId));
     // A log that was moved here names the folder it comes from; the name of the file is the same.
     if (path !== undefined) owned.add(basename(path));
   }
   const orphans = names.filter((name) => !owned.has(name));
-  return orphans.length < names.length ? orphans : [];
+  return orphans.length < names.length ? orphans : orphans.filter((name) => known.has(name));
 }
 
 /** Whether a file is named as the body of a chunk: the base64url text, with padding, of a sender ID. */
-function isBodyName(name: string): boolean {
+export function isBodyName(name: string): boolean {
   try {
     const id = decodeBase64Url(name);
     return id.length === ID_LENGTH && encodeBase64Url(id) === name;

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRelayConfig } from '#src/relay/index.js';
 import { formatIni } from '#src/relay/ini-template.js';
 import { parseIni } from '#src/relay/ini.js';
+import { withEnvironment } from '#src/relay/ini-keys.js';
 
 const MINIMAL = '[TRANSPORT]\nport: 443\n[FILES]\npath: /srv/xftp\n';
 const NAME = 'file-server.ini';
@@ -30,9 +31,21 @@ describe('an INI', () => {
       createPassword: undefined,
       host: undefined,
       port: 443,
+      ports: [443],
+      listenAddresses: undefined,
+      web: undefined,
+      limits: {},
       filesPath: '/srv/xftp',
       storageQuota: undefined,
       inactiveClients: undefined,
+      fsync: 'always',
+      dailyStatistics: false,
+      metricsFileSeconds: undefined,
+      controlPort: undefined,
+      controlPasswords: { admin: undefined, user: undefined },
+      metricsPort: undefined,
+      logTlsErrors: false,
+      remarks: [],
     });
   });
 
@@ -64,8 +77,8 @@ describe('an INI', () => {
   it('may use = and :, comments, blanks and carriage returns', () => {
     const ini = parseIni('# a\r\n; b\r\n[ S ]\r\n a = 1 = 2 \r\nb:2:3\r\n\r\nb = again', NAME);
     expect([...ini.get('S')!]).toEqual([
-      ['a', { value: '1 = 2', line: 4 }],
-      ['b', { value: '2:3', line: 5 }],
+      ['a', { value: '1 = 2', place: 'line 4' }],
+      ['b', { value: '2:3', place: 'line 5' }],
     ]);
   });
 
@@ -76,9 +89,115 @@ describe('an INI', () => {
     }
   });
 
+  it('names ports, addresses, limits and what browsers get', () => {
+    const text = `[TRANSPORT]
+port: 443, 5223
+listen: 127.0.0.1, ::1
+[FILES]
+path: /srv
+[LIMITS]
+connections: 7
+connections_per_address: off
+[WEB]
+cert: /web.crt
+key: /web.key
+static_path: /www
+`;
+    expect(parseRelayConfig(text, NAME)).toMatchObject({
+      port: 443,
+      ports: [443, 5223],
+      listenAddresses: ['127.0.0.1', '::1'],
+      limits: { connections: 7, connectionsPerAddress: Infinity },
+      web: { certificatePath: '/web.crt', keyPath: '/web.key', pagesPath: '/www' },
+    });
+  });
+
   it('turns on the closing of inactive clients', () => {
     const text = `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\nttl: 60\ncheck_interval: 10\n`;
     expect(parseRelayConfig(text, NAME).inactiveClients).toEqual({ ttlSeconds: 60, checkSeconds: 10 });
+  });
+});
+
+describe('the environment', () => {
+  it('counts more than the INI, key by key, and not when it is empty', () => {
+    const config = parseRelayConfig(`${MINIMAL}[AUTH]\nnew_files: on\n`, NAME, {
+      XFTP_AUTH_NEW_FILES: 'off',
+      XFTP_AUTH_CREATE_PASSWORD: '',
+      XFTP_TRANSPORT_PORT: '5223',
+      XFTP_TRANSPORT_LISTEN: '::1',
+      XFTP_LIMITS_CONNECTIONS: '7',
+      XFTP_FILES_STORAGE_QUOTA: '1.5 TB',
+      XFTP_STORE_LOG_EXPIRE_FILES_HOURS: '1',
+      XFTP_SERVER_CFG_PATH: '/somewhere',
+      XFTP_RTS_OPTIONS: '-N',
+    });
+    expect(config).toMatchObject({
+      newFiles: false,
+      createPassword: undefined,
+      port: 5223,
+      listenAddresses: ['::1'],
+      limits: { connections: 7 },
+      storageQuota: 1.5 * 2 ** 40,
+      chunkLifeSeconds: 3600,
+      remarks: [],
+    });
+  });
+
+  it('is named when it is wrong', () => {
+    const environment = { XFTP_AUTH_NEW_FILES: 'no' };
+    expect(() => parseRelayConfig(MINIMAL, NAME, environment)).toThrow(
+      'The environment variable XFTP_AUTH_NEW_FILES: [AUTH] new_files must be on or off, found "no".',
+    );
+  });
+});
+
+it('names that mean nothing are told once each, with their place', () => {
+  const text = `${MINIMAL}storage_qouta: 1gb\n[AUTH]\nNew_files: off\n[COLOURS]\nred: 1\n`;
+  const none = "is none of this relay's: it has no effect.";
+  expect(parseRelayConfig(text, NAME, { XFTP_AUTH_NEWFILES: 'off', PATH: '/bin' }).remarks).toEqual([
+    `file-server.ini, line 5: the key "storage_qouta" in [FILES] ${none}`,
+    `file-server.ini, line 7: the key "New_files" in [AUTH] ${none}`,
+    `file-server.ini, line 9: the key "red" in [COLOURS] ${none}`,
+    `The environment variable XFTP_AUTH_NEWFILES ${none}`,
+  ]);
+  // Every key that init writes means something, those in comments too.
+  const all = template.replaceAll(/^# ((?!(?:on|off|xftp):)[a-z_]+:)/gm, '$1');
+  const { remarks } = withEnvironment(parseIni(all, NAME), NAME, {});
+  expect(remarks).toEqual([]);
+});
+
+it.each([
+  ['10gb', 10 * 2 ** 30],
+  ['10GB', 10 * 2 ** 30],
+  ['10 Gb', 10 * 2 ** 30],
+  ['10G', 10 * 2 ** 30],
+  ['10GiB', 10 * 2 ** 30],
+  ['0.5tb', 2 ** 39],
+  ['500mb', 500 * 2 ** 20],
+  ['64K', 65536],
+  ['1024', 1024],
+  ['1024 bytes', 1024],
+])('a quota may be written as %s', (text, bytes) => {
+  expect(parseRelayConfig(`${MINIMAL}storage_quota = ${text}\n`, NAME).storageQuota).toBe(bytes);
+});
+
+it.each(['', '-1gb', '1e9', '10 pb', 'gb', '9999999999999tb', '1,5gb'])('a quota is not %j', (text) => {
+  expect(() => parseRelayConfig(`${MINIMAL}storage_quota = ${text}\n`, NAME)).toThrow('storage_quota');
+});
+
+it('ports, passwords, intervals and the flush policy are read', () => {
+  const text =
+    `${MINIMAL}[STORE_LOG]\nfsync: everysec\nlog_stats: on\nprometheus_interval: 30\n` +
+    '[TRANSPORT]\ncontrol_port: 5226\nmetrics_port: 9226\nlog_tls_errors: on\n' +
+    '[AUTH]\ncontrol_port_admin_password: secret\n';
+  expect(parseRelayConfig(text, NAME)).toMatchObject({
+    fsync: 'everysec',
+    dailyStatistics: true,
+    metricsFileSeconds: 30,
+    controlPort: 5226,
+    metricsPort: 9226,
+    logTlsErrors: true,
+    controlPasswords: { admin: 'secret', user: undefined },
   });
 });
 
@@ -88,15 +207,29 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
     ['[TRANSPORT]\nport: 443\n', 'file-server.ini: section [FILES] needs the key "path".'],
     [
       '[TRANSPORT]\nport: https\n[FILES]\npath: /srv\n',
-      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, found "https".',
+      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, or several different ones with commas, found "https".',
     ],
+    ...['443,', '443,443', '443,65536', ''].map((port): [string, string] => [
+      `[TRANSPORT]\nport: ${port}\n[FILES]\npath: /srv\n`,
+      'file-server.ini, line 2: [TRANSPORT] port must be a whole number from 0 to 65535, or several different',
+    ]),
+    [
+      `${MINIMAL}[TRANSPORT]\nlisten: localhost\n`,
+      'file-server.ini, line 6: [TRANSPORT] listen must be an IPv4 or IPv6 address, or several with commas, found "localhost".',
+    ],
+    [`${MINIMAL}[WEB]\ncert: /web.crt\n`, 'file-server.ini: section [WEB] needs the key "key".'],
+    [`${MINIMAL}[WEB]\nkey: /web.key\n`, 'file-server.ini: section [WEB] needs the key "cert".'],
+    ...['0', '-1', 'many', '99999999'].map((number): [string, string] => [
+      `${MINIMAL}[LIMITS]\nconnections_per_address: ${number}\n`,
+      'file-server.ini, line 6: [LIMITS] connections_per_address must be a whole number from 1 to 10000000, or off',
+    ]),
     [
       `${MINIMAL}[AUTH]\nnew_files: yes\n`,
       'file-server.ini, line 6: [AUTH] new_files must be on or off, found "yes".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nstore_files: database\n`,
-      'file-server.ini, line 6: [STORE_LOG] store_files must be memory: this relay has no database store, found "database".',
+      'file-server.ini, line 6: [STORE_LOG] store_files must be memory, since this relay has no PostgreSQL store (the reference moves its records into a store log with `database export`), found "database".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nexpire_files_hours: 0\n`,
@@ -104,7 +237,7 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
     ],
     [
       `[FILES]\nstorage_quota: lots\npath: x\n[TRANSPORT]\nport: 1\n`,
-      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb or 10gb, found "lots".',
+      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb, 10gb or 1.5tb, found "lots".',
     ],
     [
       `${MINIMAL}[AUTH]\ncreate_password: not@allowed\n`,
@@ -120,7 +253,7 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
     ],
     [
       `[FILES]\nstorage_quota:\npath: x\n[TRANSPORT]\nport: 1\n`,
-      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb or 10gb, found "".',
+      'file-server.ini, line 2: [FILES] storage_quota must be a size such as 500mb, 10gb or 1.5tb, found "".',
     ],
     [
       `${MINIMAL}[STORE_LOG]\nexpire_files_hours:\n`,

@@ -37,7 +37,7 @@ it('a disk that becomes full in the middle of a chunk is named as the reason, an
   expect([await put(CHUNK), await put(CHUNK), await put(CHUNK), await put(65_536)]).toEqual([
     'OK',
     'OK',
-    'FILE_IO',
+    'QUOTA',
     'OK',
   ]);
   expect(relay.output().stderr).toBe('The relay could not carry out a request: the disk is full.\n');

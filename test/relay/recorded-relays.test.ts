@@ -3,39 +3,17 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { decodeBase64Url, encodeBase64Url, encodeUtf8, parseServerAddress } from '#src/protocol/index.js';
+import { encodeBase64Url, encodeUtf8, parseServerAddress } from '#src/protocol/index.js';
 import { publicKeyOf, sha256 } from '#src/crypto/index.js';
 import { parseRelayConfig, readCredentials } from '#src/relay/index.js';
 
 import { RawClient } from '../support/raw-client.js';
+import { recordedRelay, replicasOn } from '../support/recorded-relay.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { type TestRelay, testRelay } from '../support/test-relay.js';
 
 /** The recordings are of November 2026; they must still be served in years. */
 const CENTURY_SECONDS = 100 * 365 * 86_400;
-
-interface Replica {
-  readonly number: number;
-  readonly id: Uint8Array;
-  readonly key: Uint8Array;
-  readonly digest: Uint8Array;
-}
-
-/** Replicas on one relay in a recorded description. */
-async function replicasOn(file: string, fingerprint: string): Promise<Replica[]> {
-  const text = await readFile(join('test/vectors/files', file), 'utf8');
-  const [, entries = ''] = text.split('replicas:\n');
-  return entries
-    .split('- chunks:\n')
-    .filter((entry) => entry.includes(fingerprint))
-    .flatMap((entry) => [...entry.matchAll(/- (\d+):([^:\s]+):([^:\s]+)(?::([^:\s]+))?/g)])
-    .map(([, number, id, key, digest]) => ({
-      number: Number(number),
-      id: decodeBase64Url(id!),
-      key: decodeBase64Url(key!),
-      digest: decodeBase64Url(digest ?? ''),
-    }));
-}
 
 async function connect(relay: TestRelay): Promise<RawClient> {
   const client = await RawClient.open({ port: relay.port, fingerprint: relay.fingerprint });
@@ -45,17 +23,7 @@ async function connect(relay: TestRelay): Promise<RawClient> {
 
 describe('the recorded Ed448 relay', () => {
   async function start(): Promise<TestRelay> {
-    const home = await temporaryFolder();
-    await cp('test/vectors/relay-ed448', home, { recursive: true });
-    const storeLogPath = join(home, 'var/file-server-store.log');
-    const log = (await readFile(storeLogPath, 'utf8')).replaceAll(
-      /^(FPUT \S+) (\S+)$/gm,
-      (_line, head: string, path: string) => {
-        const name = Buffer.from(path, 'base64url').toString().replace('/srv/xftp/', '');
-        return `${head} ${encodeBase64Url(encodeUtf8(join(home, 'srv', name)))}`;
-      },
-    );
-    await writeFile(storeLogPath, log);
+    const { home, storeLogPath } = await recordedRelay(5443);
     const config = parseRelayConfig(
       await readFile(join(home, 'etc/file-server.ini'), 'utf8'),
       'file-server.ini',

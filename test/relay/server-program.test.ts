@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { decodeBase64Url, parseServerAddress } from '#src/protocol/index.js';
 
-import { asSender, RawClient, type RawChunk } from '../support/raw-client.js';
+import { asSender, RawClient } from '../support/raw-client.js';
 import { runServer, startServerProcess } from '../support/server-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes } from '../support/test-relay.js';
@@ -140,34 +140,6 @@ describe('xftp-server start', () => {
     server.signal('SIGTERM');
     await goaway;
     expect(await server.end('SIGTERM')).toBe(1);
-  });
-
-  it('after kill -9 during uploads serves every chunk that it acknowledged', async () => {
-    const { home, fingerprint } = await initialized('-a', 'ED25519');
-    const acknowledged: RawChunk[] = [];
-    for (let round = 0; round < 3; round++) {
-      const server = await startServerProcess(home);
-      const enough = acknowledged.length + 12;
-      const uploading = Array.from({ length: 4 }, async () => {
-        const client = await connect(server.port, fingerprint);
-        for (;;) {
-          const chunk = await client.create(chunkBytes());
-          if ((await client.put(chunk)) === 'OK') acknowledged.push(chunk);
-        }
-      });
-      const stopped = Promise.allSettled(uploading);
-      await expect.poll(() => acknowledged.length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(enough);
-      await server.end('SIGKILL');
-      await stopped;
-    }
-    const server = await startServerProcess(home);
-    const client = await connect(server.port, fingerprint);
-    for (const chunk of acknowledged) {
-      const bytes = await client.get(chunk);
-      expect(typeof bytes === 'string' ? bytes : bytes.equals(chunk.bytes)).toBe(true);
-    }
-    expect((await readdir(join(home, 'srv'))).filter((name) => name.startsWith('.'))).toEqual([]);
-    expect(await server.end('SIGTERM')).toBe(0);
   });
 
   it('is refused with a sentence, without a stack trace', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 
 import { openStoreLog } from '#src/relay/compaction.js';
+import { FlushSchedule } from '#src/relay/flush-schedule.js';
 
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -43,7 +44,8 @@ it('the old log is out of the way, also after a power loss, before the new one i
   const path = join(folder, 'store.log');
   await writeFile(path, '');
   const seen = await watchNames(folder);
-  const { log } = await openStoreLog(path, { now: Date.now, report: () => undefined });
+  const flushes = new FlushSchedule('always', () => undefined);
+  const { log } = await openStoreLog(path, { now: Date.now, report: () => undefined, flushes });
   await log.close();
   expect(seen).toEqual([
     'rename to store.log.start',

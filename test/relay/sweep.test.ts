@@ -41,15 +41,16 @@ describe('at the start', () => {
     expect((await again.restart()).problems).toEqual([]);
   });
 
-  it('a body stays whose record knows of none yet', async () => {
+  it('a body is removed whose upload was never noted, and the chunk can be uploaded again', async () => {
     const { relay, kept, left } = await withLeftBody();
     const first = await relay.restart();
     const registered = await (await first.client()).create(left.bytes);
     await first.stop();
     await writeFile(join(relay.filesPath, nameOf(registered)), left.bytes);
     const again = await first.restart();
-    expect(again.problems).toEqual([]);
-    expect((await readdir(relay.filesPath)).sort()).toEqual([nameOf(kept), nameOf(registered)].sort());
+    expect(again.problems).toEqual([removed(0, 1)]);
+    expect(await readdir(relay.filesPath)).toEqual([nameOf(kept)]);
+    expect(await (await again.client()).put(registered)).toBe('OK');
   });
 
   it('unfinished uploads are removed, and nothing that only looks like one', async () => {

@@ -35,7 +35,6 @@ const LONGEST = [
   'test/transfer/cipher-pool.test.ts',
   'test/cli/xftp-output.test.ts',
   'test/relay/shutdown.test.ts',
-  'test/faults/killed-relay.test.ts',
   'test/examples/examples.test.ts',
   'test/faults/local-disk.test.ts',
   'test/agent/agent-receives.test.ts',

@@ -32,22 +32,30 @@ export interface RawOptions {
   /** Protocols to offer in ALPN; [] offers none. */
   readonly alpn?: readonly string[];
   readonly servername?: string;
+  /** Whether to offer the ciphers, groups and signatures that Node has, as browsers do, instead of the official ones. */
+  readonly anyTls?: boolean;
+  /** An address of this machine other than 127.0.0.1. */
+  readonly host?: string;
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
   /** Flow control window of each stream, in bytes. */
   readonly window?: number;
 }
 
-/** TLS as official clients speak it, nothing verified. */
+const OFFICIAL_TLS = {
+  ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305',
+  sigalgs: 'ed448:ed25519',
+  ecdhCurve: 'X448:X25519',
+};
+
+/** TLS as official clients speak it unless told otherwise, nothing verified. */
 export function openTls(options: RawOptions): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       port: options.port,
-      host: '127.0.0.1',
+      host: options.host ?? '127.0.0.1',
       rejectUnauthorized: false,
       servername: options.servername ?? '',
-      ciphers: 'TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305',
-      sigalgs: 'ed448:ed25519',
-      ecdhCurve: 'X448:X25519',
+      ...(options.anyTls === true ? {} : OFFICIAL_TLS),
       maxVersion: options.maxVersion ?? 'TLSv1.3',
       ...(options.alpn?.length === 0 ? {} : { ALPNProtocols: [...(options.alpn ?? ['xftp/1'])] }),
     });
@@ -83,7 +91,7 @@ export class RawClient {
     });
     this.http2.on('error', () => undefined);
     this.http2.once('connect', () => {
-      this.http2.setLocalWindowSize(64 * 1024 * 1024);
+      if (!this.http2.destroyed) this.http2.setLocalWindowSize(64 * 1024 * 1024);
     });
     socket.on('error', () => undefined);
   }

@@ -49,9 +49,13 @@ export interface ServerProcess {
   readonly signal: (signal: NodeJS.Signals) => void;
 }
 
-/** Starts a server and waits until it listens. */
-export async function startServerProcess(home: string): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [PROGRAM, 'start'], { env: serverEnvironment(home) });
+/**
+ * Starts a server and waits until it listens.
+ *
+ * @param env beside its folders
+ */
+export async function startServerProcess(home: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [PROGRAM, 'start'], { env: { ...serverEnvironment(home), ...env } });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });

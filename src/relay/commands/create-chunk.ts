@@ -1,7 +1,7 @@
 import type { Command } from '../../protocol/index.js';
 import { constantTimeEqual, randomBytes, sha256 } from '../../crypto/index.js';
 import { ID_LENGTH, type Recipient, startOfHour } from '../record.js';
-import type { RelayPolicy, RelayServices } from '../services.js';
+import type { CommandSession, RelayPolicy, RelayServices } from '../services.js';
 import { errorReply, type Reply } from './reply.js';
 
 /** How often IDs are drawn before the relay gives up (section 4.5: INTERNAL). */
@@ -13,10 +13,13 @@ const MAX_ID_DRAWS = 3;
  */
 export async function createChunk(
   command: Extract<Command, { type: 'FNEW' }>,
+  { client }: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   if (!mayCreate(command.password, services.policy)) return errorReply('AUTH');
   if (!services.policy.chunkSizes.includes(command.size)) return errorReply('SIZE');
+  // Clients take it for "no room here" and go to another relay.
+  if (!services.registrations.take(client)) return errorReply('QUOTA');
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const senderId = randomBytes(ID_LENGTH);
     const recipients = drawRecipients(command.recipientKeys);
@@ -33,8 +36,10 @@ export async function createChunk(
       },
       { type: 'FADD', senderId, recipients },
     );
-    if (outcome === 'done')
-      return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
+    if (outcome !== 'done') continue;
+    services.statistics.count('filesCreated');
+    services.statistics.count('fileRecipients', recipients.length);
+    return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
   }
   return errorReply('INTERNAL');
 }
@@ -51,8 +56,10 @@ export async function addRecipients(
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const recipients = drawRecipients(keys);
     const outcome = await services.store.change({ type: 'FADD', senderId, recipients });
-    if (outcome === 'done')
+    if (outcome === 'done') {
+      services.statistics.count('fileRecipients', recipients.length);
       return { response: { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) } };
+    }
     if (outcome === 'full') return errorReply('QUOTA');
     if (outcome === 'unknown') return errorReply('AUTH');
   }

@@ -2,33 +2,40 @@ import { encodeBase64Url } from '../../protocol/index.js';
 import type { RelayServices } from '../services.js';
 import { errorReply, OK, type Reply } from './reply.js';
 
-/** FDEL: "deletes the stored body, the record and all recipient IDs" (protocol reference, section 5.3). */
-export async function deleteChunk(senderId: Uint8Array, services: RelayServices): Promise<Reply> {
+/**
+ * FDEL: "deletes the stored body, the record and all recipient IDs" (protocol reference, section 5.3).
+ *
+ * @param counter what the deletion counts as
+ */
+export async function deleteChunk(
+  senderId: Uint8Array,
+  counter: 'filesDeleted' | 'filesExpired',
+  services: RelayServices,
+): Promise<Reply> {
   return await services.exclusive.run(encodeBase64Url(senderId), async () => {
     const record = await services.store.bySender(senderId);
     if (record === undefined) return errorReply('AUTH');
     try {
       // While the log takes no lines nothing is deleted, or the record would outlive its body.
       await services.store.settled();
-      // The body first: after a crash in between, a record without a body expires; a body without one never would.
-      // A record that knows of no body may still have one, if the relay was killed before it was noted.
-      await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+      // The body first: on a full disk it makes the room for the line. After a crash in between, a record without a body
+      // expires. A record that knows of no body may still have one, if the relay was killed before it was noted.
+      const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+      if (removed && record.path !== undefined) services.quota.free(record.size);
     } catch (error) {
       services.failed(error);
       return errorReply('FILE_IO');
     }
-    try {
-      return (await services.store.change({ type: 'FDEL', senderId })) === 'done' ? OK : errorReply('AUTH');
-    } finally {
-      // The record may be gone although the disk did not take the line yet.
-      const isGone = (await services.store.bySender(senderId)) === undefined;
-      if (isGone && record.path !== undefined) services.quota.free(record.size);
-    }
+    if ((await services.store.change({ type: 'FDEL', senderId })) !== 'done') return errorReply('AUTH');
+    services.statistics.count(counter);
+    return OK;
   });
 }
 
 /** FACK: "deletes this recipient ID only" (section 5.3). */
 export async function acknowledgeChunk(recipientId: Uint8Array, services: RelayServices): Promise<Reply> {
   const outcome = await services.store.change({ type: 'FACK', recipientId: Uint8Array.from(recipientId) });
-  return outcome === 'done' ? OK : errorReply('AUTH');
+  if (outcome !== 'done') return errorReply('AUTH');
+  services.statistics.count('fileDownloadAcks');
+  return OK;
 }

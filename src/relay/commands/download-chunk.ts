@@ -15,16 +15,15 @@ export function downloadChunk(
   clientKey: Uint8Array,
   services: RelayServices,
 ): Reply | PendingDownload {
-  const { path, size } = record;
+  const { path, senderId, size } = record;
   if (path === undefined) return errorReply('NO_FILE');
   // A copy: who waits must not keep the block alive that the command came in.
   const key = Uint8Array.from(clientKey);
-  return { begin: () => beginDownload(path, size, key, services) };
+  return { begin: () => beginDownload({ path, senderId, size }, key, services) };
 }
 
 async function beginDownload(
-  path: string,
-  size: number,
+  { path, senderId, size }: { path: string } & Pick<ChunkRecord, 'senderId' | 'size'>,
   clientKey: Uint8Array,
   services: RelayServices,
 ): Promise<Reply> {
@@ -39,5 +38,6 @@ async function beginDownload(
   }
   const file = await services.storage.openBody(path, size);
   if (file === undefined) return errorReply('AUTH');
+  services.statistics.downloaded(senderId);
   return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { file, size, box } };
 }

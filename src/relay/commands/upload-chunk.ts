@@ -1,5 +1,6 @@
 import { encodeBase64Url } from '../../protocol/index.js';
 import { constantTimeEqual } from '../../crypto/index.js';
+import { isDiskFull } from '../file-errors.js';
 import { IncomingBody } from '../incoming-body.js';
 import type { Reservation } from '../quota.js';
 import type { ChunkRecord } from '../record.js';
@@ -32,9 +33,11 @@ export async function uploadChunk(
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
     const end = await body.read(record.size + 1, incoming, uploadMs, uploadStallMs);
     const problem = receiveProblem(end, incoming.length, record.size);
-    reply = problem ?? (await storeBody(record, incoming, reservation, services));
+    reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
   } catch (error) {
     services.failed(error);
+    // No room is no room, whether by the quota or by the disk: clients go to another relay.
+    if (isDiskFull(error)) reply = errorReply('QUOTA');
   } finally {
     freeSlot();
     await incoming.discard();
@@ -69,6 +72,7 @@ async function storeBody(
   record: ChunkRecord,
   incoming: IncomingBody,
   reservation: Reservation,
+  session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   if (!constantTimeEqual(incoming.digest(), record.digest)) return errorReply('DIGEST');
@@ -82,7 +86,7 @@ async function storeBody(
       await services.store.settled();
       return OK;
     }
-    return await commitBody(senderId, path, reservation, services);
+    return await commitBody(senderId, path, reservation, session, services);
   });
 }
 
@@ -91,20 +95,23 @@ async function commitBody(
   senderId: Uint8Array,
   incomingPath: string,
   reservation: Reservation,
+  session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   const path = await services.storage.commit(incomingPath, senderId);
   try {
-    return (await services.store.change({ type: 'FPUT', senderId, path })) === 'done'
-      ? OK
-      : errorReply('AUTH');
+    if ((await services.store.change({ type: 'FPUT', senderId, path })) !== 'done') return errorReply('AUTH');
+    services.statistics.count('filesUploaded');
+    return OK;
   } catch (error) {
     services.failed(error);
     return errorReply('INTERNAL');
   } finally {
     // The change may have been made although the disk did not take its line: then the body is the chunk's.
     const stored = await services.store.bySender(senderId);
-    if (stored?.path === path) reservation.keep();
-    else await services.storage.remove(path);
+    if (stored?.path === path) {
+      reservation.keep();
+      services.registrations.giveBack(session.client);
+    } else await services.storage.remove(path);
   }
 }

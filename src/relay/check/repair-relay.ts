@@ -1,0 +1,53 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { isIncomingName } from '../chunk-storage.js';
+import { replaceStoreLog } from '../compaction.js';
+import type { Damage } from './damage.js';
+
+/** What was done, one sentence each, and whether something is left to do. */
+export interface RepairOutcome {
+  readonly repairs: readonly string[];
+  readonly left: boolean;
+}
+
+/** A damaged body is kept under this name: it may be worth a look, and no relay takes it for a chunk. */
+const DAMAGED_SUFFIX = '.damaged';
+
+/**
+ * Makes log and folder fit each other. Nothing is lost that could be of use: the old log stays beside the new one, and
+ * damaged bodies beside the sound ones. A chunk that has lost its body is as if it had not been uploaded yet.
+ */
+export async function repairRelay(
+  damage: Damage,
+  place: { readonly filesPath: string; readonly storeLogPath: string; readonly now: number },
+): Promise<RepairOutcome> {
+  const { table, lines, complete, bodies, moved, leftOvers } = damage;
+  const repairs: string[] = [];
+  const tell = (count: number, what: string): void => {
+    if (count > 0) repairs.push(`${what}: ${String(count)}.`);
+  };
+  for (const { record, path, state } of bodies) {
+    if (state !== 'missing') await rename(path, `${path}${DAMAGED_SUFFIX}`);
+    table.forgetBody(record.senderId);
+  }
+  for (const { record, path } of moved) {
+    table.forgetBody(record.senderId);
+    table.apply({ type: 'FPUT', senderId: record.senderId, path });
+  }
+  if (lines + bodies.length + moved.length > 0)
+    await replaceStoreLog(place.storeLogPath, table, { hadLog: true, unreadable: [], now: place.now });
+  tell(lines, 'Lines dropped from the store log, which is kept under its name with the time behind it');
+  tell(bodies.length, 'Chunks that wait for their upload again, damaged ones kept as NAME.damaged');
+  tell(moved.length, 'Chunks whose place in the store log was put right');
+  // A body without a record may be that of a line which could not be read: those stay until the log is in order.
+  const removable = leftOvers.filter((name) => complete || isIncomingName(name));
+  for (const name of removable) await rm(join(place.filesPath, name), { force: true });
+  tell(removable.length, 'Left-over files removed');
+  const kept = leftOvers.length - removable.length;
+  tell(
+    kept,
+    'Files that belong to no chunk kept, as lines of the log could not be read (the next `check --repair` removes them)',
+  );
+  return { repairs, left: kept > 0 };
+}

@@ -1,0 +1,32 @@
+import { type BlockingInfo, encodeBase64Url } from '../../protocol/index.js';
+import type { RelayServices } from '../services.js';
+import { errorReply, OK, type Reply } from './reply.js';
+
+/**
+ * What an operator does against a chunk: "body deleted, record kept; every command with its sender or any recipient ID
+ * → BLOCKED" (protocol reference, section 5.3). A blocked chunk may be blocked again, with another reason.
+ */
+export async function blockChunk(
+  senderId: Uint8Array,
+  info: BlockingInfo,
+  services: RelayServices,
+): Promise<Reply> {
+  return await services.exclusive.run(encodeBase64Url(senderId), async () => {
+    const record = await services.store.bySender(senderId);
+    if (record === undefined) return errorReply('AUTH');
+    try {
+      // The record first: nobody gets the chunk from now on. A body that a crash leaves is removed at the next start.
+      if ((await services.store.change({ type: 'FBLK', senderId, info })) !== 'done')
+        return errorReply('AUTH');
+      services.statistics.count('filesBlocked');
+      return OK;
+    } finally {
+      // The change may have been made although the disk did not take its line.
+      const current = await services.store.bySender(senderId);
+      if (current?.path === undefined) {
+        const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
+        if (removed && record.path !== undefined) services.quota.free(record.size);
+      }
+    }
+  });
+}

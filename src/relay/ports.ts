@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+
+import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
+import { describeFileError } from './file-errors.js';
+import { LISTEN_BACKLOG } from './limits.js';
+
+/** Where to listen. */
+export interface ListenPlace {
+  /** An address of this machine; undefined: all of them, IPv6 and IPv4. */
+  readonly host: string | undefined;
+  /** 0 lets the system choose one. */
+  readonly port: number;
+}
+
+/** The TCP ports of a relay. */
+export class Ports {
+  readonly #servers: Server[] = [];
+  readonly #arrive: (socket: Socket) => void;
+  readonly #failed: (error: unknown) => void;
+
+  /**
+   * @param arrive told of each connection
+   * @param failed told when connections cannot be accepted for a while
+   */
+  constructor(arrive: (socket: Socket) => void, failed: (error: unknown) => void) {
+    this.#arrive = arrive;
+    this.#failed = failed;
+  }
+
+  /**
+   * Listens everywhere, and gives the port of each place.
+   *
+   * @throws XftpError ADDRESS_IN_USE, NO_PERMISSION or LOCAL_IO; then it listens nowhere
+   */
+  async open(places: readonly ListenPlace[]): Promise<readonly number[]> {
+    const ports: number[] = [];
+    try {
+      // A port that listens to all of IPv6 takes IPv4 too, unless that has a place of its own.
+      const ipv6Only = places.some(({ host }) => host === '0.0.0.0');
+      for (const place of places) ports.push(await this.#listen(place, ipv6Only));
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    return ports;
+  }
+
+  /** Takes no more connections; resolves when those that are there have ended. */
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => {
+              resolve();
+            });
+          }),
+      ),
+    );
+  }
+
+  async #listen({ host, port }: ListenPlace, ipv6Only: boolean): Promise<number> {
+    const server = createServer(this.#arrive);
+    const listening = once(server, 'listening');
+    server.listen({ port, backlog: LISTEN_BACKLOG, ipv6Only, ...(host === undefined ? {} : { host }) });
+    try {
+      await listening;
+    } catch (error) {
+      throw listenFailure(error, host, port);
+    }
+    // Such as running out of file descriptors while accepting: the next client may have more luck.
+    server.on('error', this.#failed);
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port; // listens on a TCP port
+  }
+}
+
+function listenFailure(cause: unknown, host: string | undefined, port: number): XftpError {
+  const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
+  switch (errorCode(cause)) {
+    case 'EACCES':
+      return new XftpError(
+        'NO_PERMISSION',
+        `The relay may not listen on ${place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
+          'or set another port in [TRANSPORT] of file-server.ini.',
+        { cause },
+      );
+    case 'EADDRINUSE':
+      return new XftpError(
+        'ADDRESS_IN_USE',
+        `The relay cannot listen on ${place}: another program listens there already; ` +
+          'stop that one, or set another port in [TRANSPORT] of file-server.ini.',
+        { cause },
+      );
+    default:
+      return describeFileError(cause, `The relay cannot listen on ${place}`);
+  }
+}

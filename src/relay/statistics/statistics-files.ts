@@ -1,0 +1,185 @@
+import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+
+import { isXftpError } from '../../protocol/index.js';
+import { errorCode } from '../../system/index.js';
+import { describeFileError } from '../file-errors.js';
+import { formatDailyLine, nextMidnight, periodsEnding } from './daily-line.js';
+import type { RelayFigures } from './figures.js';
+import { formatMetricsFile } from './metrics-text.js';
+import { formatSavedStatistics, parseSavedStatistics } from './saved-statistics.js';
+import { RelayStatistics } from './statistics.js';
+
+/** Where a relay writes its statistics, and how often. */
+export interface StatisticsFileOptions {
+  /** File that gets a line each day, and begins the counting anew. */
+  readonly daily?: string;
+  /** File that keeps the numbers over restarts. */
+  readonly saved?: string;
+  /** File of the metrics for Prometheus, and the time between two versions of it in seconds. */
+  readonly metrics?: { readonly path: string; readonly seconds: number };
+}
+
+/** What the files are made from. */
+export interface StatisticsSource {
+  readonly statistics: RelayStatistics;
+  readonly figures: () => Promise<RelayFigures>;
+  /** Current time in ms. */
+  readonly now: () => number;
+  /** Told, in one sentence, when a file cannot be written. */
+  readonly report: (problem: string) => void;
+}
+
+/** Statistics are the operator's alone. */
+const PRIVATE = 0o600;
+/** Metrics are read by a program of another user: they are sums, and nothing else. */
+const READABLE = 0o644;
+/** Time between two savings, in ms: what a crash may cost. The reference saves only when it ends. */
+const SAVE_INTERVAL_MS = 10 * 60 * 1000;
+/** Longest time that midnight is waited for without a look at the clock, in ms: clocks are set, and machines sleep. */
+const MAX_WAIT_MS = 60_000;
+
+/**
+ * Takes up the numbers of an earlier run; the file is renamed to `.bak` (protocol reference, section 11.2).
+ *
+ * @param path where they were saved; undefined, or no file there: counting begins now
+ */
+export async function restoreStatistics(
+  path: string | undefined,
+  now: number,
+  report: (problem: string) => void,
+): Promise<RelayStatistics> {
+  if (path === undefined) return new RelayStatistics(now);
+  let statistics = new RelayStatistics(now);
+  try {
+    statistics = new RelayStatistics(now, parseSavedStatistics(await readFile(path, 'utf8')));
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return statistics;
+    if (!isXftpError(error)) {
+      report(describeFileError(error, `${path} cannot be read, and counting begins anew`).message);
+      return statistics;
+    }
+    report(`${path} does not hold saved statistics: it is kept as ${path}.bak, and counting begins anew.`);
+  }
+  try {
+    await rename(path, `${path}.bak`);
+  } catch (error) {
+    report(describeFileError(error, `${path} cannot be renamed`).message);
+  }
+  return statistics;
+}
+
+/** Writes the statistics of a relay while it runs. Nothing here can fail: what cannot be written is reported. */
+export class StatisticsFiles {
+  readonly #options: StatisticsFileOptions;
+  readonly #source: StatisticsSource;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #midnightTimer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** Files whose trouble was told: it is told again only after they could be written. */
+  readonly #unwritable = new Set<string>();
+  #midnight: number;
+  #writing = Promise.resolve();
+
+  constructor(options: StatisticsFileOptions, source: StatisticsSource) {
+    this.#options = options;
+    this.#source = source;
+    this.#midnight = nextMidnight(source.now());
+  }
+
+  /** Begins, with the files that there can be right now. */
+  start(): void {
+    const { metrics, saved } = this.#options;
+    const every = (ms: number, act: () => Promise<void>): void => {
+      this.#timers.push(setInterval(() => void act(), ms).unref());
+    };
+    this.#awaitMidnight();
+    if (saved !== undefined) {
+      void this.save();
+      every(SAVE_INTERVAL_MS, () => this.save());
+    }
+    if (metrics !== undefined) {
+      void this.writeMetrics();
+      every(metrics.seconds * 1000, () => this.writeMetrics());
+    }
+  }
+
+  /** Ends, and saves for the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#midnightTimer);
+    await this.save();
+  }
+
+  /** When a new day has begun: writes the line of the one before, and counts anew. Happens by itself. */
+  endDay(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { statistics, now } = this.#source;
+      const time = now();
+      if (time < this.#midnight) return;
+      this.#midnight = nextMidnight(time);
+      const { daily } = this.#options;
+      if (daily !== undefined) {
+        const { stored, statistics: snapshot } = await this.#source.figures();
+        const line = formatDailyLine(snapshot, stored, time);
+        await this.#attempt(daily, () => appendFile(daily, line, { mode: PRIVATE }));
+        statistics.restart(time);
+      }
+      for (const period of periodsEnding(time)) statistics.begin(period);
+    });
+  }
+
+  /** Writes the numbers for the next start. Happens by itself. */
+  save(): Promise<void> {
+    const { saved } = this.#options;
+    if (saved === undefined) return Promise.resolve();
+    return this.#inTurn(async () => {
+      const { statistics, stored } = await this.#source.figures();
+      await this.#replace(saved, formatSavedStatistics(statistics, stored), PRIVATE);
+    });
+  }
+
+  /** Writes the file for Prometheus. Happens by itself. */
+  writeMetrics(): Promise<void> {
+    const { metrics } = this.#options;
+    if (metrics === undefined) return Promise.resolve();
+    return this.#inTurn(async () => {
+      const { figures, now } = this.#source;
+      await this.#replace(metrics.path, formatMetricsFile(await figures(), now()), READABLE);
+    });
+  }
+
+  #awaitMidnight(): void {
+    const wait = Math.max(0, Math.min(MAX_WAIT_MS, this.#midnight - this.#source.now()));
+    this.#midnightTimer = setTimeout(() => {
+      void this.endDay().then(() => {
+        if (!this.#stopped) this.#awaitMidnight();
+      });
+    }, wait).unref();
+  }
+
+  /** One at a time: two versions of a file must not meet. */
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.then(act);
+    return this.#writing;
+  }
+
+  /** Readers find the old text or the new one, never a half. */
+  async #replace(path: string, text: string, mode: number): Promise<void> {
+    await this.#attempt(path, async () => {
+      await writeFile(`${path}.new`, text, { mode });
+      await rename(`${path}.new`, path);
+    });
+  }
+
+  async #attempt(path: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+      this.#unwritable.delete(path);
+    } catch (error) {
+      if (this.#unwritable.has(path)) return;
+      this.#unwritable.add(path);
+      this.#source.report(describeFileError(error, `${path} cannot be written`).message);
+    }
+  }
+}

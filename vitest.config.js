@@ -2,10 +2,10 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 import LongestFirst from './test/support/longest-first.js';
 
-/** Tests that measure the process they run in, or put something in the place of Node's modules. */
-const ALONE = ['test/agent/leaks.test.ts', 'test/relay/memory.test.ts', 'test/transfer/retry.test.ts'];
+/** Tests that put something in the place of Node's modules. */
+const ALONE = ['test/transfer/retry.test.ts'];
 
-/** Tests of size, number and time: a GiB, thousands of transfers, a hundred kills. Each takes a minute or so. */
+/** Tests of size, number and time: a GiB, thousands of transfers, a hundred kills, leaks. Each takes half a minute or more. */
 const ENDURANCE = 'test/endurance/*.test.ts';
 
 /** Needs Debian's `tor` package, and takes a minute. */

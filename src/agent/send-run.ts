@@ -1,7 +1,10 @@
-import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH } from '../protocol/index.js';
+import { dirname } from 'node:path';
+
+import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, isXftpError } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
 import { prepareSource, snapshotSource } from '../transfer/index.js';
 import { inLanes } from './chunk-lanes.js';
+import { consequenceOf } from './failure-policy.js';
 import { boundsOf, sourceCheck } from './folder-bounds.js';
 import { registerFurther, uploadReplicas } from './replica-uploads.js';
 import type { Run } from './run.js';
@@ -13,6 +16,9 @@ const CHUNKS_AT_ONCE = 8;
 
 /** Relays that do not answer within so long, in ms, do not hold up the end of a send that does not need them. */
 const REGISTER_AHEAD_MS = 5000;
+
+/** Room for a stored description, in bytes: most are a few KiB. */
+const DESCRIPTION_ROOM = 64 * 1024;
 
 /** What a send does beyond its own chunks. */
 export interface SendRunOptions {
@@ -34,11 +40,26 @@ export async function runSend(run: Run, { storeRedirects }: SendRunOptions): Pro
   const pick = new ServerPick(serversOf(run, sendOf(run)), services.gates, services.servers);
   await uploadChunks(run, pick);
   await registerAhead(run, pick);
-  await storeRedirects(run);
+  await storeLinks(run, storeRedirects);
   const { replicas, replicas_required: required } = sendOf(run);
   services.database.transaction(() => {
     if (replicas > required) services.sends.setReplicating(id, true);
     services.transfers.transition(id, { to: 'completed' });
+  });
+}
+
+/** Stores descriptions for links, and again when the disk of the data folder was full and has room. */
+async function storeLinks(run: Run, storeRedirects: SendRunOptions['storeRedirects']): Promise<void> {
+  const folder = dirname(run.services.snapshotPath(run.id));
+  await run.job(async () => {
+    for (;;)
+      try {
+        await storeRedirects(run);
+        return;
+      } catch (error) {
+        if (!isXftpError(error) || consequenceOf(error) !== 'wait-for-disk') throw error;
+        await run.waitForDisk(folder, DESCRIPTION_ROOM, error);
+      }
   });
 }
 

@@ -8,8 +8,6 @@ import { BaseSequencer } from 'vitest/node';
  */
 const LONGEST = [
   // A process that files share ends before one that needs its own: these stand together.
-  'test/agent/leaks.test.ts',
-  'test/relay/memory.test.ts',
   'test/transfer/retry.test.ts',
   'test/cli/around-the-proxy.test.ts',
   'test/cli/xftp.test.ts',

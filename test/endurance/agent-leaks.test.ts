@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 
 import { startReceive, startSend } from '../faults/agent-fault-samples.js';
 import { startRelayProcess } from '../support/relay-process.js';
-import { testAgent, type TestAgent } from './agent-samples.js';
+import { testAgent, type TestAgent } from '../agent/agent-samples.js';
 
 const MIB = 1024 ** 2;
 /** More than what statements, statistics and the like may come to; less than a chunk's buffer for every ten transfers. */

@@ -12,7 +12,6 @@ const LONGEST = [
   'test/cli/around-the-proxy.test.ts',
   'test/cli/xftp.test.ts',
   'test/faults/connections.test.ts',
-  'test/transfer/end-to-end.test.ts',
   'test/relay/server-start.test.ts',
   'test/cli/agent-commands.test.ts',
   'test/faults/lying-relay.test.ts',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { overBadLink } from './bad-link-samples.js';
+import { overBadLink } from '../faults/bad-link-samples.js';
 
 const KIB = 1024;
 

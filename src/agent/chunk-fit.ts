@@ -1,6 +1,8 @@
 import { CHUNK_SIZES, MAX_CHUNK_SIZE } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 
+/** How often the way may break under a chunk, with none of its size getting through between, until it is too large. */
+const MAX_CUTS = 2;
 /** How long what was found out about a way holds, in ms: links get better, and large chunks are cheaper. */
 const MEMORY_MS = 30 * 60_000;
 
@@ -11,10 +13,19 @@ interface Finding {
   readonly at: number;
 }
 
+/** Chunks of one size under which the way broke, since one of them got through. */
+interface Cuts {
+  readonly count: number;
+  /** Most bytes of one that were under way. */
+  readonly farthest: number;
+}
+
 /** How large chunks may be to get to each server before the way there breaks. Forgotten after half an hour. */
 export class ChunkFit {
   readonly #clock: Clock;
   readonly #findings = new Map<string, Finding>();
+  /** By server and size. */
+  readonly #cuts = new Map<string, Map<number, Cuts>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -29,15 +40,30 @@ export class ChunkFit {
     return MAX_CHUNK_SIZE;
   }
 
+  /** A chunk of so many bytes got through: smaller ones do, too. */
+  arrived(server: string, size: number): void {
+    const cuts = this.#cuts.get(server);
+    if (cuts === undefined) return;
+    for (const other of cuts.keys()) if (other <= size) cuts.delete(other);
+    if (cuts.size === 0) this.#cuts.delete(server);
+  }
+
   /**
-   * A chunk did not get through.
+   * The way broke under a chunk that had it for itself since it broke before: the chunk may be too large for it.
    *
    * @param size its bytes
-   * @param moved most bytes of it that were under way when the way broke
+   * @param moved how many of them were under way
    */
-  tooLarge(server: string, { size, moved }: { readonly size: number; readonly moved: number }): void {
+  cut(server: string, { size, moved }: { readonly size: number; readonly moved: number }): void {
+    const cuts = this.#cuts.get(server) ?? new Map<number, Cuts>();
+    this.#cuts.set(server, cuts);
+    const before = cuts.get(size) ?? { count: 0, farthest: 0 };
+    const now = { count: before.count + 1, farthest: Math.max(before.farthest, moved) };
+    cuts.set(size, now);
+    if (now.count < MAX_CUTS) return;
+    cuts.delete(size);
     const smaller = CHUNK_SIZES.filter((other) => other < size);
-    const fitting = smaller.findLast((other) => other <= moved) ?? smaller[0];
+    const fitting = smaller.findLast((other) => other <= now.farthest) ?? smaller[0];
     if (fitting !== undefined) this.#findings.set(server, { size: fitting, at: this.#clock.monotonic() });
   }
 }

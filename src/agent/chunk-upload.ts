@@ -19,8 +19,6 @@ const MAX_CORRUPT = 3;
 export const PATIENCE = 3;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
-/** How often the way may break during the upload of a chunk before the chunk is split. */
-const MAX_CUTS = 2;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
 export const CHUNK_LIFE_MS = 48 * 3600_000;
 
@@ -62,9 +60,6 @@ export class ChunkUpload {
   #failures = 0;
   #corrupt = 0;
   #lost = 0;
-  #cuts = 0;
-  /** Most bytes of it that were under way when the way broke. */
-  #farthest = 0;
 
   constructor(options: ChunkUploadOptions) {
     this.#options = options;
@@ -264,6 +259,7 @@ export class ChunkUpload {
         release();
       }
     });
+    this.#run.services.fit.arrived(serverKey(server), size);
     database.transaction(() => {
       chunks.setReplicaState(replica.id, 'uploaded');
       if (chunks.uploadedReplicas(this.#run.id, number) >= this.#options.send.replicas_required)
@@ -291,8 +287,8 @@ export class ChunkUpload {
         signal: this.#signal,
         onBlocked: (reason) => this.#run.onBlocked(this.#whyItWaits(reason)),
         givesUp: () => this.#givesUp(server),
-        onCut: (cut) => {
-          this.#countCut(server, cut);
+        onCut: ({ moved, alone }) => {
+          if (alone) this.#run.services.fit.cut(serverKey(server), { size: this.#chunk.size, moved });
         },
       },
       request,
@@ -333,20 +329,6 @@ export class ChunkUpload {
       case 'stop':
         throw error;
     }
-  }
-
-  /** The way broke. When it does so again and again with nothing but a part of the chunk on it, the chunk is too large. */
-  #countCut(
-    server: ServerAddress,
-    { moved, alone }: { readonly moved: number; readonly alone: boolean },
-  ): void {
-    if (!alone) return;
-    this.#farthest = Math.max(this.#farthest, moved);
-    this.#cuts += 1;
-    if (this.#cuts < MAX_CUTS) return;
-    const { size } = this.#chunk;
-    this.#run.services.fit.tooLarge(serverKey(server), { size, moved: this.#farthest });
-    this.#cuts = 0;
   }
 
   #isTooLarge(server: ServerAddress): boolean {

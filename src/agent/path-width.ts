@@ -12,7 +12,7 @@ const MAX_PATIENCE = 8;
 
 /** One chunk on a way. Exactly one of its methods has to be called; what comes after that counts for nothing. */
 export interface Crossing {
-  /** Whether no other chunk was on the same way at any time since it began. */
+  /** Whether it had the way for itself, from when the way broke last, or was new, until now. */
   readonly isAlone: () => boolean;
   /** It got through. */
   readonly arrived: (bytes: number) => void;
@@ -32,6 +32,8 @@ export class PathWidth {
   #most: number;
   #width: number;
   readonly #crossings = new Set<{ alone: boolean; readonly round: number }>();
+  /** Whether no chunk has begun since the way broke, or was new. */
+  #fresh = true;
   /** Grows with each change of the width: chunks from before tell nothing about the new one. */
   #round = 0;
   /** What got through in this round, and how many were on the way at once at most. */
@@ -68,8 +70,9 @@ export class PathWidth {
   /** A chunk goes on its way. */
   begin(): Crossing {
     if (this.#crossings.size === 0) this.#busySince = this.#clock.monotonic();
-    const crossing = { alone: this.#crossings.size === 0, round: this.#round };
-    if (!crossing.alone) for (const other of this.#crossings) other.alone = false;
+    const crossing = { alone: this.#fresh && this.#crossings.size === 0, round: this.#round };
+    this.#fresh = false;
+    for (const other of this.#crossings) other.alone = false;
     this.#crossings.add(crossing);
     this.#peak = Math.max(this.#peak, this.#underWay);
     const end = (tell: () => void): void => {
@@ -86,6 +89,7 @@ export class PathWidth {
       },
       lost: () => {
         end(() => {
+          this.#fresh = true;
           // One break takes all chunks that are on the way.
           if (crossing.round === this.#round) this.#broke();
         });

@@ -31,7 +31,7 @@ export interface Ask {
   readonly givesUp?: () => boolean;
   /** Asked when its turn has come: true ends it with CONNECT_FAILED, since it is not wanted this way any more. */
   readonly isOutdated?: () => boolean;
-  /** Told when the way broke or stood still after `moved` bytes; `alone`: with no other chunk on it. */
+  /** Told when the way broke or stood still after `moved` bytes; `alone`: with no other chunk on it since it broke before. */
   readonly onCut?: (cut: { readonly moved: number; readonly alone: boolean }) => void;
 }
 
@@ -81,7 +81,7 @@ export class RelayAccess {
             throw new XftpError('CONNECT_FAILED', 'The chunk is not sent to this relay any more.');
           const asked = async (client: RelayClient): Promise<T> => {
             if (passage.isProbe) {
-              await client.ping(ask.server, { signal: ask.signal });
+              await client.reach(ask.server, { signal: ask.signal });
               passage.reached();
             }
             goOn();
@@ -111,6 +111,11 @@ export class RelayAccess {
     return direction === undefined
       ? queue.run(server, turn, signal, () => work())
       : queue.cross({ server, direction }, turn, signal, work);
+  }
+
+  /** How many chunks the way to a server takes at once, at least 1. */
+  widthOf(server: ServerAddress, direction: Direction): number {
+    return this.#options.queue.widthOf({ server: serverKey(server), direction });
   }
 
   /** Changes when the waiting requests of an owner come. */

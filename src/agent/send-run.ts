@@ -14,6 +14,12 @@ import { ServerPick } from './server-pick.js';
 /** Chunks of one transfer that may be under way at once: more would only crowd out other transfers. */
 const CHUNKS_AT_ONCE = 8;
 
+/**
+ * Chunks under way for each one that the ways to relays take at once: while one is on its way, another is registered. On
+ * a narrow way more of them would only take the room of those that move.
+ */
+const LANES_PER_PLACE = 2;
+
 /** Relays that do not answer within so long, in ms, do not hold up the end of a send that does not need them. */
 const REGISTER_AHEAD_MS = 5000;
 
@@ -137,7 +143,8 @@ async function uploadChunks(run: Run, pick: ServerPick): Promise<void> {
   const chunks = services.chunks.chunks(id);
   const source = preparedSource(run, send, chunks);
   const pending = chunks.filter(({ state }) => state === 'pending');
-  await inLanes(pending, { most: CHUNKS_AT_ONCE, signal: run.signal }, (chunk, signal) =>
+  const most = (): number => Math.min(CHUNKS_AT_ONCE, LANES_PER_PLACE * pick.placesUp(services.relays));
+  await inLanes(pending, { most, signal: run.signal }, (chunk, signal) =>
     run.job(() =>
       uploadReplicas({ run, send, chunk, count: send.replicas_required, pick, signal }, (buffer) =>
         seal(run, source, chunk, buffer),
@@ -155,7 +162,7 @@ async function registerAhead(run: Run, pick: ServerPick): Promise<void> {
   if (send.replicas === send.replicas_required) return;
   const until = AbortSignal.any([run.signal, AbortSignal.timeout(REGISTER_AHEAD_MS)]);
   const chunks = run.services.chunks.chunks(run.id);
-  await inLanes(chunks, { most: CHUNKS_AT_ONCE, signal: run.signal }, async (chunk) => {
+  await inLanes(chunks, { most: () => CHUNKS_AT_ONCE, signal: run.signal }, async (chunk) => {
     await registerFurther({ run, send, chunk, count: send.replicas, pick, signal: until });
     return [];
   });

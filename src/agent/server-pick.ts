@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 
 import { type ServerAddress, XftpError } from '../protocol/index.js';
+import type { RelayAccess } from './relay-access.js';
 import type { ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
 
@@ -90,6 +91,14 @@ export class ServerPick {
     this.#refusals.delete(key);
     this.#refusals.set(key, reason);
     return this.#servers.length < before;
+  }
+
+  /** How many chunks the ways to all servers to choose from take at once, at least 1. */
+  placesUp(relays: Pick<RelayAccess, 'widthOf'>): number {
+    return Math.max(
+      1,
+      this.#servers.reduce((sum, server) => sum + relays.widthOf(server, 'up'), 0),
+    );
   }
 
   /** What keeps those who fail now, by address. */

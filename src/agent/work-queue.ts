@@ -128,6 +128,11 @@ export class WorkQueue {
     }
   }
 
+  /** How many chunks may be on a way at once, at least 1. */
+  widthOf({ server, direction }: { readonly server: string; readonly direction: Direction }): number {
+    return this.#ways[direction].get(server)?.path.width ?? this.#perServer;
+  }
+
   /** Jobs that run or wait. */
   get size(): number {
     const running = [...this.#servers.values()].reduce((sum, { size, pending }) => sum + size + pending, 0);

@@ -203,6 +203,22 @@ export class RelayClient {
     return this.#simple(server, request, 'OK', options);
   }
 
+  /**
+   * Succeeds when the relay answers: by the handshake of a session that has to be opened for it, or else by PING, since
+   * a session from before may be broken without anybody knowing.
+   */
+  reach(server: ServerAddress, options: CallOptions = {}): Promise<void> {
+    const since = performance.now();
+    return this.#use(
+      server,
+      'shared',
+      async (session) => {
+        if (session.openedAt < since) await exchangeCommand(session, PING, 'PONG', options);
+      },
+      options,
+    );
+  }
+
   /** PING: succeeds when the relay answers. */
   ping(server: ServerAddress, options: CallOptions = {}): Promise<void> {
     return this.#simple(server, PING, 'PONG', options);

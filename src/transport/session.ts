@@ -40,6 +40,8 @@ export class Session {
   readonly version: number;
   /** The relay's X25519 session key (SPKI); none in version 1 without ALPN. */
   readonly relayKey: Uint8Array | undefined;
+  /** When its handshake ended, on the monotonic clock, in ms. */
+  readonly openedAt = performance.now();
   readonly #channel: Channel;
 
   constructor(

@@ -59,23 +59,58 @@ describe('what fits the way to a server', () => {
     const clock = fakeClock();
     const fit = new ChunkFit(clock);
     expect(fit.most('a')).toBe(4 * MIB);
-    fit.tooLarge('a', { size: 4 * MIB, moved: 4 * MIB });
+    const cutTwice = (size: number, moved: number): void => {
+      fit.cut('a', { size, moved });
+      fit.cut('a', { size, moved: 1 });
+    };
+    cutTwice(4 * MIB, 4 * MIB);
     expect(fit.most('a')).toBe(MIB);
-    fit.tooLarge('a', { size: MIB, moved: 300 * KIB });
+    cutTwice(MIB, 300 * KIB);
     expect(fit.most('a')).toBe(256 * KIB);
-    fit.tooLarge('a', { size: 256 * KIB, moved: 1 });
-    fit.tooLarge('a', { size: 64 * KIB, moved: 1 });
+    cutTwice(256 * KIB, 1);
+    cutTwice(64 * KIB, 1);
     expect([fit.most('a'), fit.most('b')]).toEqual([64 * KIB, 4 * MIB]);
     clock.advance(30 * 60_000);
     expect(fit.most('a')).toBe(4 * MIB);
   });
+
+  it('is what gets through now and then, however often the way breaks under others', () => {
+    const fit = new ChunkFit(fakeClock());
+    for (let count = 0; count < 5; count++) {
+      fit.cut('a', { size: 256 * KIB, moved: 100 });
+      fit.arrived('a', 256 * KIB);
+    }
+    expect(fit.most('a')).toBe(4 * MIB);
+    fit.cut('a', { size: MIB, moved: 300 * KIB });
+    fit.arrived('a', 256 * KIB);
+    fit.cut('a', { size: MIB, moved: 100 });
+    expect(fit.most('a')).toBe(256 * KIB);
+  });
 });
 
 describe('lanes', () => {
+  it('become fewer and more with what may be at once', async () => {
+    let [now, most] = [0, 3];
+    const atOnce: number[] = [];
+    const items = Array.from({ length: 12 }, (_, index) => ({ index }));
+    await inLanes(items, { most: () => most, signal: never }, async ({ index }) => {
+      now += 1;
+      atOnce.push(now);
+      await new Promise(setImmediate);
+      now -= 1;
+      if (index === 2) most = 1;
+      if (index === 8) most = 2;
+      return [];
+    });
+    const [wide, narrow, wider] = [atOnce.slice(0, 3), atOnce.slice(5, 9), atOnce.slice(9)];
+    expect([wide, narrow, wider].map((counts) => Math.max(...counts))).toEqual([3, 1, 2]);
+    expect(atOnce).toHaveLength(12);
+  });
+
   it('take what replaces an item before the rest, never more at once than there may be', async () => {
     const done: string[] = [];
     let [now, most] = [0, 0];
-    await inLanes([{ name: 'a' }, { name: 'b' }], { most: 2, signal: never }, async ({ name }) => {
+    await inLanes([{ name: 'a' }, { name: 'b' }], { most: () => 2, signal: never }, async ({ name }) => {
       now += 1;
       most = Math.max(most, now);
       await new Promise(setImmediate);
@@ -97,7 +132,7 @@ describe('lanes', () => {
       return [];
     };
     const items = [{ bad: true }, { bad: false }];
-    await expect(inLanes(items, { most: 2, signal: never }, work)).rejects.toThrow('bad');
+    await expect(inLanes(items, { most: () => 2, signal: never }, work)).rejects.toThrow('bad');
     expect(stopped).toEqual([true]);
   });
 });

@@ -129,14 +129,16 @@ describe('the width of a way', () => {
 });
 
 describe('a chunk on its way', () => {
-  it('is alone unless another one is there at any time until it ends', () => {
+  it('is alone if the way is new or broke, and no other one comes until it ends', () => {
     const path = new PathWidth(fakeClock(), 4);
     const first = path.begin();
     expect(first.isAlone()).toBe(true);
     const second = path.begin();
     second.left();
     expect([first.isAlone(), second.isAlone()]).toEqual([false, false]);
-    first.left();
-    expect(path.begin().isAlone()).toBe(true);
+    first.lost();
+    const third = path.begin();
+    third.arrived(1);
+    expect([third.isAlone(), path.begin().isAlone()]).toEqual([true, false]);
   });
 });

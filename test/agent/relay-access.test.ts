@@ -23,7 +23,7 @@ class ProbedClient extends RelayClient {
     return this;
   }
 
-  override ping(): Promise<void> {
+  override reach(): Promise<void> {
     pings += 1;
     return probe();
   }

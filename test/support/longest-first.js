@@ -7,11 +7,16 @@ import { BaseSequencer } from 'vitest/node';
  * measured is not there on a machine that runs the tests for the first time.
  */
 const LONGEST = [
+  'test/endurance/killed-agent.test.ts',
+  'test/endurance/connections.test.ts',
+  'test/endurance/end-to-end.test.ts',
+  'test/endurance/many-transfers.test.ts',
+  'test/endurance/large-file.test.ts',
+  'test/endurance/agent-leaks.test.ts',
+  'test/endurance/killed-relay.test.ts',
   // A process that files share ends before one that needs its own: these stand together.
   'test/transfer/retry.test.ts',
-  'test/cli/around-the-proxy.test.ts',
   'test/cli/xftp.test.ts',
-  'test/faults/connections.test.ts',
   'test/relay/server-start.test.ts',
   'test/cli/agent-commands.test.ts',
   'test/faults/lying-relay.test.ts',
@@ -21,12 +26,10 @@ const LONGEST = [
   'test/agent/agent-steering.test.ts',
   'test/faults/several-relays.test.ts',
   'test/faults/agent-network.test.ts',
-  'test/faults/agent-data-disk.test.ts',
   'test/relay/server-program.test.ts',
   'test/cli/agent-administration.test.ts',
   'test/examples/integrating.test.ts',
   'test/faults/relay-answers.test.ts',
-  'test/faults/agent-disk.test.ts',
   'test/agent/agent-delivery.test.ts',
   'test/transfer/failed-send.test.ts',
   'test/transfer/cipher-pool.test.ts',

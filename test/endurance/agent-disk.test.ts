@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { clientOf } from '../support/agent-observation.js';
 import { canMount, programOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
-import { eagerAgent, loopbackRelay, sendWhole } from './agent-fault-samples.js';
+import { eagerAgent, loopbackRelay, sendWhole } from '../faults/agent-fault-samples.js';
 
 describe('A disk that is full while an agent receives', () => {
   it('makes it wait, and go on when there is room', async ({ skip }) => {

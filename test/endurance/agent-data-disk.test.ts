@@ -10,7 +10,7 @@ import { commandOf, type RunningProgram, startCommand } from '../support/program
 import { canMount, programOnSmallDisk, type ProgramOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { makeFile } from '../support/transfers.js';
-import { loopbackRelay, throughPort } from './agent-fault-samples.js';
+import { loopbackRelay, throughPort } from '../faults/agent-fault-samples.js';
 
 const FULL = expect.stringMatching(/^The database .*agent\.sqlite cannot be written: its disk is full\.$/);
 

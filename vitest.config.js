@@ -11,7 +11,7 @@ const ENDURANCE = 'test/endurance/*.test.ts';
 /** Needs Debian's `tor` package, and takes a minute. */
 const TOR = 'test/tor/*.test.ts';
 
-/** A link of 20 KB/s in real time: takes half an hour or so. */
+/** A link of 20 KB/s in real time: takes twenty minutes. */
 const LINK = 'test/link/*.test.ts';
 
 /** Needs Debian's `chromium` package. */

@@ -322,7 +322,8 @@ async function openStore(
 /** Pages that cannot be read are no reason not to run: the chunks matter more. */
 async function openSite(web: WebOptions | undefined, { report }: RelayServices): Promise<Site> {
   const { certificate, pagesPath, httpPort } = web ?? {};
-  if (pagesPath === undefined) return { certificate, pages: NO_PAGES };
+  const shown = certificate !== undefined || httpPort !== undefined;
+  if (pagesPath === undefined || !shown) return { certificate, pages: NO_PAGES };
   try {
     return { certificate, pages: await readPages(pagesPath) };
   } catch (error) {

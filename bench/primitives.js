@@ -2,15 +2,19 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 import { randomBytes, SecretBoxStream } from '../dist/crypto/index.js';
+import { DOWNLOAD_PIECE, UPLOAD_WRITE } from '../dist/relay/limits.js';
 
 const PIECE = 4 * 1024 * 1024;
 const GIB = 1024 ** 3;
+const GB = 1e9;
+/** What HTTP/2 hands over at once of an upload: a frame, which fits a record of TLS. */
+const FRAME = 16 * 1024;
 /** Enough for a steady figure, little enough for a short run. */
 const TOTAL = 512 * 1024 * 1024;
 /** How much a bare TLS connection is handed at once: what a careful program would do. */
@@ -43,6 +47,54 @@ export function unavoidable(primitives) {
   return { send, receive, sendWithFile: send + fileRead, receiveWithFile: receive + fileWrite };
 }
 
+/**
+ * What a relay does with each byte beside TLS and HTTP/2, in seconds per GB: the digest over pieces as HTTP/2 gives
+ * them, the box around a download over pieces as the relay reads them, and files of one chunk, written with a flush at
+ * the end, and read. The files are made in `folder`.
+ */
+export function measureRelayPrimitives(folder) {
+  const piece = randomBytes(DOWNLOAD_PIECE);
+  const box = new SecretBoxStream(randomBytes(32), randomBytes(24));
+  const tag = box.tag();
+  const digest = createHash('sha256');
+  const inFrames = () => {
+    for (let start = 0; start < piece.length; start += FRAME)
+      digest.update(piece.subarray(start, start + FRAME));
+  };
+  const { fileWrite, fileRead } = measureChunkFiles(folder);
+  const figures = {
+    sha256: measure(inFrames, piece.length),
+    xsalsa20: measure(() => box.xor(piece, 0), piece.length),
+    poly1305: measure(() => tag.update(piece), piece.length),
+    fileWrite,
+    fileRead,
+  };
+  return Object.fromEntries(Object.entries(figures).map(([name, perGib]) => [name, perGib * (GB / GIB)]));
+}
+
+function measureChunkFiles(folder) {
+  const [written, read] = [randomBytes(UPLOAD_WRITE), Buffer.alloc(DOWNLOAD_PIECE)];
+  const path = (chunk) => join(folder, `bare-chunk-${chunk}`);
+  const chunks = Array.from({ length: TOTAL / PIECE }, (_, chunk) => chunk);
+  const beforeWrite = process.cpuUsage();
+  for (const chunk of chunks) {
+    const file = openSync(path(chunk), 'wx');
+    for (let done = 0; done < PIECE; done += written.length) writeSync(file, written, 0, written.length, done);
+    fdatasyncSync(file);
+    closeSync(file);
+  }
+  const fileWrite = cpuSecondsSince(beforeWrite) * (GIB / TOTAL);
+  const beforeRead = process.cpuUsage();
+  for (const chunk of chunks) {
+    const file = openSync(path(chunk), 'r');
+    for (let done = 0; done < PIECE; done += read.length) readSync(file, read, 0, read.length, done);
+    closeSync(file);
+  }
+  const fileRead = cpuSecondsSince(beforeRead) * (GIB / TOTAL);
+  for (const chunk of chunks) unlinkSync(path(chunk));
+  return { fileWrite, fileRead };
+}
+
 /** Writing a new file of 1 GiB, as a received one is, and reading it. */
 function measureFile(path, buffer) {
   const file = openSync(path, 'wx+');
@@ -60,10 +112,10 @@ function measureFile(path, buffer) {
   }
 }
 
-function measure(work) {
+function measure(work, piece = PIECE) {
   work();
   const before = process.cpuUsage();
-  for (let done = 0; done < TOTAL; done += PIECE) work();
+  for (let done = 0; done < TOTAL; done += piece) work();
   return cpuSecondsSince(before) * (GIB / TOTAL);
 }
 

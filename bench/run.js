@@ -31,7 +31,7 @@ try {
 }
 
 async function measureRelay() {
-  write({ node: process.version, processor: cpus()[0]?.model, ...(await reportRelay(folder)) });
+  write({ node: process.version, processor: cpus()[0]?.model, ...(await reportRelay(folder, options)) });
 }
 
 async function measureTransfers() {

@@ -7,9 +7,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { cpuSecondsOf } from './process-usage.js';
+
 const GIB = 1024 ** 3;
-/** Clock ticks per second in /proc on Linux (sysconf(_SC_CLK_TCK)). */
-const TICKS = 100;
 
 const program = (name) => fileURLToPath(new URL(`../dist/bin/${name}.js`, import.meta.url));
 const PROBE = fileURLToPath(new URL('usage-probe.cjs', import.meta.url));
@@ -106,14 +106,4 @@ export function makeRandomFile(path, size) {
   for (let left = size; left > 0; left -= piece.length)
     writeSync(file, randomFillSync(piece), 0, Math.min(left, piece.length));
   closeSync(file);
-}
-
-/** User and system time of another process so far; NaN where the system does not tell. */
-function cpuSecondsOf(pid) {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS;
-  } catch {
-    return NaN;
-  }
 }

@@ -59,7 +59,7 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
     ...relayOptions(config),
     operator: operatorOptions(config, folders, version),
     credentials,
-    ...(config.web === undefined ? {} : { web: await readWeb(config.web) }),
+    web: await readWeb(config.web),
     report,
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
@@ -69,6 +69,9 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
   if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
   if (relay.metricsPort !== undefined)
     print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);
+  const { http, https } = relay.sitePorts;
+  print(http.map((port) => `Web pages: HTTP on port ${String(port)}`));
+  print(https.map((port) => `Web pages: HTTPS on port ${String(port)}`));
   print(relay.ports.map((port) => `Listening on port ${String(port)}...`));
   if (!stop.aborted) await once(stop, 'abort');
   await relay.stop();
@@ -79,7 +82,7 @@ async function renewCertificates(relay: RunningRelay, folders: RelayFolders): Pr
   try {
     const { web } = await loadRelayConfig(folders, process.env);
     const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
-    await relay.show({ credentials, ...(web === undefined ? {} : { web: await readWeb(web) }) });
+    await relay.show({ credentials, web: await readWeb(web) });
     print(['Certificates and web pages read again; new connections get them.']);
   } catch (error) {
     report(
@@ -88,9 +91,15 @@ async function renewCertificates(relay: RunningRelay, folders: RelayFolders): Pr
   }
 }
 
-async function readWeb({ certificatePath, keyPath, pagesPath }: WebConfig): Promise<WebOptions> {
-  const certificate = await readWebCertificate(certificatePath, keyPath);
-  return { certificate, ...(pagesPath === undefined ? {} : { pagesPath }) };
+async function readWeb({ certificate, pagesPath, httpPort, httpsPort }: WebConfig): Promise<WebOptions> {
+  return {
+    ...(certificate === undefined
+      ? {}
+      : { certificate: await readWebCertificate(certificate.certificatePath, certificate.keyPath) }),
+    ...(pagesPath === undefined ? {} : { pagesPath }),
+    ...(httpPort === undefined ? {} : { httpPort }),
+    ...(httpsPort === undefined ? {} : { httpsPort }),
+  };
 }
 
 function relayOptions(config: RelayConfig): RelayOptions {
@@ -151,7 +160,7 @@ function describe(config: RelayConfig, storeLogPath: string | undefined): string
       : `expiring clients inactive for ${String(config.inactiveClients.ttlSeconds)} seconds ` +
         `every ${String(config.inactiveClients.checkSeconds)} seconds`,
     `Uploading new files ${uploading(config)}`,
-    ...(config.web === undefined ? [] : ['Serving browsers with a web certificate.']),
+    ...(config.web.certificate === undefined ? [] : ['Serving browsers with a web certificate.']),
   ];
 }
 

@@ -47,7 +47,7 @@ export interface RelayConfig extends NetworkConfig {
   readonly metricsPort: number | undefined;
   /** Whether TLS handshakes that fail are reported. */
   readonly logTlsErrors: boolean;
-  /** Sentences about names in the INI and the environment that mean nothing. */
+  /** Sentences about what is in the INI or the environment and has no effect. */
   readonly remarks: readonly string[];
 }
 
@@ -95,8 +95,9 @@ export function parseRelayConfig(
   const { ini: values, remarks } = withEnvironment(parseIni(text, name), name, environment);
   const ini = new IniReader(values, name);
   checkUnused(ini);
+  const { network, remarks: networkRemarks } = readNetworkConfig(ini);
   return {
-    ...readNetworkConfig(ini),
+    ...network,
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
     chunkLifeSeconds:
@@ -117,7 +118,7 @@ export function parseRelayConfig(
     },
     metricsPort: ini.integer('TRANSPORT', 'metrics_port', 0, 65535),
     logTlsErrors: ini.flag('TRANSPORT', 'log_tls_errors') ?? false,
-    remarks,
+    remarks: [...remarks, ...networkRemarks],
   };
 }
 

@@ -40,7 +40,7 @@ import { drainRequest, sendBlock, sendDownload, sendPage, type SendResult } from
 import type { RelayServices } from './services.js';
 import type { ShownIdentity } from './shown-identity.js';
 import { respondWithPage } from './web/page-response.js';
-import { NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from './web/response-heads.js';
+import { headOf, NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from './web/response-heads.js';
 
 /** What a request leads to: a block or nothing to send, a download when its turn comes, or an end without an answer. */
 type Outcome =
@@ -203,8 +203,13 @@ export class RelayConnection {
       case 'GET':
       case 'HEAD': {
         this.#handshakeTimer?.refresh();
-        const { head, content } = respondWithPage(this.#web.pages, headers);
-        return sendPage(stream, body, content, limits, head);
+        const page = respondWithPage(this.#web.pages, {
+          method: headers[':method'],
+          path: headers[':path'],
+          codings: headers['accept-encoding'],
+        });
+        const head = headOf({ ':status': page.status, ...page.headers });
+        return sendPage(stream, body, page.content, limits, head);
       }
       default:
         return undefined;

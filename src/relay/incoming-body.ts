@@ -1,25 +1,36 @@
 import type { FileHandle } from 'node:fs/promises';
 
 import { createDigest, type Digest } from '../crypto/index.js';
+import { BufferPool } from './buffer-pool.js';
 import type { ChunkStorage, IncomingFile } from './chunk-storage.js';
-import { MIN_PIECE_COST, UPLOAD_QUEUE, UPLOAD_WRITE } from './limits.js';
+import { UPLOAD_QUEUE, UPLOAD_WRITE } from './limits.js';
 import type { BodySink, RequestBody } from './request-body.js';
 
-/** Buffers of one vectored write: what the systems allow (IOV_MAX). */
-const MAX_PIECES_PER_WRITE = 1024;
+/** Bodies under way are written from here; 8 MiB are kept when there are none. */
+const buffers = new BufferPool(UPLOAD_WRITE, 32);
+
+/** A buffer and how much of it is filled. */
+interface Filling {
+  readonly buffer: Buffer;
+  length: number;
+}
 
 /**
- * A chunk body on its way to the disk: digested as it comes, written in large vectored writes without copying, with
- * back-pressure when the disk is slower than the client. The file is made with the first byte, so that uploads which
- * never send anything cost nothing.
+ * A chunk body on its way to the disk, with back-pressure when the disk is slower than the client. Pieces are copied
+ * together as they come, so that no network buffer lives on; what is full is digested and written in one go. The file
+ * is made with the first write and the first buffer taken with the first byte, so that uploads which never send
+ * anything cost nothing.
  */
 export class IncomingBody implements BodySink {
   readonly #storage: ChunkStorage;
   readonly #body: RequestBody;
   readonly #digest: Digest = createDigest('sha256');
   #incoming: Promise<IncomingFile> | undefined;
-  #queue: Buffer[] = [];
-  #queueCost = 0;
+  #filling: Filling | undefined;
+  /** Full, in order. */
+  #queue: Filling[] = [];
+  /** Bytes that are queued or being written. */
+  #waiting = 0;
   #position = 0;
   #writing: Promise<void> | undefined;
   #failure: Error | undefined;
@@ -35,26 +46,28 @@ export class IncomingBody implements BodySink {
 
   accept(piece: Buffer): boolean {
     this.length += piece.length;
-    this.#digest.update(piece);
-    if (this.#failure !== undefined) return true; // read on, to be able to answer
-    this.#queue.push(ownMemory(piece));
-    this.#queueCost += Math.max(piece.length, MIN_PIECE_COST);
-    if (this.#queueCost >= UPLOAD_WRITE) this.#writing ??= this.#writeQueue(UPLOAD_WRITE);
-    return this.#queueCost < UPLOAD_QUEUE;
+    for (let taken = 0; taken < piece.length;) {
+      const filling = (this.#filling ??= { buffer: buffers.take(), length: 0 });
+      const copied = piece.copy(filling.buffer, filling.length, taken);
+      filling.length += copied;
+      taken += copied;
+      if (filling.length === filling.buffer.length) this.#complete(filling);
+    }
+    return this.#waiting < UPLOAD_QUEUE;
   }
 
-  /** SHA-256 of the bytes. Called once. */
+  /** SHA-256 of the bytes. Called once, when all are there. */
   digest(): Uint8Array {
+    if (this.#filling !== undefined) this.#complete(this.#filling);
     return this.#digest.digest();
   }
 
-  /** Waits until all is on the disk and returns the path of the file, which is closed. */
+  /** Waits until all is on the disk and returns the path of the file, which is closed. Called after `digest`. */
   async finish(): Promise<string> {
     await this.#writing;
-    await this.#writeQueue(1);
     this.#incoming ??= this.#storage.createIncoming();
-    if (this.#failure !== undefined) throw this.#failure;
     const { file, path } = await this.#incoming;
+    if (this.#failure !== undefined) throw this.#failure;
     await this.#storage.close(file);
     this.#finished = true;
     return path;
@@ -62,7 +75,9 @@ export class IncomingBody implements BodySink {
 
   /** Removes the file unless it was given another name; never fails. */
   async discard(): Promise<void> {
-    this.#queue = [];
+    if (this.#filling !== undefined) buffers.give(this.#filling.buffer);
+    this.#filling = undefined;
+    this.#dropQueue();
     await this.#writing;
     if (this.#incoming === undefined) return;
     try {
@@ -74,28 +89,56 @@ export class IncomingBody implements BodySink {
     }
   }
 
-  /** Writes while at least `least` bytes are queued. Never rejects: the failure is kept for `finish`. */
-  async #writeQueue(least: number): Promise<void> {
+  /** Nothing more goes into this buffer. */
+  #complete(filled: Filling): void {
+    this.#filling = undefined;
+    this.#digest.update(contentOf(filled));
+    this.#queue.push(filled);
+    this.#waiting += filled.length;
+    if (this.#failure === undefined) this.#writing ??= this.#writeQueue();
+    else this.#dropQueue(); // read on, to be able to answer
+  }
+
+  /** Writes what is queued, and what comes meanwhile. Never rejects: the failure is kept for `finish`. */
+  async #writeQueue(): Promise<void> {
     try {
       this.#incoming ??= this.#storage.createIncoming();
       const { file } = await this.#incoming;
-      while (this.#queueCost >= least) {
-        const pieces = this.#queue.splice(0, MAX_PIECES_PER_WRITE);
-        if (this.#queue.length === 0) this.#queueCost = 0;
-        else for (const piece of pieces) this.#queueCost -= Math.max(piece.length, MIN_PIECE_COST);
-        this.#position = await writeAll(file, pieces, this.#position);
+      while (this.#queue.length > 0) {
+        const filled = this.#queue;
+        this.#queue = [];
+        try {
+          this.#position = await writeAll(file, filled.map(contentOf), this.#position);
+        } finally {
+          this.#free(filled);
+        }
         this.#body.resume();
       }
     } catch (error) {
       this.#failure =
         error instanceof Error ? error : new Error('The body could not be written.', { cause: error });
-      this.#queue = [];
-      this.#queueCost = 0;
+      this.#dropQueue();
       this.#body.resume();
     } finally {
       this.#writing = undefined;
     }
   }
+
+  #dropQueue(): void {
+    this.#free(this.#queue);
+    this.#queue = [];
+  }
+
+  #free(written: readonly Filling[]): void {
+    for (const { buffer, length } of written) {
+      this.#waiting -= length;
+      buffers.give(buffer);
+    }
+  }
+}
+
+function contentOf({ buffer, length }: Filling): Buffer {
+  return buffer.subarray(0, length);
 }
 
 /**
@@ -121,12 +164,4 @@ function behind(pieces: readonly Buffer[], bytes: number): readonly Buffer[] {
     skipped += piece.length;
   }
   return [];
-}
-
-/** A piece that is a small part of a network buffer is copied, so that it does not keep the whole of it alive. */
-function ownMemory(piece: Buffer): Buffer {
-  if (piece.length * 2 >= piece.buffer.byteLength) return piece;
-  const copy = Buffer.allocUnsafeSlow(piece.length);
-  piece.copy(copy);
-  return copy;
 }

@@ -91,8 +91,6 @@ export const MAX_INVALID_FRAMES = 100;
 export const UPLOAD_WRITE = 256 * 1024;
 /** Bytes of a body that wait for the disk before the relay stops reading: a few writes of full size. */
 export const UPLOAD_QUEUE = 1024 * 1024;
-/** Least cost of a piece of a body in that queue, in bytes: a client may send them one byte at a time. */
-export const MIN_PIECE_COST = 512;
 /** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
 export const DOWNLOAD_PIECE = 128 * 1024;
 /**

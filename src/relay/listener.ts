@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 
 import { ALPN_H2, ALPN_HTTP11, ALPN_XFTP } from '../protocol/index.js';
@@ -27,7 +27,7 @@ interface Arrival {
 /** The TLS ports of a relay and the connections on them. */
 export class RelayListener {
   readonly #services: RelayServices;
-  readonly #ports: Ports;
+  readonly #ports: Ports<TcpServer>;
   /** Does not listen itself: it is given the connections that begin with TLS. */
   readonly #tls: Server;
   readonly #counter: ConnectionCounter;
@@ -46,9 +46,14 @@ export class RelayListener {
     this.#web = webContext(shown);
     const { connections, connectionsPerAddress } = services.limits;
     this.#counter = new ConnectionCounter(connections, connectionsPerAddress);
-    this.#ports = new Ports((socket) => {
+    const arrive = (socket: Socket): void => {
       this.#arrive(socket);
-    }, services.failed);
+    };
+    this.#ports = new Ports({
+      create: () => createTcpServer(arrive),
+      section: 'TRANSPORT',
+      failed: services.failed,
+    });
     this.#tls = createServer({
       ...nativeContext(shown),
       requestCert: false,

@@ -3,12 +3,22 @@ import { isIP } from 'node:net';
 import type { IniReader } from './ini-reader.js';
 import type { RelayLimits } from './limits.js';
 
-/** Where browsers' certificate and pages are. */
+/** What browsers get, and where. */
 export interface WebConfig {
-  readonly certificatePath: string;
-  readonly keyPath: string;
+  /** Undefined: they are not served on the relay's ports, and not over HTTPS. */
+  readonly certificate: WebCertificatePaths | undefined;
   /** Folder of the pages. */
   readonly pagesPath: string | undefined;
+  /** Port of the pages alone over HTTP; undefined: none. */
+  readonly httpPort: number | undefined;
+  /** The same over HTTPS. */
+  readonly httpsPort: number | undefined;
+}
+
+/** Where browsers' certificate is. */
+export interface WebCertificatePaths {
+  readonly certificatePath: string;
+  readonly keyPath: string;
 }
 
 /** What the INI says about the network. */
@@ -18,8 +28,7 @@ export interface NetworkConfig {
   readonly ports: readonly number[];
   /** Addresses to listen on; undefined: all of the machine's. */
   readonly listenAddresses: readonly string[] | undefined;
-  /** Undefined when browsers are not served. */
-  readonly web: WebConfig | undefined;
+  readonly web: WebConfig;
   /** Those that the INI sets. */
   readonly limits: Partial<RelayLimits>;
 }
@@ -27,20 +36,23 @@ export interface NetworkConfig {
 /** What a limit may be set to: more is a mistake. */
 const MAX_LIMIT = 10_000_000;
 
-/** Reads [WEB], [LIMITS] and what [TRANSPORT] says about ports and addresses. */
-export function readNetworkConfig(ini: IniReader): NetworkConfig {
+/**
+ * Reads [WEB], [LIMITS] and what [TRANSPORT] says about ports and addresses. Each remark is a sentence about a key that
+ * cannot have the effect that it is meant to have.
+ */
+export function readNetworkConfig(ini: IniReader): {
+  readonly network: NetworkConfig;
+  readonly remarks: readonly string[];
+} {
   const [port, ...others] = readPorts(ini);
-  return {
-    port,
-    ports: [port, ...others],
-    listenAddresses: readAddresses(ini),
-    web: readWeb(ini),
-    limits: {
-      ...readLimit(ini, 'connections', 'connections'),
-      ...readLimit(ini, 'connections_per_address', 'connectionsPerAddress'),
-      ...readLimit(ini, 'registrations_per_address', 'registrationsPerAddress'),
-    },
+  const ports = [port, ...others];
+  const { web, remarks } = withoutUseless(readWeb(ini), ports);
+  const limits = {
+    ...readLimit(ini, 'connections', 'connections'),
+    ...readLimit(ini, 'connections_per_address', 'connectionsPerAddress'),
+    ...readLimit(ini, 'registrations_per_address', 'registrationsPerAddress'),
   };
+  return { network: { port, ports, listenAddresses: readAddresses(ini), web, limits }, remarks };
 }
 
 function readPorts(ini: IniReader): [number, ...number[]] {
@@ -66,15 +78,56 @@ function readAddresses(ini: IniReader): readonly string[] | undefined {
   return addresses;
 }
 
-function readWeb(ini: IniReader): WebConfig | undefined {
+function readWeb(ini: IniReader): WebConfig {
+  return {
+    certificate: readCertificatePaths(ini),
+    pagesPath: ini.text('WEB', 'static_path'),
+    httpPort: ini.integer('WEB', 'http', 0, 65535),
+    httpsPort: ini.integer('WEB', 'https', 0, 65535),
+  };
+}
+
+function readCertificatePaths(ini: IniReader): WebCertificatePaths | undefined {
   const certificatePath = ini.text('WEB', 'cert');
   const keyPath = ini.text('WEB', 'key');
   if (certificatePath === undefined && keyPath === undefined) return undefined;
   return {
     certificatePath: ini.required('WEB', 'cert', certificatePath),
     keyPath: ini.required('WEB', 'key', keyPath),
-    pagesPath: ini.text('WEB', 'static_path'),
   };
+}
+
+/** Leaves out ports for pages that there cannot be, with a sentence for each: the reference starts without them too. */
+function withoutUseless(
+  web: WebConfig,
+  ports: readonly number[],
+): { readonly web: WebConfig; readonly remarks: readonly string[] } {
+  const remarks: string[] = [];
+  const useful = (key: 'http' | 'https', port: number | undefined): number | undefined => {
+    const reason = port === undefined ? undefined : uselessness(key, port, web, ports);
+    if (reason === undefined) return port;
+    remarks.push(`[WEB] ${key} has no effect: ${reason}.`);
+    return undefined;
+  };
+  const { httpPort, httpsPort } = web;
+  return {
+    web: { ...web, httpPort: useful('http', httpPort), httpsPort: useful('https', httpsPort) },
+    remarks,
+  };
+}
+
+function uselessness(
+  key: 'http' | 'https',
+  port: number,
+  { pagesPath, certificate }: WebConfig,
+  ports: readonly number[],
+): string | undefined {
+  if (pagesPath === undefined) return 'there are no pages without static_path';
+  if (key === 'https' && certificate === undefined) return 'it needs cert and key';
+  if (port === 0 || !ports.includes(port)) return undefined;
+  return key === 'https'
+    ? `port ${String(port)} is the relay's own, where browsers get the pages in any case`
+    : `port ${String(port)} is the relay's own, where there is only TLS`;
 }
 
 /** `off` is the word for a limit that there is not. */

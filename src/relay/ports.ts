@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 
 import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
@@ -14,19 +14,28 @@ export interface ListenPlace {
   readonly port: number;
 }
 
-/** The TCP ports of a relay. */
-export class Ports {
-  readonly #servers: Server[] = [];
-  readonly #arrive: (socket: Socket) => void;
-  readonly #failed: (error: unknown) => void;
+/** Ports of one kind. */
+export interface PortsOptions<S extends Server> {
+  /** Makes the server of a port. */
+  readonly create: () => S;
+  /** The section of the INI that names the ports, for messages. */
+  readonly section: string;
+  /** Told when connections cannot be accepted for a while. */
+  readonly failed: (error: unknown) => void;
+}
 
-  /**
-   * @param arrive told of each connection
-   * @param failed told when connections cannot be accepted for a while
-   */
-  constructor(arrive: (socket: Socket) => void, failed: (error: unknown) => void) {
-    this.#arrive = arrive;
-    this.#failed = failed;
+/** Ports of a relay that do the same. */
+export class Ports<S extends Server> {
+  readonly #servers: S[] = [];
+  readonly #options: PortsOptions<S>;
+
+  constructor(options: PortsOptions<S>) {
+    this.#options = options;
+  }
+
+  /** Those that listen. */
+  get servers(): readonly S[] {
+    return this.#servers;
   }
 
   /**
@@ -62,36 +71,41 @@ export class Ports {
   }
 
   async #listen({ host, port }: ListenPlace, ipv6Only: boolean): Promise<number> {
-    const server = createServer(this.#arrive);
+    const server = this.#options.create();
     const listening = once(server, 'listening');
     server.listen({ port, backlog: LISTEN_BACKLOG, ipv6Only, ...(host === undefined ? {} : { host }) });
     try {
       await listening;
     } catch (error) {
-      throw listenFailure(error, host, port);
+      throw listenFailure(error, this.#options.section, host, port);
     }
     // Such as running out of file descriptors while accepting: the next client may have more luck.
-    server.on('error', this.#failed);
+    server.on('error', this.#options.failed);
     this.#servers.push(server);
     return (server.address() as AddressInfo).port; // listens on a TCP port
   }
 }
 
-function listenFailure(cause: unknown, host: string | undefined, port: number): XftpError {
+function listenFailure(
+  cause: unknown,
+  section: string,
+  host: string | undefined,
+  port: number,
+): XftpError {
   const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
   switch (errorCode(cause)) {
     case 'EACCES':
       return new XftpError(
         'NO_PERMISSION',
         `The relay may not listen on ${place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; ` +
-          'or set another port in [TRANSPORT] of file-server.ini.',
+          `or set another port in [${section}] of file-server.ini.`,
         { cause },
       );
     case 'EADDRINUSE':
       return new XftpError(
         'ADDRESS_IN_USE',
         `The relay cannot listen on ${place}: another program listens there already; ` +
-          'stop that one, or set another port in [TRANSPORT] of file-server.ini.',
+          `stop that one, or set another port in [${section}] of file-server.ini.`,
         { cause },
       );
     default:

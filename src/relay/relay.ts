@@ -30,6 +30,7 @@ import { NO_JOURNAL } from './store-log.js';
 import { sweepChunks } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
 import { NO_PAGES, readPages } from './web/pages.js';
+import { type BothKinds, type Site, SitePorts } from './web/site-ports.js';
 import type { WebCertificate } from './web/web-certificate.js';
 
 /** How a relay is to run. Only the folder of the chunks must be given: an embedded relay needs no more. */
@@ -80,13 +81,20 @@ export interface RelayOptions {
 
 /** What browsers get of a relay. */
 export interface WebOptions {
-  readonly certificate: WebCertificate;
+  /** What they are shown in TLS; without it they are only served over HTTP. */
+  readonly certificate?: WebCertificate;
   /** Folder of the web pages; none unless given. */
   readonly pagesPath?: string;
+  /** Port for the pages alone over HTTP, 0 for one of the system's choice; none unless given. */
+  readonly httpPort?: number;
+  /** The same over HTTPS, with the certificate. */
+  readonly httpsPort?: number;
 }
 
 /** A relay at work. */
 export interface RunningRelay {
+  /** Ports for web pages alone that it listens on. */
+  readonly sitePorts: BothKinds<readonly number[]>;
   /** Port that it listens on, the first of several. */
   readonly port: number;
   /** Every port, once for each address that was given. */
@@ -110,7 +118,7 @@ export interface RunningRelay {
    */
   readonly show: (identity: {
     readonly credentials: RelayCredentials;
-    readonly web?: WebOptions;
+    readonly web?: Pick<WebOptions, 'certificate' | 'pagesPath'>;
   }) => Promise<void>;
   /** Deletes expired chunks now; happens by itself at the start and every two hours. */
   readonly expire: () => Promise<void>;
@@ -162,16 +170,23 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     version: options.operator?.version ?? 'embedded',
     rtsOptions: options.operator?.rtsOptions ?? 'set XFTP_RTS_OPTIONS',
   });
+  const site = new SitePorts(services);
   let listener: RelayListener | undefined;
   let ports: readonly number[];
+  let sitePorts: BothKinds<readonly number[]>;
   let operator: OperatorSide;
   try {
     throwIfStopped(options.signal);
-    const shown = { credentials, web: await openWeb(options.web, services) };
-    listener = new RelayListener(shown, services);
-    ports = await listener.listen(listenPlaces(options));
+    const shown = await openSite(options.web, services);
+    listener = new RelayListener({ credentials, web: webSideOf(shown) }, services);
+    ports = await listener.listen(listenPlaces(options, options.port ?? 0));
+    sitePorts = await site.open(shown, {
+      http: listenPlaces(options, options.web?.httpPort),
+      https: listenPlaces(options, options.web?.httpsPort),
+    });
     operator = await startOperatorSide(options.operator ?? {}, services, figures, services.report);
   } catch (error) {
+    await site.stop();
     await listener?.stop();
     await services.store.close();
     throw error;
@@ -185,7 +200,7 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   const stop = async (): Promise<void> => {
     for (const timer of timers) clearInterval(timer);
     stopping.abort();
-    await listener.stop();
+    await Promise.all([site.stop(), listener.stop()]);
     await expiring;
     await operator.stop();
     try {
@@ -205,13 +220,16 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
         'INVALID_CERTIFICATE',
         'The certificates belong to another relay: a relay keeps its identity as long as it runs.',
       );
-    listener.show({ credentials: identity.credentials, web: await openWeb(identity.web, services) });
+    const shown = await openSite(identity.web, services);
+    listener.show({ credentials: identity.credentials, web: webSideOf(shown) });
+    site.show(shown);
   };
   const [port = 0] = ports;
   let stopped: Promise<void> | undefined;
   return {
     port,
     ports,
+    sitePorts,
     show,
     fingerprint,
     address: formatRelayAddress(encodeBase64Url(fingerprint), options.host ?? 'localhost', port),
@@ -302,10 +320,10 @@ async function openStore(
 }
 
 /** Pages that cannot be read are no reason not to run: the chunks matter more. */
-async function openWeb(web: WebOptions | undefined, { report }: RelayServices): Promise<WebSide | undefined> {
-  if (web === undefined) return undefined;
-  const { certificate, pagesPath } = web;
-  if (pagesPath === undefined) return { certificate, pages: NO_PAGES };
+async function openSite(web: WebOptions | undefined, { report }: RelayServices): Promise<Site> {
+  const { certificate, pagesPath, httpPort } = web ?? {};
+  const shown = certificate !== undefined || httpPort !== undefined;
+  if (pagesPath === undefined || !shown) return { certificate, pages: NO_PAGES };
   try {
     return { certificate, pages: await readPages(pagesPath) };
   } catch (error) {
@@ -315,10 +333,15 @@ async function openWeb(web: WebOptions | undefined, { report }: RelayServices): 
   }
 }
 
+/** What clients on the relay's own ports get of it: they need a certificate. */
+function webSideOf({ pages, certificate }: Site): WebSide | undefined {
+  return certificate === undefined ? undefined : { pages, certificate };
+}
+
 /** Every port on every address. */
-function listenPlaces({ listenHost, port }: RelayOptions): ListenPlace[] {
+function listenPlaces({ listenHost }: RelayOptions, port: RelayOptions['port']): ListenPlace[] {
   const hosts = typeof listenHost === 'string' ? [listenHost] : (listenHost ?? [undefined]);
-  const ports = typeof port === 'number' ? [port] : (port ?? [0]);
+  const ports = typeof port === 'number' ? [port] : (port ?? []);
   return hosts.flatMap((host) => ports.map((each) => ({ host, port: each })));
 }
 

@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 
 import { BLOCK_SIZE } from '../protocol/index.js';
+import { countReceived } from '../system/index.js';
 
 /** How reading a part of a body ended: it is whole, the body ended before, the client is gone, or time is up. */
 export type ReadEnd = 'complete' | 'short' | 'lost' | 'timeout';
@@ -43,6 +44,7 @@ export class RequestBody {
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
     stream.on('data', (piece: Buffer) => {
+      countReceived(piece.length);
       this.#receive(piece);
     });
     stream.once('end', () => {

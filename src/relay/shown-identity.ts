@@ -68,7 +68,7 @@ const WEB_CIPHERS = [
  * What fits the web certificate comes first: Node adds it to the relay's own instead of putting it in its place, and
  * clients who can use either must get it.
  */
-function webTls({ certificate }: WebSide): SecureContextOptions {
+function webTls(certificate: WebCertificate): SecureContextOptions {
   const type = new X509Certificate(certificate.chain).publicKey.asymmetricKeyType ?? '';
   const first = (fits: boolean): number => (fits ? 0 : 1);
   const signatures = [...WEB_SIGNATURES].sort(([a], [b]) => first(a === type) - first(b === type));
@@ -89,7 +89,7 @@ function webTls({ certificate }: WebSide): SecureContextOptions {
 export function nativeContext({ credentials, web }: ShownIdentity): SecureContextOptions {
   const { online, identityCertificate } = credentials;
   return {
-    ...(web === undefined ? NATIVE_TLS : webTls(web)),
+    ...(web === undefined ? NATIVE_TLS : webTls(web.certificate)),
     key: pemEncode('PRIVATE KEY', online.privateKey),
     cert: pemEncode('CERTIFICATE', online.certificate) + pemEncode('CERTIFICATE', identityCertificate),
   };
@@ -97,6 +97,10 @@ export function nativeContext({ credentials, web }: ShownIdentity): SecureContex
 
 /** TLS for whoever names a host; undefined: that of all others, since "SNI is ignored" then (section 1.5). */
 export function webContext({ web }: ShownIdentity): SecureContext | undefined {
-  if (web === undefined) return undefined;
-  return createSecureContext({ ...webTls(web), key: web.certificate.key, cert: web.certificate.chain });
+  return web === undefined ? undefined : createSecureContext(webContextOptions(web.certificate));
+}
+
+/** TLS with a web certificate. */
+export function webContextOptions(certificate: WebCertificate): SecureContextOptions {
+  return { ...webTls(certificate), key: certificate.key, cert: certificate.chain };
 }

@@ -2,13 +2,12 @@ import { connect, type ClientHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 
 import { XftpError } from '../protocol/index.js';
-import { afterEvents, hasPeer } from '../system/index.js';
+import { afterEvents, countReceived, hasPeer } from '../system/index.js';
 import { BodySender } from './body-sender.js';
 import { StallTimer } from './deadlines.js';
 import { type Pacing, whenPaid } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
 import { type Reply, ReplyReceiver } from './reply-receiver.js';
-import { countReceived } from './young-collection.js';
 
 /** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
 const STREAM_WINDOW = 8 * 1024 * 1024;

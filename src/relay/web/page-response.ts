@@ -1,11 +1,19 @@
-import type { IncomingHttpHeaders } from 'node:http2';
-
 import type { Pages } from './pages.js';
-import { headOf, type ResponseHead } from './response-heads.js';
+
+/** A browser's request for a page. */
+export interface PageRequest {
+  /** GET or HEAD. */
+  readonly method: string | undefined;
+  /** Path and query; `/` unless given. */
+  readonly path: string | undefined;
+  /** What the browser takes: the header `accept-encoding`. */
+  readonly codings: string | readonly string[] | undefined;
+}
 
 /** A response to a browser that asks for a page. */
 export interface PageResponse {
-  readonly head: ResponseHead;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
   /** Empty for HEAD, which asks for no body. */
   readonly content: Buffer;
 }
@@ -15,18 +23,19 @@ const NOTHING = Buffer.alloc(0);
 const NOT_FOUND = Buffer.from('There is no such page on this relay.\n');
 
 /** The page that a GET or HEAD asks for, compressed if the browser wants it so (protocol reference, section 2.4). */
-export function respondWithPage(pages: Pages, headers: IncomingHttpHeaders): PageResponse {
-  const withBody = (content: Buffer): Buffer => (headers[':method'] === 'HEAD' ? NOTHING : content);
-  const page = pages(headers[':path'] ?? '/');
+export function respondWithPage(pages: Pages, { method, path, codings }: PageRequest): PageResponse {
+  const withBody = (content: Buffer): Buffer => (method === 'HEAD' ? NOTHING : content);
+  const page = pages(path ?? '/');
   if (page === undefined)
-    return {
-      head: headOf({ ':status': 404, 'content-type': 'text/plain' }),
-      content: withBody(NOT_FOUND),
-    };
-  const basic = { ':status': 200, 'content-type': page.contentType };
-  if (page.gzipped === undefined || !acceptsGzip(headers['accept-encoding']))
-    return { head: headOf(basic), content: withBody(page.content) };
-  return { head: headOf({ ...basic, 'content-encoding': 'gzip' }), content: withBody(page.gzipped) };
+    return { status: 404, headers: { 'content-type': 'text/plain' }, content: withBody(NOT_FOUND) };
+  const basic = { 'content-type': page.contentType };
+  if (page.gzipped === undefined || !acceptsGzip(codings))
+    return { status: 200, headers: basic, content: withBody(page.content) };
+  return {
+    status: 200,
+    headers: { ...basic, 'content-encoding': 'gzip' },
+    content: withBody(page.gzipped),
+  };
 }
 
 /** Whether `gzip` is in a list of codings and not given the weight 0. */

@@ -2,6 +2,7 @@
 // All connections share it. Each way, bytes leave at the rate (0: as fast as they come) and arrive half a round trip
 // later, in order. Whoever sends more than fits on the link, and in the buffer in front of it, is not read from.
 import { connect, createServer } from 'node:net';
+import { setTimeout } from 'node:timers';
 
 const [targetPort, roundTripMs, bytesPerSecond] = process.argv.slice(2).map(Number);
 
@@ -26,7 +27,7 @@ class Way {
   #underWay = 0;
   #freeAt = 0;
   #waiting = new Set();
-  #timer;
+  #isTimed = false;
 
   /** Carries all that comes from one socket to another, and the end of it. */
   carry(from, to) {
@@ -58,11 +59,17 @@ class Way {
     if (bytesPerSecond > 0) this.#freeAt = Math.max(this.#freeAt, now) + (length * 1000) / bytesPerSecond;
     this.#queue.push({ to, data, due: Math.max(this.#freeAt, now) + roundTripMs / 2 });
     this.#underWay += length;
-    this.#timer ??= setTimeout(() => this.#deliver(), roundTripMs / 2);
+    this.#deliverAt(this.#queue[this.#head].due, now);
+  }
+
+  #deliverAt(time, now) {
+    if (this.#isTimed) return;
+    this.#isTimed = true;
+    setTimeout(() => this.#deliver(), Math.max(0, time - now));
   }
 
   #deliver() {
-    this.#timer = undefined;
+    this.#isTimed = false;
     const now = performance.now();
     for (; this.#head < this.#queue.length && this.#queue[this.#head].due <= now; this.#head += 1) {
       const { to, data } = this.#queue[this.#head];
@@ -75,8 +82,7 @@ class Way {
       this.#queue.splice(0, this.#head);
       this.#head = 0;
     }
-    if (this.#queue.length > this.#head)
-      this.#timer = setTimeout(() => this.#deliver(), Math.max(0, this.#queue[this.#head].due - now));
+    if (this.#queue.length > 0) this.#deliverAt(this.#queue[this.#head].due, now);
     if (this.#underWay >= this.#most) return;
     for (const from of this.#waiting) from.resume();
     this.#waiting.clear();

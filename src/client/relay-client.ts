@@ -85,7 +85,7 @@ export class RelayClient {
     const { signal, answerMs = 0 } = options;
     return this.#use(
       server,
-      'shared',
+      'before-upload',
       async (session) => {
         // A request that has not begun need not be made.
         throwIfAborted(signal);

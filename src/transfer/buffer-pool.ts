@@ -1,8 +1,11 @@
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { ChunkMemory } from './chunk-memory.js';
 
-/** Memory for the chunks of one transfer, in bytes: enough for four uploads per relay and what is being encrypted. */
-const CHUNK_MEMORY = 20 * 1024 * 1024;
+/**
+ * Memory for the chunks of one transfer, in bytes: four that are uploaded to a relay, and as many whose turn comes next,
+ * so that they are encrypted and registered by then. What a long link carries in a round trip is less.
+ */
+const CHUNK_MEMORY = 32 * 1024 * 1024;
 /** Most chunks in memory at once: with small chunks more would only mean more requests at a time. */
 const MAX_CHUNKS_IN_MEMORY = 16;
 

@@ -54,6 +54,8 @@ export class ServerSessions {
   readonly #waiters = new Set<Waiter>();
   /** Random, so that they tell nothing but that connections belong together. */
   #credentials = freshCredentials();
+  /** Uploads that will come soon. */
+  #expected = 0;
   #closed = false;
 
   constructor(server: ServerAddress, options: ServerSessionsOptions) {
@@ -85,6 +87,17 @@ export class ServerSessions {
       (slot) => this.#run(slot, work, signal),
       signal,
     );
+  }
+
+  /** The same before an upload, for which a session is opened meanwhile if there is none to spare. */
+  async shareBeforeUpload<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#expected += 1;
+    this.#openAhead();
+    try {
+      return await this.share(work, signal);
+    } finally {
+      this.#expected -= 1;
+    }
   }
 
   /** Closes everything; those who wait are cancelled. */
@@ -184,6 +197,13 @@ export class ServerSessions {
     return [...this.#slots].filter(({ dial, session }) => session?.usable ?? !dial.stopped);
   }
 
+  /** As many sessions as there are uploads and will be, as far as there may be so many. */
+  #openAhead(): void {
+    const uploads = [...this.#slots].filter(({ uploading }) => uploading).length;
+    const wanted = Math.min(this.#expected + uploads, this.#options.sessionsPerServer);
+    while (this.#slots.size < wanted) this.#openSlot();
+  }
+
   #openSlot(): Slot {
     const dial = new SharedDial((signal) => this.#options.open(this.#server, signal, this.#credentials));
     const slot: Slot = { dial, uploading: false, users: 0 };
@@ -192,6 +212,7 @@ export class ServerSessions {
       (session) => {
         slot.session = session;
         if (this.#closed) session.close();
+        if (slot.users === 0) this.#startIdleTimer(slot);
         void session.closed.then(() => {
           this.#forget(slot);
         });

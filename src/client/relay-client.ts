@@ -80,6 +80,11 @@ export class RelayClient {
     return new RelayClient(this.#pool, unit);
   }
 
+  /** Opens a session, unless there is one, for what will be asked soon. */
+  async connect(server: ServerAddress, options: CallOptions = {}): Promise<void> {
+    await this.#use(server, 'shared', () => Promise.resolve(), options);
+  }
+
   /** FNEW: registers a chunk. Not idempotent: each call makes another chunk. */
   createChunk(server: ServerAddress, chunk: NewChunk, options: RegisterOptions = {}): Promise<ChunkIds> {
     const { signal, answerMs = 0 } = options;

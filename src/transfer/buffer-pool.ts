@@ -18,6 +18,8 @@ export function chunksInMemory(largest: number): number {
 export class BufferPool {
   readonly #memory: ChunkMemory;
   readonly #size: number;
+  /** Number of buffers. */
+  readonly count: number;
   readonly #free: Uint8Array[] = [];
   readonly #waiting: ((buffer: Uint8Array) => void)[] = [];
   #untaken: number;
@@ -29,6 +31,7 @@ export class BufferPool {
    */
   constructor(memory: ChunkMemory, count: number, size: number) {
     this.#memory = memory;
+    this.count = count;
     this.#untaken = count;
     this.#size = size;
   }

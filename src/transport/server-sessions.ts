@@ -173,8 +173,7 @@ export class ServerSessions {
   }
 
   #uploadSlot(): Slot | undefined {
-    const slots = this.#usableSlots().filter(({ uploading }) => !uploading);
-    return this.#pick(slots.sort((a, b) => a.users - b.users));
+    return this.#pick(this.#usableSlots().filter(({ uploading }) => !uploading));
   }
 
   /**
@@ -182,13 +181,17 @@ export class ServerSessions {
    * its connection.
    */
   #sharedSlot(): Slot | undefined {
-    const slots = this.#usableSlots().sort((a, b) => a.users - b.users);
+    const slots = this.#usableSlots();
     return this.#pick(slots.filter(({ uploading }) => !uploading)) ?? this.#pick(slots);
   }
 
-  /** An open session, or else one whose dial is under way, or else a new one if there may be one more. */
+  /**
+   * The open session with the fewest users, or else the one whose dial has been under way longest, or else a new one if
+   * there may be one more.
+   */
   #pick(candidates: readonly Slot[]): Slot | undefined {
-    const found = candidates.find(({ session }) => session !== undefined) ?? candidates[0];
+    const open = candidates.filter(({ session }) => session !== undefined);
+    const found = open.sort((a, b) => a.users - b.users)[0] ?? candidates[0];
     if (found !== undefined) return found;
     return this.#slots.size < this.#options.sessionsPerServer ? this.#openSlot() : undefined;
   }

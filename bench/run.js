@@ -4,6 +4,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { reportDelay } from './delay-report.js';
 import { medianOf } from './median.js';
 import { measurePrimitives, unavoidable } from './primitives.js';
 import { reportRelay } from './relay-report.js';
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     relay: { type: 'boolean', default: false },
+    delay: { type: 'boolean', default: false },
     json: { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
   },
@@ -25,13 +27,19 @@ const { values: options } = parseArgs({
 const sizes = options.quick ? [MIB, 64 * MIB] : [MIB, 64 * MIB, 1024 * MIB];
 const folder = mkdtempSync(join(options.folder, 'xftp-bench-'));
 try {
-  await (options.relay ? measureRelay() : measureTransfers());
+  if (options.relay) await measureRelay();
+  else if (options.delay) await measureDelay();
+  else await measureTransfers();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
 async function measureRelay() {
   write({ node: process.version, processor: cpus()[0]?.model, ...(await reportRelay(folder, options)) });
+}
+
+async function measureDelay() {
+  write({ node: process.version, processor: cpus()[0]?.model, ...(await reportDelay(folder)) });
 }
 
 async function measureTransfers() {

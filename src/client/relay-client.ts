@@ -80,12 +80,17 @@ export class RelayClient {
     return new RelayClient(this.#pool, unit);
   }
 
+  /** Opens a session, unless there is one, for what will be asked soon. */
+  async connect(server: ServerAddress, options: CallOptions = {}): Promise<void> {
+    await this.#use(server, 'shared', () => Promise.resolve(), options);
+  }
+
   /** FNEW: registers a chunk. Not idempotent: each call makes another chunk. */
   createChunk(server: ServerAddress, chunk: NewChunk, options: RegisterOptions = {}): Promise<ChunkIds> {
     const { signal, answerMs = 0 } = options;
     return this.#use(
       server,
-      'shared',
+      'before-upload',
       async (session) => {
         // A request that has not begun need not be made.
         throwIfAborted(signal);

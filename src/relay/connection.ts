@@ -130,6 +130,11 @@ export class RelayConnection {
     return hasPeer(this.#socket);
   }
 
+  /** Lets the client send so many bytes on each stream before they are read, on those under way too. */
+  setStreamWindow(bytes: number): void {
+    if (!this.#session.destroyed) this.#session.settings({ initialWindowSize: bytes });
+  }
+
   /** Takes no more requests and ends when those under way are done. */
   close(): void {
     afterEvents(() => {

@@ -1,3 +1,5 @@
+import { BLOCK_SIZE, MAX_CHUNK_SIZE } from '../protocol/index.js';
+
 /** Limits of one relay on what the network may cost it. Tests shorten the times. */
 export interface RelayLimits {
   /** From the accepted socket to the end of the TLS handshake, in ms. */
@@ -55,9 +57,10 @@ export const DEFAULT_LIMITS: RelayLimits = {
   connectionsPerAddress: 1000,
   // Clients register a file's chunks before they upload them: this many are 40 GB, and cost some 20 MiB of memory.
   registrationsPerAddress: 10_000,
-  // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE bytes of memory.
+  // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE bytes of memory: 2 GiB in all, since those with
+  // a wide window count as WIDE_UPLOAD_COST.
   uploads: 1024,
-  // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory.
+  // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory, 80 MiB with wide windows.
   uploadsPerConnection: 16,
   // Each has a file descriptor and some 270 KiB of memory.
   downloads: 1024,
@@ -69,10 +72,18 @@ export const DEFAULT_LIMITS: RelayLimits = {
 export const MAX_STREAMS = 100;
 /**
  * Bytes a client may send on one stream before the relay has read them, as the reference relay (section 2.5):
- * keeps a link of 10 MiB/s and 100 ms full. Node frees the connection's window at once, so this is also the
+ * an upload moves so much in a round trip. Node frees the connection's window at once, so this is also the
  * bound on what a stream that is not read holds in memory.
  */
 export const STREAM_WINDOW = 1024 * 1024;
+/** The same on the connection of a client that has shown that it sends fast: the largest chunk goes in one round trip. */
+export const WIDE_STREAM_WINDOW: number = MAX_CHUNK_SIZE + BLOCK_SIZE;
+/** As how many uploads one with a wide window counts: so much more memory it may take. */
+export const WIDE_UPLOAD_COST = 3;
+/** A client sends fast when this much of a body has come, in bytes, ... */
+export const WIDEN_AFTER: number = STREAM_WINDOW / 2;
+/** ... within this time, in ms. A slower one is not held up by the window, however far away it is. */
+export const WIDEN_MS = 1000;
 /** Window of a whole connection: several streams at full speed. */
 export const CONNECTION_WINDOW = 8 * 1024 * 1024;
 /** What Node's HTTP/2 may hold for one connection, in MB: all uploads and downloads that one may have under way. */

@@ -6,7 +6,7 @@ import type { StorageQuota } from './quota.js';
 import type { RecordStore } from './record-store.js';
 import type { RelayStatistics } from './statistics/statistics.js';
 import type { RegistrationCredit } from './registration-credit.js';
-import type { UploadSlots } from './upload-slots.js';
+import type { UploadConnection, UploadSlots } from './upload-slots.js';
 
 /** What the relay lets clients do. */
 export interface RelayPolicy {
@@ -53,7 +53,7 @@ export interface CommandSession {
   /** The relay's X25519 key (PKCS8) of this session; undefined without a handshake. */
   readonly privateKey: Uint8Array | undefined;
   /** Stands for the connection where uploads and downloads are counted. */
-  readonly connection: object;
+  readonly connection: UploadConnection;
   /** What the client is counted by, with all its connections; undefined if it is not counted. */
   readonly client: string | undefined;
 }

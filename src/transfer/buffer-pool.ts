@@ -1,8 +1,11 @@
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { ChunkMemory } from './chunk-memory.js';
 
-/** Memory for the chunks of one transfer, in bytes: enough for four uploads per relay and what is being encrypted. */
-const CHUNK_MEMORY = 20 * 1024 * 1024;
+/**
+ * Memory for the chunks of one transfer, in bytes: four that are uploaded to a relay, and as many whose turn comes next,
+ * so that they are encrypted and registered by then. What a long link carries in a round trip is less.
+ */
+const CHUNK_MEMORY = 32 * 1024 * 1024;
 /** Most chunks in memory at once: with small chunks more would only mean more requests at a time. */
 const MAX_CHUNKS_IN_MEMORY = 16;
 
@@ -15,6 +18,8 @@ export function chunksInMemory(largest: number): number {
 export class BufferPool {
   readonly #memory: ChunkMemory;
   readonly #size: number;
+  /** Number of buffers. */
+  readonly count: number;
   readonly #free: Uint8Array[] = [];
   readonly #waiting: ((buffer: Uint8Array) => void)[] = [];
   #untaken: number;
@@ -26,6 +31,7 @@ export class BufferPool {
    */
   constructor(memory: ChunkMemory, count: number, size: number) {
     this.#memory = memory;
+    this.count = count;
     this.#untaken = count;
     this.#size = size;
   }

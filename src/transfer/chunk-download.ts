@@ -9,15 +9,16 @@ import { type ProgressMeter, type TransferContext } from './transfer-context.js'
  *
  * @param memory where to download to, at least as long as the chunk and its tag
  * @param verify checks the chunk
+ * @param context `onBegun` is called when bytes have come, which may be more than once
  * @throws XftpError of the last replica
  */
 export async function downloadChunk<T>(
   chunk: Chunk,
   memory: Uint8Array,
   verify: (downloaded: DownloadedChunk) => Promise<T>,
-  context: TransferContext & { readonly progress: ProgressMeter },
+  context: TransferContext & { readonly progress: ProgressMeter; readonly onBegun?: () => void },
 ): Promise<T> {
-  const { client, attempts, signal } = context;
+  const { client, attempts, signal, onBegun } = context;
   const options = signal === undefined ? {} : { signal };
   const progress = context.progress.chunk();
   const box = memory.subarray(0, chunk.size + DOWNLOAD_TAG_LENGTH);
@@ -30,6 +31,7 @@ export async function downloadChunk<T>(
       progress.set(0);
       const access = { id, privateKey: key };
       const onReceived = (bytes: number): void => {
+        onBegun?.();
         progress.set(Math.min(bytes, chunk.size));
       };
       const { secret, nonce } = await client.downloadChunk(server, access, box, { ...options, onReceived });

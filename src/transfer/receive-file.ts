@@ -111,9 +111,14 @@ class FileReceiver {
     if (first === undefined)
       throw new XftpError('INVALID_DESCRIPTION', 'The file description has no chunks.');
     const memory = await this.#takeMemory(first);
-    const prefix = group.add(() => this.#receiveFirst(first, memory));
+    let onBegun = (): void => undefined;
+    const begun = new Promise<void>((resolve) => (onBegun = resolve));
+    const prefix = group.add(() => this.#receiveFirst(first, memory, onBegun));
     const received: Promise<void>[] = [];
     for (const chunk of others) {
+      // Chunks that are asked for together end together, and a round trip passes until the next ones come: in it come
+      // those that were asked for a round trip later.
+      if (received.length + 1 === this.#buffers.count / 2) await Promise.race([begun, prefix]);
       const next = await this.#takeMemory(chunk);
       received.push(group.add(() => this.#receiveNext(chunk, next, prefix)));
     }
@@ -127,12 +132,12 @@ class FileReceiver {
     this.#buffers.close();
   }
 
-  async #receiveFirst(chunk: Chunk, memory: Uint8Array): Promise<FilePrefix> {
+  async #receiveFirst(chunk: Chunk, memory: Uint8Array, onBegun: () => void): Promise<FilePrefix> {
     const prefix = await downloadChunk(
       chunk,
       memory,
       (downloaded) => this.#cipher.call('openFirst', { chunk: downloaded }),
-      this.#context,
+      { ...this.#context, onBegun },
     );
     const path = await this.#part.choosePath(prefix.header.name, prefix.contentLength);
     const { written } = await this.#cipher.call('openPart', { path });

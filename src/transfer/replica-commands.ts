@@ -6,7 +6,7 @@ import { withRetries } from './retry.js';
 import { ProgressMeter, type TransferContext } from './transfer-context.js';
 
 /** Small commands under way at once with one relay: they cost a round trip each and little else. */
-const COMMANDS_AT_ONCE = 16;
+const COMMANDS_AT_ONCE = 32;
 
 /** A replica and the right to it. */
 export interface OwnedReplica {

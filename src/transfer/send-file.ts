@@ -56,17 +56,20 @@ async function sealAndUpload(
   const key = randomBytes(FILE_KEY_LENGTH);
   const nonce = randomBytes(FILE_NONCE_LENGTH);
   const group = new TaskGroup(context.signal);
+  const choice = new ServerChoice(request.servers, context.onWarning);
   const cipher = context.ciphers.stream();
   let buffers: BufferPool | undefined;
   try {
     return await group.run(async () => {
       const { source: path, name, maxSize } = request;
+      greet(choice, context.client, group.signal);
       const { chunkSizes } = await cipher.call('sealStart', { path, name, key, nonce, maxSize });
       const size = chunkSizes.reduce((sum, chunkSize) => sum + chunkSize, 0);
       const largest = chunkSizes.reduce((most, chunkSize) => Math.max(most, chunkSize), 0);
       const pool = new BufferPool(context.ciphers.memory, chunksInMemory(largest), largest);
       buffers = pool;
-      const uploader = new ChunkUploader(request, { ...context, signal: group.signal, onRegistered }, size);
+      const uploadContext = { ...context, signal: group.signal, onRegistered };
+      const uploader = new ChunkUploader(choice, request.recipients, uploadContext, size);
       const uploads: Promise<UploadedChunk>[] = [];
       for (const index of chunkSizes.keys()) {
         const buffer = await pool.take(group.signal);
@@ -89,6 +92,11 @@ async function sealAndUpload(
   }
 }
 
+/** Connects to the relay of the first chunk while that is encrypted. Whether it can be reached its registration tells. */
+function greet({ first }: ServerChoice, client: RelayClient, signal: AbortSignal): void {
+  if (first !== undefined) client.connect(first, { signal }).catch(() => undefined);
+}
+
 interface SealedChunk {
   /** From 1. */
   readonly number: number;
@@ -109,12 +117,12 @@ class ChunkUploader {
   readonly #progress: ProgressMeter;
   readonly #recipients: number;
 
-  constructor(request: SendRequest, context: UploadContext, size: number) {
+  constructor(choice: ServerChoice, recipients: number, context: UploadContext, size: number) {
     this.#client = context.client;
     this.#context = context;
-    this.#choice = new ServerChoice(request.servers, context.onWarning);
+    this.#choice = choice;
     this.#progress = new ProgressMeter(size, context.onProgress);
-    this.#recipients = request.recipients;
+    this.#recipients = recipients;
   }
 
   /** Calls `onReleased` once, when neither this nor a connection needs the chunk's bytes any more. */

@@ -9,6 +9,8 @@ import { isXftpError, type ServerAddress, sameServer, XftpError } from '../proto
 export class ServerChoice {
   readonly #onWarning: ((message: string) => void) | undefined;
   #servers: readonly ServerAddress[];
+  /** Drawn for the first chunk. */
+  #first: ServerAddress | undefined;
 
   /** @param servers at least one */
   constructor(servers: readonly ServerAddress[], onWarning?: (message: string) => void) {
@@ -16,6 +18,11 @@ export class ServerChoice {
       throw new XftpError('INVALID_ARGUMENT', 'Name at least one relay to send through.');
     this.#servers = servers;
     this.#onWarning = onWarning;
+  }
+
+  /** The relay of the chunk that comes first, before it comes. */
+  get first(): ServerAddress | undefined {
+    return (this.#first ??= this.#draw());
   }
 
   /**
@@ -26,7 +33,8 @@ export class ServerChoice {
   async withServer<T>(work: (server: ServerAddress) => Promise<T>): Promise<T> {
     let failure: XftpError | undefined;
     for (;;) {
-      const server = this.#servers[randomInt(Math.max(1, this.#servers.length))];
+      const server = this.#first ?? this.#draw();
+      this.#first = undefined;
       if (server === undefined)
         throw failure ?? new XftpError('CONNECT_FAILED', 'None of the relays can be used.');
       try {
@@ -37,6 +45,10 @@ export class ServerChoice {
         this.#exclude(server, error);
       }
     }
+  }
+
+  #draw(): ServerAddress | undefined {
+    return this.#servers[randomInt(Math.max(1, this.#servers.length))];
   }
 
   #exclude(server: ServerAddress, reason: XftpError): void {

@@ -54,6 +54,8 @@ export class ServerSessions {
   readonly #waiters = new Set<Waiter>();
   /** Random, so that they tell nothing but that connections belong together. */
   #credentials = freshCredentials();
+  /** Uploads that will come soon. */
+  #expected = 0;
   #closed = false;
 
   constructor(server: ServerAddress, options: ServerSessionsOptions) {
@@ -85,6 +87,17 @@ export class ServerSessions {
       (slot) => this.#run(slot, work, signal),
       signal,
     );
+  }
+
+  /** The same before an upload, for which a session is opened meanwhile if there is none to spare. */
+  async shareBeforeUpload<T>(work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#expected += 1;
+    this.#openAhead();
+    try {
+      return await this.share(work, signal);
+    } finally {
+      this.#expected -= 1;
+    }
   }
 
   /** Closes everything; those who wait are cancelled. */
@@ -160,8 +173,7 @@ export class ServerSessions {
   }
 
   #uploadSlot(): Slot | undefined {
-    const slots = this.#usableSlots().filter(({ uploading }) => !uploading);
-    return this.#pick(slots.sort((a, b) => a.users - b.users));
+    return this.#pick(this.#usableSlots().filter(({ uploading }) => !uploading));
   }
 
   /**
@@ -169,19 +181,30 @@ export class ServerSessions {
    * its connection.
    */
   #sharedSlot(): Slot | undefined {
-    const slots = this.#usableSlots().sort((a, b) => a.users - b.users);
+    const slots = this.#usableSlots();
     return this.#pick(slots.filter(({ uploading }) => !uploading)) ?? this.#pick(slots);
   }
 
-  /** An open session, or else one whose dial is under way, or else a new one if there may be one more. */
+  /**
+   * The open session with the fewest users, or else the one whose dial has been under way longest, or else a new one if
+   * there may be one more.
+   */
   #pick(candidates: readonly Slot[]): Slot | undefined {
-    const found = candidates.find(({ session }) => session !== undefined) ?? candidates[0];
+    const open = candidates.filter(({ session }) => session !== undefined);
+    const found = open.sort((a, b) => a.users - b.users)[0] ?? candidates[0];
     if (found !== undefined) return found;
     return this.#slots.size < this.#options.sessionsPerServer ? this.#openSlot() : undefined;
   }
 
   #usableSlots(): Slot[] {
     return [...this.#slots].filter(({ dial, session }) => session?.usable ?? !dial.stopped);
+  }
+
+  /** As many sessions as there are uploads and will be, as far as there may be so many. */
+  #openAhead(): void {
+    const uploads = [...this.#slots].filter(({ uploading }) => uploading).length;
+    const wanted = Math.min(this.#expected + uploads, this.#options.sessionsPerServer);
+    while (this.#slots.size < wanted) this.#openSlot();
   }
 
   #openSlot(): Slot {
@@ -192,6 +215,7 @@ export class ServerSessions {
       (session) => {
         slot.session = session;
         if (this.#closed) session.close();
+        if (slot.users === 0) this.#startIdleTimer(slot);
         void session.closed.then(() => {
           this.#forget(slot);
         });

@@ -5,9 +5,10 @@ import type { Session } from './session.js';
 
 /**
  * How a session is used: an `upload` has it to itself as far as uploads go (official relays stand still with several
- * on one connection: protocol reference, section 2.5); everything else shares.
+ * on one connection: protocol reference, section 2.5); everything else shares. `before-upload` shares too, and an upload
+ * follows it: a session for that is opened meanwhile, which takes four round trips.
  */
-export type SessionUse = 'upload' | 'shared';
+export type SessionUse = 'upload' | 'before-upload' | 'shared';
 
 /** Enough to fill a fast link with uploads (protocol reference, section 2.5), few enough to be polite. */
 export const DEFAULT_SESSIONS_PER_SERVER = 4;
@@ -47,7 +48,14 @@ export class SessionPool {
     throwIfAborted(signal);
     if (this.#closed) throw cancelled();
     const sessions = this.#sessionsOf(server, unit);
-    return use === 'upload' ? sessions.upload(work, signal) : sessions.share(work, signal);
+    switch (use) {
+      case 'upload':
+        return sessions.upload(work, signal);
+      case 'before-upload':
+        return sessions.shareBeforeUpload(work, signal);
+      case 'shared':
+        return sessions.share(work, signal);
+    }
   }
 
   /** Closes all sessions at once; requests under way fail, and dials under way are stopped. */

@@ -21,17 +21,23 @@ export async function uploadChunk(
   if (record.path !== undefined) return await repeatUpload(record, body, services);
   const reservation = services.quota.reserve(record.size);
   if (reservation === undefined) return errorReply('QUOTA');
-  const freeSlot = services.uploads.take(session.connection);
-  if (freeSlot === undefined) {
+  const slot = services.uploads.take(session.connection);
+  if (slot === undefined) {
     reservation.release();
     return errorReply('TIMEOUT');
   }
   const incoming = new IncomingBody(services.storage, body);
+  const sink = {
+    accept(piece: Buffer): boolean {
+      slot.received(piece.length);
+      return incoming.accept(piece);
+    },
+  };
   let reply = errorReply('FILE_IO');
   try {
     const { uploadMs, uploadStallMs } = services.limits;
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
-    const end = await body.read(record.size + 1, incoming, uploadMs, uploadStallMs);
+    const end = await body.read(record.size + 1, sink, uploadMs, uploadStallMs);
     const problem = receiveProblem(end, incoming.length, record.size);
     reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
   } catch (error) {
@@ -39,7 +45,7 @@ export async function uploadChunk(
     // No room is no room, whether by the quota or by the disk: clients go to another relay.
     if (isDiskFull(error)) reply = errorReply('QUOTA');
   } finally {
-    freeSlot();
+    slot.free();
     await incoming.discard();
     reservation.release();
   }

@@ -33,7 +33,7 @@ describe('an INI', () => {
       port: 443,
       ports: [443],
       listenAddresses: undefined,
-      web: undefined,
+      web: { certificate: undefined, httpPort: undefined, httpsPort: undefined, pagesPath: undefined },
       limits: {},
       filesPath: '/srv/xftp',
       storageQuota: undefined,
@@ -108,7 +108,7 @@ static_path: /www
       ports: [443, 5223],
       listenAddresses: ['127.0.0.1', '::1'],
       limits: { connections: 7, connectionsPerAddress: Infinity },
-      web: { certificatePath: '/web.crt', keyPath: '/web.key', pagesPath: '/www' },
+      web: { certificate: { certificatePath: '/web.crt', keyPath: '/web.key' }, pagesPath: '/www' },
     });
   });
 

@@ -79,7 +79,8 @@ function measureChunkFiles(folder) {
   const beforeWrite = process.cpuUsage();
   for (const chunk of chunks) {
     const file = openSync(path(chunk), 'wx');
-    for (let done = 0; done < PIECE; done += written.length) writeSync(file, written, 0, written.length, done);
+    for (let done = 0; done < PIECE; done += written.length)
+      writeSync(file, written, 0, written.length, done);
     fdatasyncSync(file);
     closeSync(file);
   }

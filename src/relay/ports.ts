@@ -86,12 +86,7 @@ export class Ports<S extends Server> {
   }
 }
 
-function listenFailure(
-  cause: unknown,
-  section: string,
-  host: string | undefined,
-  port: number,
-): XftpError {
+function listenFailure(cause: unknown, section: string, host: string | undefined, port: number): XftpError {
   const place = host === undefined ? `port ${String(port)}` : `${host}, port ${String(port)}`;
   switch (errorCode(cause)) {
     case 'EACCES':

@@ -75,10 +75,7 @@ export class SitePorts {
   }
 
   /** Listens, with TLS only where there is a certificate, and gives the port of each place. */
-  async open(
-    site: Site,
-    places: BothKinds<readonly ListenPlace[]>,
-  ): Promise<BothKinds<readonly number[]>> {
+  async open(site: Site, places: BothKinds<readonly ListenPlace[]>): Promise<BothKinds<readonly number[]>> {
     this.#site = site;
     return {
       http: await this.#listen(this.#http, places.http),
@@ -121,7 +118,11 @@ export class SitePorts {
       response.end('There are only pages here.\n');
       return;
     }
-    const page = respondWithPage(this.#site.pages, { method, path: url, codings: headers['accept-encoding'] });
+    const page = respondWithPage(this.#site.pages, {
+      method,
+      path: url,
+      codings: headers['accept-encoding'],
+    });
     if (method === 'HEAD') {
       response.writeHead(page.status, page.headers).end();
       return;

@@ -6,7 +6,7 @@ import {
   DEFAULT_SESSIONS_PER_SERVER,
   openSession,
   parseSocksProxy,
-  proxyListens,
+  proxyAnswers,
   SessionPool,
 } from '../transport/index.js';
 import { CipherPool } from '../transfer/index.js';
@@ -129,7 +129,7 @@ export function makeParts(options: PartsOptions): AgentParts {
     },
     () => {
       const { socksProxy } = settings.current;
-      return socksProxy === null ? Promise.resolve(true) : proxyListens(parseSocksProxy(socksProxy));
+      return socksProxy === null ? Promise.resolve(true) : proxyAnswers(parseSocksProxy(socksProxy));
     },
   );
   const sessions = new SessionPool({

@@ -30,7 +30,8 @@ import type {
 import type { RunServices } from './run.js';
 import type { GatePauses } from './server-gates.js';
 import { rolesOf, type ServerRow } from './server-store.js';
-import { changesRoute, routeOf } from './proxy-settings.js';
+import { judgeAgain } from './approval.js';
+import { changesRoute, routeOf, showsAddress } from './proxy-settings.js';
 import { testServer } from './server-test.js';
 import { TRANSFER_STATES } from './transfer-states.js';
 
@@ -307,6 +308,7 @@ class Agent implements RunningAgent {
     this.#parts.queue.setLimits(limitsOf(settings));
     this.#services.paces.setLimits(settings);
     if (changesRoute(before, settings)) {
+      if (showsAddress(settings)) judgeAgain(this.#services, (id) => void this.#parts.scheduler.halt(id));
       // Nothing goes the old way any more, not even what is half sent.
       this.#parts.sessions.reset();
       this.#services.gates.retryAll();

@@ -2,7 +2,7 @@ import { type FileDescription, parseServerAddress, XftpError } from '../protocol
 import type { ReceiveStore } from './detail-stores.js';
 import { APPROVAL_REASON } from './describe-transfer.js';
 import { descriptionOf } from './part-record.js';
-import type { Run } from './run.js';
+import type { Run, RunServices } from './run.js';
 import { showsAddress } from './proxy-settings.js';
 import { serverKey, type ServerStore } from './server-store.js';
 
@@ -26,7 +26,7 @@ export function unapprovedServers(id: string, receives: ReceiveStore, servers: S
  * @throws XftpError NOT_APPROVED when it was told to use known relays only
  */
 export function mayUseRelays(run: Run): boolean {
-  const { database, events, receives, servers, settings, transfers } = run.services;
+  const { receives, servers, settings } = run.services;
   const mode = receives.find(run.id)?.approve_relays;
   const harmless = mode === 'all' || (mode === 'ask' && !showsAddress(settings()));
   const unknown = harmless ? [] : unapprovedServers(run.id, receives, servers);
@@ -36,9 +36,37 @@ export function mayUseRelays(run: Run): boolean {
       'NOT_APPROVED',
       `The file is on relays that the server list does not approve for downloads: ${unknown.join(', ')}.`,
     );
-  database.transaction(() => {
-    transfers.transition(run.id, { to: 'awaiting_approval' });
-    events.append('transfer.approval', { servers: unknown, reason: APPROVAL_REASON }, run.id);
-  });
+  askForApproval(run.id, unknown, run.services);
   return false;
+}
+
+/**
+ * Relays see this machine's address from now on: receives that did not have to ask because of a proxy have to ask now,
+ * and relays that were not approved are not told any more that a file has come.
+ *
+ * @param halt ends the run of a transfer
+ */
+export function judgeAgain(services: RunServices, halt: (id: string) => void): void {
+  const { receives, relayTasks, servers, transfers } = services;
+  for (const { id, direction } of transfers.interrupted()) {
+    const receive = direction === 'receive' ? receives.find(id) : undefined;
+    if (receive?.approve_relays !== 'ask' || receive.verified !== 0) continue;
+    const unknown = unapprovedServers(id, receives, servers);
+    if (unknown.length === 0) continue;
+    askForApproval(id, unknown, services);
+    halt(id);
+  }
+  for (const server of relayTasks.servers())
+    if (!servers.approves(parseServerAddress(server))) relayTasks.dropAcknowledgements(server);
+}
+
+function askForApproval(
+  id: string,
+  unknown: readonly string[],
+  { database, events, transfers }: Pick<RunServices, 'database' | 'events' | 'transfers'>,
+): void {
+  database.transaction(() => {
+    transfers.transition(id, { to: 'awaiting_approval' });
+    events.append('transfer.approval', { servers: unknown, reason: APPROVAL_REASON }, id);
+  });
 }

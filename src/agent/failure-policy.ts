@@ -63,14 +63,15 @@ export function isCut({ code }: XftpError): boolean {
 /** What a person can do about a failure, beyond what its message says. */
 const HINTS: Partial<Readonly<Record<FailureCode, string>>> = {
   IDENTITY_MISMATCH: 'Do not use this relay until its operator has confirmed its address.',
-  RELAY_REFUSED: 'Set the right password with `xftp-agent servers update`, or use another relay.',
+  RELAY_REFUSED:
+    'Give its address with the right password once more to `xftp-agent servers add`, or use another relay.',
   RELAY_FULL: 'Add another relay with `xftp-agent servers add`.',
   CHUNK_GONE: 'Ask the sender to send the file again.',
   CHUNK_MISSING: 'Ask the sender whether the upload is complete.',
   FILE_CORRUPT: 'Ask the sender to send the file again.',
   DISK_FULL: 'Make room on the disk.',
   SOURCE_CHANGED: 'Send the file again, or let the agent take a snapshot.',
-  NOT_APPROVED: 'Add the relay to the server list, or approve the transfer.',
+  NOT_APPROVED: 'Add the relay to the server list with `xftp-agent servers add`, then ask again.',
 };
 
 /** The same about the failure of a transfer, which can wait and be retried. */
@@ -79,6 +80,7 @@ const TRANSFER_HINTS: typeof HINTS = {
   STALLED: 'The agent tries again by itself; `xftp-agent servers test` tells more.',
   DISK_FULL: 'Make room on the disk; the transfer goes on by itself.',
   FILE_EXISTS: 'Move that file out of the way, then `xftp-agent retry ID`.',
+  NOT_APPROVED: 'Add the relay to the server list with `xftp-agent servers add`, then `xftp-agent retry ID`.',
   SOURCE_MISSING: 'Put it where it was, then `xftp-agent retry ID`.',
   DEADLINE_PASSED: '`xftp-agent retry ID` gives it more time.',
 };

@@ -27,21 +27,21 @@ export class NetworkMonitor {
   #told: boolean | undefined;
   #observed = true;
   #metered = false;
-  readonly #proxyListens: () => Promise<boolean>;
+  readonly #proxyAnswers: () => Promise<boolean>;
   /** `asked`: whether it is back is being found out. */
   #proxy: 'there' | 'gone' | 'asked' = 'there';
 
   /**
-   * @param proxyListens whether the proxy takes connections, if there is one
+   * @param proxyAnswers whether the proxy answers, if there is one
    * @param addresses the machine's addresses as one text, empty if there is none but its own
    */
   constructor(
     listener: NetworkListener,
-    proxyListens: () => Promise<boolean>,
+    proxyAnswers: () => Promise<boolean>,
     addresses: () => string = externalAddresses,
   ) {
     this.#listener = listener;
-    this.#proxyListens = proxyListens;
+    this.#proxyAnswers = proxyAnswers;
     this.#addresses = addresses;
     this.#last = addresses();
   }
@@ -104,9 +104,9 @@ export class NetworkMonitor {
 
   async #askProxy(): Promise<void> {
     this.#proxy = 'asked';
-    const listens = await this.#proxyListens();
-    this.#proxy = listens ? 'there' : 'gone';
-    if (!listens) return;
+    const answers = await this.#proxyAnswers();
+    this.#proxy = answers ? 'there' : 'gone';
+    if (!answers) return;
     this.succeeded();
     this.#listener.onAddresses();
   }

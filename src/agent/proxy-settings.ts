@@ -1,10 +1,11 @@
 import { parseSocksProxy, type Route, type SocksCredentials } from '../transport/index.js';
 import type { Settings } from './model.js';
 
-/** The way to relays that the settings ask for, with what the proxy is told; undefined without a proxy. */
+/** The way to relays that the settings ask for, with what the proxy is told; undefined if it is the direct one. */
 export function routeOf(settings: Settings, credentials: SocksCredentials): Route | undefined {
   const { socksProxy, socksMode: mode, onionHosts: onion } = settings;
-  return socksProxy === null ? undefined : { proxy: parseSocksProxy(socksProxy), mode, onion, credentials };
+  if (socksProxy !== null) return { proxy: parseSocksProxy(socksProxy), mode, onion, credentials };
+  return onion === 'require' ? { onion } : undefined;
 }
 
 /** Whether a change of settings leads connections another way. */

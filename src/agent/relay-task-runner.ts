@@ -92,7 +92,7 @@ export class RelayTaskRunner {
     const { signal } = this.#abort;
     const server = parseServerAddress(task.server);
     const access = { id: task.access_id, privateKey: task.access_key };
-    for (;;) {
+    while (tasks.has(task.id)) {
       if (clock.now() > task.deadline) {
         this.#finish(task, false);
         return;
@@ -100,7 +100,8 @@ export class RelayTaskRunner {
       try {
         tasks.addTry(task.id);
         const sharing = { owner: `tasks of ${task.owner ?? String(task.id)}`, isolation: task.isolation };
-        const ask = { server, action: task.action, turn: TURN, sharing, chunk: task.id, signal };
+        const isOutdated = (): boolean => !tasks.has(task.id);
+        const ask = { server, action: task.action, turn: TURN, sharing, chunk: task.id, signal, isOutdated };
         await relays.ask(ask, (client) =>
           task.action === 'delete'
             ? client.deleteChunk(server, access, { signal })

@@ -85,6 +85,16 @@ export class RelayTaskStore {
     this.#database.run('DELETE FROM relay_tasks WHERE id = ?', id);
   }
 
+  /** Whether a task is still to be done. */
+  has(id: number): boolean {
+    return this.#database.get('SELECT 1 FROM relay_tasks WHERE id = ?', id) !== undefined;
+  }
+
+  /** A server is not told any more which chunks have come: that is no more than a courtesy. */
+  dropAcknowledgements(server: string): void {
+    this.#database.run("DELETE FROM relay_tasks WHERE server = ? AND action = 'acknowledge'", server);
+  }
+
   count(): number {
     return this.#database.get<{ count: number }>('SELECT COUNT(*) AS count FROM relay_tasks')?.count ?? 0;
   }

@@ -130,7 +130,7 @@ async function checkServer(agent: AgentClient, address: string, signal: AbortSig
     name,
     status: 'fail',
     message: last === undefined ? reason : `step ${last.step} failed: ${reason}`,
-    hint: 'Try again later, or `xftp-agent servers disable` it.',
+    hint: last?.failure?.hint ?? 'Try again later, or `xftp-agent servers disable` it.',
   };
 }
 

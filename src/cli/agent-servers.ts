@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-import type { ServerInfo, ServerRole, ServerTestResult } from '../agent/index.js';
+import type { FailureInfo, ServerInfo, ServerRole, ServerTestResult } from '../agent/index.js';
 import { humanDuration, parseServerAddress, XftpError } from '../protocol/index.js';
 import type { AgentClient } from '../sdk/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
@@ -125,13 +125,13 @@ export function addServerCommands(program: Command, tools: CommandTools): void {
         const addresses = await addressesToTest(agent, which);
         if (addresses.length === 0)
           output.results('serverTest', ['No server is enabled: there is nothing to test.'], []);
-        let failed = false;
+        let failure: FailureInfo | undefined;
         for (const address of addresses) {
           const result = await agent.servers.test({ address }, { signal });
           showTest(output, result);
-          failed ||= !result.ok;
+          failure ??= result.steps.find((step) => step.failure !== undefined)?.failure;
         }
-        if (failed) throw new XftpError('CONNECT_FAILED', 'Not every server passed the test.');
+        if (failure !== undefined) throw new XftpError(failure.code, 'Not every server passed the test.');
       }),
     );
 }

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 
+import { XftpError } from '../protocol/index.js';
 import { parseSocksProxy, type ProxyRoute, type SocksProxy } from '../transport/index.js';
 
 /** What commander makes of these options. */
@@ -31,7 +32,17 @@ export function onionHostsOption(): Option {
     .default('prefer');
 }
 
-/** The way to relays; empty without a proxy. */
+/**
+ * The way to relays; empty without a proxy.
+ *
+ * @throws XftpError INVALID_ARGUMENT for what has no meaning without a proxy
+ */
 export function routeOf({ socksProxy, socksMode, onionHosts }: RouteArguments): { route?: ProxyRoute } {
-  return socksProxy === undefined ? {} : { route: { proxy: socksProxy, mode: socksMode, onion: onionHosts } };
+  if (socksProxy !== undefined) return { route: { proxy: socksProxy, mode: socksMode, onion: onionHosts } };
+  if (onionHosts === 'require' || socksMode === 'onion')
+    throw new XftpError(
+      'INVALID_ARGUMENT',
+      `${onionHosts === 'require' ? '--onion-hosts require' : '--socks-mode onion'} needs a proxy: add --socks-proxy 127.0.0.1:9050, where Tor listens.`,
+    );
+  return {};
 }

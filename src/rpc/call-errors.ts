@@ -66,7 +66,7 @@ function reasonOf(issue: z.core.$ZodIssue): string {
         ? Number(issue.minimum) === 1
           ? 'must not be empty'
           : `must have a length of at least ${String(issue.minimum)}`
-        : `must be at least ${String(issue.minimum)}`;
+        : `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${String(issue.minimum)}`;
     case 'too_big':
       return issue.origin === 'string' || issue.origin === 'array'
         ? `must have a length of at most ${String(issue.maximum)}`

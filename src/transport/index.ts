@@ -12,4 +12,4 @@ export {
   SessionPool,
   type SessionUse,
 } from './session-pool.js';
-export { parseSocksProxy, proxyListens, type SocksCredentials, type SocksProxy } from './socks-proxy.js';
+export { parseSocksProxy, proxyAnswers, type SocksCredentials, type SocksProxy } from './socks-proxy.js';

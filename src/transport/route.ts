@@ -15,8 +15,13 @@ export interface ProxyRoute {
   readonly onion: OnionPolicy;
 }
 
-/** The same for one connection. */
-export interface Route extends ProxyRoute, ProxyUse {}
+/** There is no proxy, and no way that goes without one. */
+export interface NoRoute {
+  readonly onion: 'require';
+}
+
+/** How one connection is made. */
+export type Route = (ProxyRoute & ProxyUse) | NoRoute;
 
 /** A way to a relay: through a proxy, or directly. */
 export interface Hop extends Endpoint {
@@ -44,6 +49,7 @@ export function hopsTo(server: ServerAddress, route?: Route): readonly [Hop, ...
 
 function chooseHops(onion: readonly Endpoint[], open: readonly Endpoint[], route?: Route): Hop[] {
   if (route === undefined) return [...open];
+  if (!('proxy' in route)) return [];
   const via = { proxy: route.proxy, credentials: route.credentials };
   const throughTor = route.onion === 'never' ? [] : onion.map((endpoint) => ({ ...endpoint, via }));
   if (route.onion === 'require') return throughTor;
@@ -55,6 +61,8 @@ function chooseHops(onion: readonly Endpoint[], open: readonly Endpoint[], route
 function whyUnreachable(route: Route | undefined): string {
   if (route === undefined)
     return 'can be reached through Tor only: set a SOCKS proxy (Tor listens on 127.0.0.1:9050)';
+  if (!('proxy' in route))
+    return 'may be reached through its onion address only, and there is no way to one: set a SOCKS proxy (Tor listens on 127.0.0.1:9050)';
   return route.onion === 'require'
     ? 'has no onion address, and the settings allow no other'
     : 'has onion addresses only, and the settings do not allow them';

@@ -30,10 +30,14 @@ export interface ProxyUse {
 
 /** Where Tor listens unless told otherwise. */
 const DEFAULT_PROXY: SocksProxy = { host: '127.0.0.1', port: 9050 };
-/** Longest wait for a proxy to take a connection, in ms. */
-const LISTEN_CHECK_MS = 1000;
+/** Longest wait for a proxy to take a connection and to answer the greeting, in ms: it asks nobody for that. */
+const GREETING_MS = 2000;
+/** Version 5, two ways to log in: none, and by name and password (RFC 1928, section 3). */
+const GREETING = Uint8Array.of(5, 2, 0, 2);
 /** How `socks` begins its message when the proxy has answered that it could not connect. */
 const REFUSED = 'Socks5 proxy rejected connection';
+/** What `socks` puts for an answer that is none. */
+const UNKNOWN_REASON = 'undefined';
 const TIMED_OUT = 'Proxy connection timed out';
 
 /**
@@ -94,28 +98,38 @@ export async function connectThroughProxy(
       (socket) => socket.destroy(),
       () => undefined,
     );
+    const silent =
+      error instanceof Error && error.message === TIMED_OUT && !(await proxyAnswers(proxy, signal));
+    if (silent)
+      throw new XftpError('PROXY_FAILED', `The SOCKS proxy ${formatEndpoint(proxy)} does not answer.`, {
+        cause: error,
+      });
     throw proxyFailure(error, { place: formatEndpoint({ host, port }), proxy, connectMs });
   }
 }
 
-/** Whether something listens where the proxy is to be: soon, and without asking it for anything. */
-export function proxyListens({ host, port }: SocksProxy): Promise<boolean> {
+/** Whether a SOCKS5 proxy answers: soon, and without asking it for anything. */
+export function proxyAnswers({ host, port }: SocksProxy, signal?: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: LISTEN_CHECK_MS });
-    const settle = (listens: boolean): void => {
+    const settle = (answers: boolean): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
       socket.destroy();
-      resolve(listens);
+      resolve(answers);
     };
+    const giveUp = (): void => {
+      settle(false);
+    };
+    const socket = connect({ host, port });
+    const timer = setTimeout(giveUp, GREETING_MS);
+    signal?.addEventListener('abort', giveUp, { once: true });
     socket
-      .once('connect', () => {
-        settle(true);
+      .once('connect', () => socket.write(GREETING))
+      .once('data', ([version]: Buffer) => {
+        settle(version === GREETING[0]);
       })
-      .once('timeout', () => {
-        settle(false);
-      })
-      .on('error', () => {
-        settle(false);
-      });
+      .once('close', giveUp)
+      .on('error', giveUp);
   });
 }
 
@@ -138,9 +152,10 @@ function proxyFailure(
   const message = cause instanceof Error ? cause.message : '';
   if (message.startsWith(REFUSED)) {
     const reason = message.slice(REFUSED.length).replace(/^ - /, '');
-    return new XftpError('CONNECT_FAILED', `Cannot connect to ${place}: ${name} answers ${reason}.`, {
-      cause,
-    });
+    if (!reason.startsWith(UNKNOWN_REASON))
+      return new XftpError('CONNECT_FAILED', `Cannot connect to ${place}: ${name} answers ${reason}.`, {
+        cause,
+      });
   }
   if (message === TIMED_OUT) return stalled(place, connectMs);
   // Of an error of the system only the message is handed on: `connect ECONNREFUSED 127.0.0.1:9050`.

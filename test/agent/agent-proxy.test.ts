@@ -71,6 +71,27 @@ describe('an agent with a proxy', () => {
   });
 
   it.each([
+    ['is taken away', { socksProxy: null }],
+    ['is for onion hosts only', { socksMode: 'onion' }],
+  ] as const)('asks before it goes on receiving from unknown relays when the proxy %s', async (_, change) => {
+    const { agent: sender, proxy } = await setting({}, 'relay.example');
+    const { id, content } = await start(sender, 300 * KIB);
+    await sender.reached(id, 'completed');
+    const { description } = (await sender.descriptions(id)).recipients[0]!;
+    const agent = await testAgent({ gatePauses: { firstMs: 5, longestMs: 50 } });
+    agent.setSettings({ socksProxy: `127.0.0.1:${String(proxy.port)}`, downloadLimit: 64 * KIB });
+    const receive = await agent.receive({ description }, CALLER);
+    await agent.reached(receive.id, 'downloading');
+    agent.setSettings({ ...change, downloadLimit: null });
+    expect(agent.get(receive.id).state).toBe('awaiting_approval');
+    expect(agent.listEvents({ types: ['transfer.approval'], limit: 10 }).events).toHaveLength(1);
+    agent.setSettings({ socksProxy: `127.0.0.1:${String(proxy.port)}`, socksMode: 'always' });
+    agent.approve(receive.id);
+    const { path = '' } = await agent.reached(receive.id, 'completed');
+    expect(readFileSync(path).equals(content)).toBe(true);
+  });
+
+  it.each([
     ['server', 1],
     ['transfer', 2],
     ['chunk', 8],

@@ -41,6 +41,8 @@ it('without the proxy that it needs, or with one that is not there, nothing is s
   const onion = relay.address.replace(/@[^:]+/, `@${'c'.repeat(56)}.onion`);
   const direct = await xftp(['send', source, folder, '-s', onion]);
   expectFailure(direct, 'TOR_REQUIRED', /Tor only: set a SOCKS proxy/);
+  const required = await xftp(['send', source, folder, '-s', relay.address, '--onion-hosts', 'require']);
+  expectFailure(required, 'INVALID_ARGUMENT', /needs a proxy: add --socks-proxy/);
   const nobody = ['--socks-proxy', '127.0.0.1:1', '-r', '1'];
   const failed = await xftp(['send', source, folder, '-s', relay.address, ...nobody]);
   expectFailure(failed, 'PROXY_FAILED', /SOCKS proxy 127\.0\.0\.1:1: nothing listens there/);

@@ -64,10 +64,18 @@ describe('A call', () => {
     await wrong('transfers.list', { limit: 1001 }, 'limit');
     await wrong('events.subscribe', { since: -1 }, 'since');
     await wrong('events.subscribe', { types: ['SECRET'] }, 'types');
+    await wrong('settings.set', { deadlineHours: 0 }, 'deadlineHours', 'more than 0');
+    await wrong('settings.set', { replicas: 0 }, 'replicas', 'at least 1');
     await wrong('servers.add', { preset: 'SECRET' }, 'preset');
     await wrong('tokens.create', { name: 'x', scope: 'admin', folders: ['SECRET'] }, 'folders');
     const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`member${String(index)}`, 1]));
     expect((await client.call('agent.info', many)).error?.message.length).toBeLessThan(600);
+  });
+
+  it('sets every setting to what it is', async () => {
+    const client = await (await testRpc()).client();
+    const { result } = await client.call('settings.get');
+    expect((await client.call('settings.set', result)).error).toBeUndefined();
   });
 
   it('that fails has the number, the code and the kind of the failure, and what the relay said', async () => {

@@ -20,6 +20,10 @@ export interface SocksBehaviour {
   readonly silent?: boolean;
   /** Sends this instead of the first answer. */
   readonly greeting?: Uint8Array;
+  /** What it says when it refuses a request; that the host cannot be reached unless given. */
+  readonly refusal?: number;
+  /** Whether it answers requests; it does unless told otherwise. */
+  readonly connects?: boolean;
   /** Refuses every name and password. */
   readonly refusesAccounts?: boolean;
 }
@@ -66,7 +70,14 @@ export async function startSocksServer(behaviour: SocksBehaviour): Promise<Socks
 
 async function serve(
   client: Socket,
-  { target, silent = false, greeting, refusesAccounts = false }: SocksBehaviour,
+  {
+    target,
+    silent = false,
+    greeting,
+    refusesAccounts = false,
+    refusal = HOST_UNREACHABLE,
+    connects = true,
+  }: SocksBehaviour,
   requests: SocksRequest[],
   sockets: Set<Socket>,
 ): Promise<void> {
@@ -89,8 +100,9 @@ async function serve(
   const port = (await input.read(2)).readUInt16BE();
   const request = { user, password, host, port };
   requests.push(request);
+  if (!connects) return;
   const targetPort = target(request);
-  const answer = targetPort === undefined ? HOST_UNREACHABLE : 0;
+  const answer = targetPort === undefined ? refusal : 0;
   if (targetPort === undefined) {
     client.end(Buffer.of(VERSION, answer, 0, 1, 0, 0, 0, 0, 0, 0));
     return;

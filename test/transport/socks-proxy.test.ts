@@ -18,7 +18,9 @@ import { type SocksServer, startSocksServer } from '../support/socks-server.js';
 
 const ONION = `${'a'.repeat(56)}.onion`;
 
-function routeThrough({ port }: Pick<SocksServer, 'port'>, change: Partial<Route> = {}): Route {
+type Proxied = Extract<Route, { readonly proxy: unknown }>;
+
+function routeThrough({ port }: Pick<SocksServer, 'port'>, change: Partial<Proxied> = {}): Proxied {
   const credentials = { user: 'circuit', password: 'of this unit' };
   return { proxy: { host: '127.0.0.1', port }, credentials, mode: 'always', onion: 'prefer', ...change };
 }
@@ -104,6 +106,8 @@ describe('the hosts of an address', () => {
   it('are used directly without a proxy, but for those that only Tor knows', () => {
     expect(hopsTo(server)).toEqual([open]);
     expect(() => hopsTo(at(server, ONION))).toThrow(failing('TOR_REQUIRED'));
+    // Whoever wants onion hosts only, and has no proxy, gets no other way.
+    expect(() => hopsTo(server, { onion: 'require' })).toThrow(failing('TOR_REQUIRED'));
   });
 
   it.each([
@@ -172,11 +176,27 @@ describe('a session through a proxy', () => {
     expect(relay.accepted()).toBe(0);
   });
 
+  it('fails as one of the proxy when that answers with a code that there is not', async () => {
+    const relay = await startFakeRelay();
+    const proxy = await startSocksServer({ target: () => undefined, refusal: 99 });
+    await expect(open(relay.server, routeThrough(proxy))).rejects.toThrow(failing('PROXY_FAILED'));
+  });
+
+  it('fails after a while when the relay does not answer through the proxy', async () => {
+    const relay = await startFakeRelay();
+    const proxy = await startSocksServer({ target: () => relay.port, connects: false });
+    const outcome = open(relay.server, routeThrough(proxy), { connectMs: 200 });
+    await expect(outcome).rejects.toThrow(failing('STALLED'));
+  });
+
   it('fails after a while when the proxy says nothing, and leaves no connection behind', async () => {
     const relay = await startFakeRelay();
     const proxy = await startSocksServer({ target: () => relay.port, silent: true });
     const outcome = open(relay.server, routeThrough(proxy), { connectMs: 200 });
-    await expect(outcome).rejects.toThrow(failing('STALLED'));
+    await expect(outcome).rejects.toMatchObject({
+      code: 'PROXY_FAILED',
+      message: expect.stringContaining('does not answer') as string,
+    });
     await vi.waitUntil(() => proxy.open() === 0);
   });
 

@@ -126,6 +126,7 @@ export const SERVER_METHODS = {
       uploadLimit: optionalSetting(SETTINGS_SHAPE.uploadLimit),
       downloadLimit: optionalSetting(SETTINGS_SHAPE.downloadLimit),
       maxFileSize: optionalSetting(SETTINGS_SHAPE.maxFileSize),
+      replicas: optionalSetting(SETTINGS_SHAPE.replicas),
       deadlineHours: optionalSetting(SETTINGS_SHAPE.deadlineHours),
       eventDays: optionalSetting(SETTINGS_SHAPE.eventDays),
       eventCount: optionalSetting(SETTINGS_SHAPE.eventCount),
@@ -136,7 +137,8 @@ export const SERVER_METHODS = {
       onionHosts: optionalSetting(SETTINGS_SHAPE.onionHosts),
       isolation: optionalSetting(SETTINGS_SHAPE.isolation),
       coverTraffic: optionalSetting(SETTINGS_SHAPE.coverTraffic),
-    }),
+      // The compiler asks for each of them.
+    } satisfies Readonly<Record<keyof typeof SETTINGS_SHAPE, z.ZodType>>),
     result: settings,
     errors: ['INVALID_ARGUMENT'],
     handler: (agent, change) => agent.setSettings(change),

@@ -32,13 +32,16 @@ interface Way {
 }
 
 /**
- * Runs jobs on servers, higher priorities first, so many at once on each server and in all; of those that move a chunk
- * only as many as the way there takes.
+ * Runs jobs on servers, higher priorities first, so many at once on each server and in all. Jobs that move a chunk and
+ * others are counted apart on each server, so that a chunk is registered while others are on their way; of those that
+ * move one only as many run as the way there takes.
  */
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #total: PQueue;
-  readonly #servers = new Map<string, PQueue>();
+  /** By server. */
+  readonly #commands = new Map<string, PQueue>();
+  readonly #chunks = new Map<string, PQueue>();
   readonly #ways: Readonly<Record<Direction, Map<string, Way>>> = { up: new Map(), down: new Map() };
   readonly #jobs = new Map<string, Set<Job>>();
   #perServer: number;
@@ -53,7 +56,8 @@ export class WorkQueue {
   setLimits({ perServer, total }: WorkLimits): void {
     this.#perServer = perServer;
     this.#total.concurrency = total;
-    for (const queue of this.#servers.values()) queue.concurrency = perServer;
+    for (const queues of [this.#commands, this.#chunks])
+      for (const queue of queues.values()) queue.concurrency = perServer;
     for (const ways of Object.values(this.#ways))
       for (const way of ways.values()) {
         way.path.setMost(perServer);
@@ -67,7 +71,7 @@ export class WorkQueue {
    * @throws what the job throws, or XftpError CANCELLED
    */
   async run<T>(server: string, turn: Turn, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return this.#inTurn([this.#queueOf(server), this.#total], turn, signal, work);
+    return this.#inTurn([this.#queueOf(server, this.#commands), this.#total], turn, signal, work);
   }
 
   /**
@@ -82,7 +86,8 @@ export class WorkQueue {
     work: (crossing: Crossing) => Promise<T>,
   ): Promise<T> {
     const { path, queue } = this.#wayTo(server, direction);
-    return this.#inTurn([queue, this.#queueOf(server), this.#total], turn, signal, async () => {
+    const queues = [queue, this.#queueOf(server, this.#chunks), this.#total];
+    return this.#inTurn(queues, turn, signal, async () => {
       const crossing = path.begin();
       try {
         return await work(crossing);
@@ -135,7 +140,8 @@ export class WorkQueue {
 
   /** Jobs that run or wait. */
   get size(): number {
-    const running = [...this.#servers.values()].reduce((sum, { size, pending }) => sum + size + pending, 0);
+    const queues = [...this.#commands.values(), ...this.#chunks.values()];
+    const running = queues.reduce((sum, { size, pending }) => sum + size + pending, 0);
     const { up, down } = this.#ways;
     return [...up.values(), ...down.values()].reduce((sum, { queue }) => sum + queue.size, running);
   }
@@ -166,11 +172,11 @@ export class WorkQueue {
     return way;
   }
 
-  #queueOf(server: string): PQueue {
-    let queue = this.#servers.get(server);
+  #queueOf(server: string, queues: Map<string, PQueue>): PQueue {
+    let queue = queues.get(server);
     if (queue === undefined) {
       queue = new PQueue({ concurrency: this.#perServer });
-      this.#servers.set(server, queue);
+      queues.set(server, queue);
     }
     return queue;
   }

@@ -26,12 +26,15 @@ interface Uploads {
 export class UploadSlots {
   readonly #total: number;
   readonly #perConnection: number;
+  readonly #now: () => number;
   readonly #uploads = new WeakMap<UploadConnection, Uploads>();
   #taken = 0;
 
-  constructor(total: number, perConnection: number) {
+  /** @param now monotonic time in ms */
+  constructor(total: number, perConnection: number, now: () => number = () => performance.now()) {
     this.#total = total;
     this.#perConnection = perConnection;
+    this.#now = now;
   }
 
   /** Takes a slot; undefined when there is none. */
@@ -41,13 +44,13 @@ export class UploadSlots {
     this.#uploads.set(connection, own);
     this.#taken += costOf(own);
     own.count += 1;
-    const start = performance.now();
+    const start = this.#now();
     let length = 0;
     return {
       received: (bytes) => {
         const before = length;
         length += bytes;
-        if (before < WIDEN_AFTER && length >= WIDEN_AFTER && performance.now() - start < WIDEN_MS)
+        if (before < WIDEN_AFTER && length >= WIDEN_AFTER && this.#now() - start < WIDEN_MS)
           this.#widen(connection, own);
       },
       free: () => {

@@ -118,7 +118,7 @@ class FileReceiver {
     for (const chunk of others) {
       // Chunks that are asked for together end together, and a round trip passes until the next ones come: in it come
       // those that were asked for a round trip later.
-      if (received.length + 1 === this.#buffers.count / 2) await Promise.race([begun, prefix]);
+      if (received.length + 1 === Math.ceil(this.#buffers.count / 2)) await Promise.race([begun, prefix]);
       const next = await this.#takeMemory(chunk);
       received.push(group.add(() => this.#receiveNext(chunk, next, prefix)));
     }

@@ -114,6 +114,29 @@ describe('the queue of jobs', () => {
     expect(queue.size).toBe(0);
   });
 
+  it('runs commands while chunks take all the places of their server, and the other way round', async () => {
+    const queue = new WorkQueue({ perServer: 1, total: 8 }, fakeClock());
+    const { add, started, end } = jobs(queue);
+    const chunk = deferred();
+    const cross = (name: string): Promise<void> =>
+      queue.cross({ server: 'a', direction: 'up' }, TURN, never, async () => {
+        started.push(name);
+        await chunk.promise;
+      });
+    const crossings = [cross('chunk 1'), cross('chunk 2')];
+    await add('command 1', 'a');
+    await add('command 2', 'a');
+    expect(started).toEqual(['chunk 1', 'command 1']);
+    expect(queue.size).toBe(4);
+    await end('command 1');
+    expect(started).toEqual(['chunk 1', 'command 1', 'command 2']);
+    chunk.resolve();
+    await Promise.all(crossings);
+    expect(started.at(-1)).toBe('chunk 2');
+    await end('command 2');
+    expect(queue.size).toBe(0);
+  });
+
   it('gives what a job gives, and throws what it throws', async () => {
     const queue = new WorkQueue({ perServer: 1, total: 1 }, fakeClock());
     expect(await queue.run('a', TURN, never, () => Promise.resolve(42))).toBe(42);

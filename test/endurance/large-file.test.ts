@@ -11,7 +11,7 @@ import { xftp } from '../support/transfers.js';
 
 const MIB = 1024 * 1024;
 const FILE_SIZE = 1024 * MIB;
-/** Chunk buffers (24 MiB), what lies in sockets, and Node itself; far below the size of the file. */
+/** Chunk buffers (32 MiB), what lies in sockets, and Node itself; far below the size of the file. */
 const MEMORY_LIMIT = 150 * MIB;
 /** Descriptions, folders and the report itself. */
 const FEW_BYTES = 8 * MIB;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { failing } from '../crypto/expected-failure.js';
-import { type Deferred, deferred } from './channel-samples.js';
-import { OTHER_SERVER, SERVER, settle, type StubPool, stubOf, stubPool } from './session-stubs.js';
+import { deferred } from './channel-samples.js';
+import { begin, OTHER_SERVER, settle, stubPool } from './session-stubs.js';
 
 const IDLE_MS = 1000;
 
@@ -13,34 +13,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-/** A use of the pool that lasts until the test ends it. */
-interface Use {
-  readonly outcome: Promise<number>;
-  /** Number of its session, when it has one. */
-  readonly started: Promise<number>;
-  readonly end: Deferred<void>;
-}
-
-function begin({ pool }: StubPool, use: 'upload' | 'shared', signal?: AbortSignal, server = SERVER): Use {
-  const end = deferred();
-  const started = deferred<number>();
-  const outcome = pool.use(
-    server,
-    use,
-    (session) => {
-      const stub = stubOf(session);
-      started.resolve(stub.number);
-      return stub.request(use, async () => {
-        await end.promise;
-        return stub.number;
-      });
-    },
-    signal === undefined ? {} : { signal },
-  );
-  outcome.catch(() => undefined);
-  return { outcome, started: started.promise, end };
-}
 
 /** Whether something has happened when everything has that waits only for promises. */
 async function happened(promise: Promise<unknown>): Promise<boolean> {

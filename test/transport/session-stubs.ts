@@ -1,5 +1,5 @@
 import { parseServerAddress } from '#src/protocol/index.js';
-import { type Session, SessionPool, type SessionPoolOptions } from '#src/transport/index.js';
+import { type Session, SessionPool, type SessionPoolOptions, type SessionUse } from '#src/transport/index.js';
 import { type Deferred, deferred } from './channel-samples.js';
 
 export const SERVER = parseServerAddress('xftp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@relay.example');
@@ -40,7 +40,7 @@ export class StubSession {
   }
 
   /** As a request on a session does: it counts, and a retired session ends with its last one. */
-  async request<T>(use: 'upload' | 'shared', work: () => Promise<T>): Promise<T> {
+  async request<T>(use: SessionUse, work: () => Promise<T>): Promise<T> {
     this.active += 1;
     if (use === 'upload') this.uploads += 1;
     try {
@@ -101,6 +101,35 @@ export function stubPool(
     dials: () => dials,
     open: () => sessions.filter(({ ended }) => !ended),
   };
+}
+
+/** A use of the pool that lasts until the test ends it. */
+export interface Use {
+  readonly outcome: Promise<number>;
+  /** Number of its session, when it has one. */
+  readonly started: Promise<number>;
+  readonly end: Deferred<void>;
+}
+
+/** Begins a use. */
+export function begin({ pool }: StubPool, use: SessionUse, signal?: AbortSignal, server = SERVER): Use {
+  const end = deferred();
+  const started = deferred<number>();
+  const outcome = pool.use(
+    server,
+    use,
+    (session) => {
+      const stub = stubOf(session);
+      started.resolve(stub.number);
+      return stub.request(use, async () => {
+        await end.promise;
+        return stub.number;
+      });
+    },
+    signal === undefined ? {} : { signal },
+  );
+  outcome.catch(() => undefined);
+  return { outcome, started: started.promise, end };
 }
 
 /** Lets everything happen that waits for nothing but promises. */

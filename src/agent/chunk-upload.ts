@@ -1,13 +1,14 @@
 import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import { severalFailures } from '../transfer/index.js';
 import { throwIfAborted } from '../transport/index.js';
 import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import type { Ask, Request } from './relay-access.js';
-import { type ReplicaPlaces, severalFailures } from './replica-plan.js';
+import type { ReplicaPlaces } from './replica-plan.js';
 import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 
 import { XftpError } from '../protocol/index.js';
+import { noneCouldGive, severalFailures } from '../transfer/index.js';
 import type { ReplicaRow } from './chunk-store.js';
-import { severalFailures } from './replica-plan.js';
 import type { ServerGates } from './server-gates.js';
 import type { ServerHealth } from './server-health.js';
 
@@ -53,20 +53,14 @@ export class ReplicaChoice {
   /** Why a chunk cannot be downloaded, when all relays of these replicas, the bad ones, are out of the question. */
   noneLeft(chunk: number, replicas: readonly ReplicaRow[]): XftpError {
     const servers = new Set(replicas.map(({ server }) => server));
-    const said = [...this.#said].filter(([server]) => servers.has(server));
-    const last = said.at(-1)?.[1];
+    const said = new Map([...this.#said].filter(([server]) => servers.has(server)));
+    const last = [...said.values()].at(-1);
     if (last === undefined)
       return new XftpError(
         'CHUNK_GONE',
         'No relay has a part of this file any more: it has expired or was deleted.',
       );
-    if (said.length === 1) return last;
-    const each = said.map(([server, { message }]) => `${server}: ${message}`).join(' ');
-    return new XftpError(
-      last.code,
-      `None of ${String(said.length)} relays could give part ${String(chunk)} of this file. ${each}`,
-      { cause: last },
-    );
+    return severalFailures(said, last, noneCouldGive(said.size, chunk));
   }
 
   /** In ms; who is being tried may stay silent for long. */

@@ -12,7 +12,14 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import { discardFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import {
+  discardFile,
+  localFailure,
+  makeUniqueFolder,
+  type ReplicaCounts,
+  sendFile,
+  type SentFile,
+} from '../transfer/index.js';
 import type { ProxyRoute } from '../transport/index.js';
 import { describeParts } from './description-input.js';
 import type { Output } from './output.js';
@@ -36,6 +43,7 @@ export interface SendOptions {
   /** Bytes. */
   readonly maxSize: number;
   readonly qr: boolean;
+  readonly replicas: ReplicaCounts;
   /** The way to relays when there is a proxy. */
   readonly route?: ProxyRoute;
 }

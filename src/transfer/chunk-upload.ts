@@ -7,6 +7,7 @@ import type { ReplicaCounts } from './replica-counts.js';
 import { withRetries } from './retry.js';
 import { isServersFault, type ServerChoice } from './server-choice.js';
 import { TaskGroup } from './task-group.js';
+import { UploadWidth } from './upload-width.js';
 import { ProgressMeter, type TransferContext } from './transfer-context.js';
 
 /** Recipients per request, as official clients send them. */
@@ -55,6 +56,7 @@ export class ChunkUploader {
   readonly #context: UploadContext;
   readonly #plan: UploadPlan;
   readonly #progress: ProgressMeter;
+  readonly #width = new UploadWidth();
 
   constructor(plan: UploadPlan, context: UploadContext) {
     this.#client = context.client;
@@ -112,7 +114,8 @@ export class ChunkUploader {
   #makeReplica(chunk: SealedChunk, { signal, taken, put }: ReplicaUpload): Promise<UploadedReplica> {
     return this.#plan.choice.withServer(async (server) => {
       const replica = await this.#register(server, chunk, signal);
-      await withRetries(this.#context.attempts, () => put(server, replica.sender), { signal });
+      const upload = (): Promise<void> => this.#width.run(server, () => put(server, replica.sender));
+      await withRetries(this.#context.attempts, upload, { signal });
       return replica;
     }, taken);
   }

@@ -31,5 +31,6 @@ export { noneCouldGive, severalFailures } from './several-failures.js';
 export { type SnapshotOptions, snapshotSource } from './snapshot-source.js';
 export { TaskGroup } from './task-group.js';
 export type { TransferContext, TransferProgress } from './transfer-context.js';
+export { isCut } from './upload-width.js';
 export { type VerifyContext, verifyPart } from './verify-part.js';
 export type { VerifyRequest } from './verify-stream.js';

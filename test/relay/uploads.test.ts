@@ -98,7 +98,7 @@ describe('FPUT', () => {
   });
 
   it('that never ends is answered TIMEOUT', async () => {
-    const relay = await testRelay({ limits: { uploadMs: 200 } });
+    const relay = await testRelay({ limits: { uploadStallMs: 200 } });
     const client = await relay.client();
     const chunk = await client.create(chunkBytes());
     const stream = client.start();

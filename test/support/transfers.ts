@@ -129,11 +129,31 @@ export async function expectEmpty(folder: string): Promise<void> {
 
 /** What library calls need, ended with the running test. */
 export function transferContext(
-  options: { readonly attempts?: number; readonly deadlines?: Partial<Deadlines> } = {},
+  options: {
+    readonly attempts?: number;
+    readonly deadlines?: Partial<Deadlines>;
+    /** Port of a SOCKS proxy on loopback that all goes through. */
+    readonly socksPort?: number;
+  } = {},
 ): TransferContext & { readonly warnings: readonly string[] } {
+  const { socksPort } = options;
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
   const pool = new SessionPool({
-    open: (server, signal) => openSession(server, { deadlines, signal }),
+    open: (server, signal, credentials) =>
+      openSession(server, {
+        deadlines,
+        signal,
+        ...(socksPort === undefined
+          ? {}
+          : {
+              route: {
+                proxy: { host: '127.0.0.1', port: socksPort },
+                mode: 'always',
+                onion: 'prefer',
+                credentials,
+              },
+            }),
+      }),
     sessionsPerServer: 4,
     idleMs: 60_000,
   });

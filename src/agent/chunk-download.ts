@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 
 import { DOWNLOAD_TAG_LENGTH } from '../client/index.js';
-import { isXftpError, parseServerAddress, type ServerAddress, type XftpError } from '../protocol/index.js';
+import { parseServerAddress, type XftpError } from '../protocol/index.js';
 import {
   checkRoom,
   type DownloadedChunk,
@@ -12,11 +12,11 @@ import {
 } from '../transfer/index.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import type { ReceiveRow } from './detail-stores.js';
-import { consequenceOf, MAX_CORRUPT, toFailureInfo } from './failure-policy.js';
+import { toFailureInfo } from './failure-policy.js';
 import { boundsOf, workInside } from './folder-bounds.js';
 import { incomplete, partPathOf, receiveOf } from './part-record.js';
 import type { ReplicaChoice } from './replica-choice.js';
-import { type Racer, ReplicaRace } from './replica-race.js';
+import { type DownloadAttempt, downloadFromAny } from './replica-download.js';
 import type { Run } from './run.js';
 
 /** A chunk that is to be downloaded. */
@@ -36,7 +36,6 @@ export class ChunkDownload {
   readonly #file: EncryptedFile;
   readonly #signal: AbortSignal;
   readonly #choice: ReplicaChoice;
-  readonly #corrupt = new Map<number, number>();
 
   constructor({ run, chunk, file, choice, signal }: ChunkDownloadOptions) {
     this.#run = run;
@@ -52,96 +51,63 @@ export class ChunkDownload {
    * @throws XftpError that ends the transfer, or CANCELLED
    */
   async run(): Promise<void> {
-    for (;;) {
-      const replica = this.#pick();
-      const race = new ReplicaRace(this.#signal);
-      if (
-        await race.run(
-          (racer) => this.#drive(replica, racer),
-          () => this.#rivalOf(replica),
-        )
-      )
-        return;
-    }
+    const { chunks } = this.#run.services;
+    const { id } = this.#run;
+    const { number, size } = this.#chunk;
+    await downloadFromAny<ReplicaRow>({
+      run: this.#run,
+      choice: this.#choice,
+      signal: this.#signal,
+      bytes: size,
+      chunk: number,
+      replicas: () => chunks.replicasOf(id, number),
+      download: (replica, attempt) => this.#download(replica, attempt),
+      giveUp: (replica) => {
+        chunks.setReplicaState(replica.id, 'bad');
+      },
+      distrust: (replica, reason) => {
+        this.#distrust(replica, reason);
+      },
+      noneLeft: () => {
+        const all = chunks.replicas(id, { withBad: true });
+        return this.#choice.noneLeft(
+          number,
+          all.filter(({ chunk }) => chunk === number),
+        );
+      },
+      waitForDisk: (reason) => this.#run.waitForDisk(receiveOf(this.#run).directory, size, reason),
+    });
   }
 
-  get #replicas(): ReplicaRow[] {
-    return this.#run.services.chunks.replicasOf(this.#run.id, this.#chunk.number);
-  }
-
-  #pick(): ReplicaRow {
-    const replica = this.#choice.best(this.#replicas);
-    if (replica !== undefined) return replica;
-    const all = this.#run.services.chunks.replicas(this.#run.id, { withBad: true });
-    const { number } = this.#chunk;
-    throw this.#choice.noneLeft(
-      number,
-      all.filter(({ chunk }) => chunk === number),
-    );
-  }
-
-  /** Who could be asked while a relay stands still. */
-  #rivalOf({ server }: ReplicaRow): ((racer: Racer) => Promise<void>) | undefined {
-    const rival = this.#choice.bestOpen(this.#replicas.filter((other) => other.server !== server));
-    return rival && ((racer) => this.#drive(rival, racer));
-  }
-
-  /** Returns when the chunk is there, or is to be tried again. */
-  async #drive(replica: ReplicaRow, racer: Racer): Promise<void> {
-    try {
-      await this.#download(parseServerAddress(replica.server), replica, racer);
-    } catch (error) {
-      if (racer.signal.aborted) throw error;
-      await this.#follow(replica, error);
-    }
-  }
-
-  async #download(server: ServerAddress, replica: ReplicaRow, racer: Racer): Promise<void> {
-    const { ciphers, health, progress, relays } = this.#run.services;
+  async #download(
+    replica: ReplicaRow,
+    { client, signal, onReceived, finish }: DownloadAttempt,
+  ): Promise<void> {
+    const { ciphers, progress } = this.#run.services;
     const { digest, number, size } = this.#chunk;
     const { access_id: id, access_key: privateKey } = replica;
     if (id === null || digest === null) throw incomplete();
-    const { signal } = racer;
-    const ask = {
-      server,
-      action: 'download',
-      bytes: size,
-      turn: this.#run.turn,
-      chunk: number,
-      signal,
-      onBlocked: (reason?: XftpError) => this.#run.onBlocked(this.#choice.whyItWaits(this.#replicas, reason)),
-      givesUp: () => this.#choice.hasSooner(replica, this.#replicas),
-    } as const;
-    await relays.ask(ask, async (client, moving) => {
-      const visit = health.begin(replica.server);
-      const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
-      racer.moved();
-      try {
-        const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
-          signal,
-          pace: this.#run.pace,
-          onReceived: (received) => {
-            racer.moved();
-            moving(received);
-            progress.moving(this.#run.id, number, Math.min(received, size));
-          },
-        });
-        visit.succeeded(size);
-        await racer.finish(async () => {
-          this.#record(
-            await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest }),
-          );
-        });
-      } catch (error) {
-        if (this.#signal.aborted) visit.left();
-        else visit.failed();
-        throw error;
-      } finally {
-        progress.moving(this.#run.id, number, 0);
-        // A request that has failed writes nothing more into it.
-        ciphers.memory.give(memory);
-      }
-    });
+    const server = parseServerAddress(replica.server);
+    const memory = ciphers.memory.take(size + DOWNLOAD_TAG_LENGTH);
+    try {
+      const { secret, nonce } = await client.downloadChunk(server, { id, privateKey }, memory, {
+        signal,
+        pace: this.#run.pace,
+        onReceived: (received) => {
+          onReceived(received);
+          progress.moving(this.#run.id, number, Math.min(received, size));
+        },
+      });
+      await finish(async () => {
+        this.#record(
+          await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest }),
+        );
+      });
+    } finally {
+      progress.moving(this.#run.id, number, 0);
+      // A request that has failed writes nothing more into it.
+      ciphers.memory.give(memory);
+    }
   }
 
   /** In one transaction, since each one is flushed: a file of one chunk costs few. */
@@ -198,45 +164,10 @@ export class ChunkDownload {
     );
   }
 
-  /** Returns when the chunk is to be tried again, from here or elsewhere. */
-  async #follow(replica: ReplicaRow, error: unknown): Promise<void> {
-    if (!isXftpError(error)) throw error;
-    switch (consequenceOf(error)) {
-      case 'retry':
-        return;
-      case 'distrust':
-        this.#distrust(replica, error);
-        return;
-      case 'other-server':
-      case 'other-replica':
-        this.#drop(replica, error);
-        return;
-      case 'again': {
-        const times = (this.#corrupt.get(replica.id) ?? 0) + 1;
-        this.#corrupt.set(replica.id, times);
-        if (times >= MAX_CORRUPT) this.#drop(replica, error);
-        return;
-      }
-      case 'wait-for-disk':
-        await this.#run.waitForDisk(receiveOf(this.#run).directory, this.#chunk.size, error);
-        return;
-      case 'wait-for-database':
-      case 'fail':
-      case 'stop':
-        throw error;
-    }
-  }
-
   /** The server is not used any more for the file; its first chunk to find out tells clients. */
   #distrust({ server, id }: ReplicaRow, reason: XftpError): void {
     const { chunks } = this.#run.services;
     if (chunks.replica(id)?.state !== 'bad') this.#run.warn('security', toFailureInfo(reason), server);
     chunks.distrust(this.#run.id, server);
-    this.#choice.gaveUp(server, reason);
-  }
-
-  #drop(replica: ReplicaRow, reason: XftpError): void {
-    this.#run.services.chunks.setReplicaState(replica.id, 'bad');
-    this.#choice.gaveUp(replica.server, reason);
   }
 }

@@ -1,13 +1,14 @@
 import type { RelayClient } from '../client/index.js';
 import { generateKeyPair, publicKeyOf } from '../crypto/index.js';
 import { isXftpError, parseServerAddress, type ServerAddress, XftpError } from '../protocol/index.js';
+import { severalFailures } from '../transfer/index.js';
 import { throwIfAborted } from '../transport/index.js';
-import { maySplit, splitChunk } from './chunk-split.js';
+import { maySplit } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
 import type { Ask, Request } from './relay-access.js';
-import { type ReplicaPlaces, severalFailures } from './replica-plan.js';
+import type { ReplicaPlaces } from './replica-plan.js';
 import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
@@ -74,16 +75,17 @@ export class ChunkUpload {
   /**
    * Returns when the chunk is on a relay and that is recorded.
    *
-   * @returns the pieces that took the place of a chunk that was too large for its way, to be uploaded instead; mostly none
+   * @returns how large chunks may be, in bytes, when this one is too large for its way and nothing is under way; mostly
+   *   undefined
    * @throws XftpError that ends the transfer, or CANCELLED
    */
-  async run(make: MakeChunk): Promise<readonly ChunkRow[]> {
+  async run(make: MakeChunk): Promise<number | undefined> {
     for (;;) {
       const { server, replica } = this.#place();
-      if (this.#isTooLarge(server)) return await this.#split(server, make);
+      if (this.#isTooLarge(server)) return this.#run.services.fit.most(serverKey(server));
       try {
         await this.#upload(server, await this.#register(server, replica), make);
-        return [];
+        return undefined;
       } catch (error) {
         this.#follow(server, error);
       }
@@ -332,13 +334,7 @@ export class ChunkUpload {
   }
 
   #isTooLarge(server: ServerAddress): boolean {
-    // Several relays have or get the same chunk, and the description names one size of it.
-    if (this.#options.send.replicas > 1) return false;
     return maySplit(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)));
-  }
-
-  #split(server: ServerAddress, make: MakeChunk): Promise<readonly ChunkRow[]> {
-    return splitChunk(this.#run, this.#chunk, this.#run.services.fit.most(serverKey(server)), make);
   }
 
   /** The server is not used any more for the file; its first chunk to find out tells clients. */

@@ -1,6 +1,6 @@
 import type { Database } from './database.js';
 import type { OnConflict, RedirectPolicy, Settings } from './model.js';
-import type { ReplicaCounts } from './replica-plan.js';
+import type { ReplicaCounts } from '../transfer/index.js';
 
 /** What only a send has. */
 export interface SendRow {

@@ -55,11 +55,6 @@ export function consequenceOf(error: unknown): Consequence {
   }
 }
 
-/** Whether a connection broke or stood still, as those over bad links do: what was on it has not arrived. */
-export function isCut({ code }: XftpError): boolean {
-  return code === 'CONNECTION_LOST' || code === 'STALLED';
-}
-
 /** What a person can do about a failure, beyond what its message says. */
 const HINTS: Partial<Readonly<Record<FailureCode, string>>> = {
   IDENTITY_MISMATCH: 'Do not use this relay until its operator has confirmed its address.',

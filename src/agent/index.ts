@@ -7,7 +7,6 @@ export { ISOLATION_LEVELS } from './isolation.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
 export { SERVER_ROLES } from './server-store.js';
-export { MAX_REPLICAS } from './replica-plan.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';
 export { TRANSFER_STATES } from './transfer-states.js';
-export { localFailure } from '../transfer/index.js';
+export { localFailure, MAX_REPLICAS } from '../transfer/index.js';

@@ -11,14 +11,20 @@ import {
   parseServerAddress,
   XftpError,
 } from '../protocol/index.js';
-import { checkReceivable, ensureFolder, localFailure, snapshotSource } from '../transfer/index.js';
+import {
+  checkReceivable,
+  ensureFolder,
+  localFailure,
+  type ReplicaCounts,
+  snapshotSource,
+} from '../transfer/index.js';
 import type { Caller } from './agent-api.js';
 import { unknownServers } from './approval.js';
 import type { Direction, InspectResult, ReceiveParams, SendParams, TransferInfo } from './model.js';
 import { CHUNK_LIFE_MS } from './chunk-upload.js';
 import { sourceCheck } from './folder-bounds.js';
 import { recordChunks } from './receive-run.js';
-import { replicaCounts, type ReplicaCounts } from './replica-plan.js';
+import { replicaCounts } from './replica-plan.js';
 import type { RunServices } from './run.js';
 import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';

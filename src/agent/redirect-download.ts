@@ -1,15 +1,15 @@
-import { type FileDescription, isXftpError, type ServerAddress, XftpError } from '../protocol/index.js';
+import { type FileDescription, XftpError } from '../protocol/index.js';
 import { followRedirect } from '../transfer/index.js';
-import { consequenceOf, MAX_CORRUPT, toFailureInfo } from './failure-policy.js';
+import { toFailureInfo } from './failure-policy.js';
+import { type Candidate, ReplicaChoice } from './replica-choice.js';
+import { downloadFromAny } from './replica-download.js';
 import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 
-/** One place where a stored description is, and what became of it. */
-interface Place {
-  readonly server: ServerAddress;
+/** One place where a stored description is. */
+interface Place extends Candidate {
   /** The description that leads there and nowhere else. */
   readonly outer: FileDescription;
-  corrupt: number;
 }
 
 /**
@@ -18,66 +18,53 @@ interface Place {
  * @throws XftpError that ends the transfer, or CANCELLED
  */
 export async function downloadRedirect(run: Run, outer: FileDescription): Promise<FileDescription> {
-  const { ciphers, gates, relays } = run.services;
-  const places = placesOf(outer);
-  let failure = new XftpError('INVALID_DESCRIPTION', 'The description names no relay.');
-  for (;;) {
-    const place = places.find(({ server }) => gates.isOpen(serverKey(server))) ?? places[0];
-    if (place === undefined) throw failure;
-    const ask = {
-      server: place.server,
-      action: 'download',
-      bytes: outer.size,
-      turn: run.turn,
-      signal: run.signal,
-      onBlocked: run.onBlocked,
-    } as const;
-    try {
-      return await relays.ask(ask, (client) =>
-        followRedirect(place.outer, { client, ciphers, attempts: 1, signal: run.signal }),
-      );
-    } catch (error) {
-      if (!isXftpError(error) || !mayTryOn(run, place, error)) throw error;
-      failure = error;
-      if (isUseless(place, error)) places.splice(places.indexOf(place), 1);
-    }
-  }
+  const { ciphers, gates, health } = run.services;
+  const { signal } = run;
+  const choice = new ReplicaChoice(gates, health);
+  const all = placesOf(outer);
+  let left: readonly Place[] = all;
+  let inner: FileDescription | undefined;
+  await downloadFromAny<Place>({
+    run,
+    choice,
+    signal,
+    bytes: outer.size,
+    replicas: () => left,
+    download: async (place, { client, signal: stop, onReceived, finish }) => {
+      const found = await followRedirect(place.outer, {
+        client,
+        ciphers,
+        attempts: 1,
+        signal: stop,
+        onProgress: ({ done }) => {
+          onReceived(done);
+        },
+      });
+      await finish(() => {
+        inner = found;
+      });
+    },
+    giveUp: ({ id }) => {
+      left = left.filter((other) => other.id !== id);
+    },
+    distrust: ({ server }, reason) => {
+      left = left.filter((other) => other.server !== server);
+      run.warn('security', toFailureInfo(reason), server);
+    },
+    noneLeft: () => choice.noneLeft(1, all),
+  });
+  if (inner === undefined) throw new XftpError('INVALID_DESCRIPTION', 'The description leads nowhere.');
+  return inner;
 }
 
 /** A place for each replica of the first chunk. Official programs store a description in one chunk. */
 function placesOf(outer: FileDescription): Place[] {
   const [first] = outer.chunks;
-  return (first?.replicas ?? []).map(({ server }, index) => {
+  return (first?.replicas ?? []).map(({ server }, id) => {
     const chunks = outer.chunks.map((chunk) => ({
       ...chunk,
-      replicas: [chunk.replicas[index] ?? chunk.replicas[0]].filter((replica) => replica !== undefined),
+      replicas: [chunk.replicas[id] ?? chunk.replicas[0]].filter((replica) => replica !== undefined),
     }));
-    return { server, outer: { ...outer, chunks }, corrupt: 0 };
+    return { id, server: serverKey(server), outer: { ...outer, chunks } };
   });
-}
-
-function mayTryOn(run: Run, place: Place, error: XftpError): boolean {
-  switch (consequenceOf(error)) {
-    case 'distrust':
-      run.warn('security', toFailureInfo(error), serverKey(place.server));
-      return true;
-    case 'retry':
-      return !run.signal.aborted;
-    case 'other-server':
-    case 'other-replica':
-    case 'again':
-      return true;
-    case 'wait-for-disk':
-    case 'wait-for-database':
-    case 'fail':
-    case 'stop':
-      return false;
-  }
-}
-
-/** Whether the place is out of the question after this failure. */
-function isUseless(place: Place, error: XftpError): boolean {
-  if (error.temporary) return false;
-  if (error.kind === 'corrupt') place.corrupt += 1;
-  return error.kind !== 'corrupt' || place.corrupt >= MAX_CORRUPT;
 }

@@ -1,8 +1,9 @@
 import type { RelayClient } from '../client/index.js';
 import { isXftpError, type ServerAddress, XftpError } from '../protocol/index.js';
+import { isCut } from '../transfer/index.js';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
-import { consequenceOf, isCut } from './failure-policy.js';
+import { consequenceOf } from './failure-policy.js';
 import type { Isolation, ServerAction } from './model.js';
 import type { NetworkMonitor } from './network-monitor.js';
 import type { Crossing, Direction } from './path-width.js';

@@ -1,10 +1,16 @@
 import { randomInt } from 'node:crypto';
 
 import { XftpError } from '../protocol/index.js';
-import type { ReplicaRow } from './chunk-store.js';
-import { severalFailures } from './replica-plan.js';
+import { noneCouldGive, severalFailures } from '../transfer/index.js';
 import type { ServerGates } from './server-gates.js';
 import type { ServerHealth } from './server-health.js';
+
+/** One of the replicas to choose from. */
+export interface Candidate {
+  readonly id: number;
+  /** Address of its relay. */
+  readonly server: string;
+}
 
 /** Chooses the replicas that a receive downloads, and remembers what their relays said. */
 export class ReplicaChoice {
@@ -18,24 +24,24 @@ export class ReplicaChoice {
   }
 
   /** The one whose server does best; when none can be asked now, the one that can be soonest. */
-  best(replicas: readonly ReplicaRow[]): ReplicaRow | undefined {
+  best<R extends Candidate>(replicas: readonly R[]): R | undefined {
     return this.bestOpen(replicas) ?? least(replicas, ({ server }) => this.#opensIn(server));
   }
 
   /** The one whose server does best of those that can be asked now. */
-  bestOpen(replicas: readonly ReplicaRow[]): ReplicaRow | undefined {
+  bestOpen<R extends Candidate>(replicas: readonly R[]): R | undefined {
     const open = replicas.filter(({ server }) => this.#gates.isOpen(server));
     return least(open, ({ server }) => this.#health.cost(server));
   }
 
   /** Whether one of the others can be asked sooner than this one. */
-  hasSooner(replica: ReplicaRow, replicas: readonly ReplicaRow[]): boolean {
+  hasSooner(replica: Candidate, replicas: readonly Candidate[]): boolean {
     const own = this.#opensIn(replica.server);
     return replicas.some(({ id, server }) => id !== replica.id && this.#opensIn(server) < own);
   }
 
   /** What keeps a chunk from being downloaded from any of these now. */
-  whyItWaits(replicas: readonly ReplicaRow[], last: XftpError | undefined): XftpError | undefined {
+  whyItWaits(replicas: readonly Candidate[], last: XftpError | undefined): XftpError | undefined {
     const failures = replicas.flatMap(({ server }) => {
       const { reason } = this.#gates.status(server);
       return reason === undefined ? [] : [[server, reason] as const];
@@ -51,22 +57,16 @@ export class ReplicaChoice {
   }
 
   /** Why a chunk cannot be downloaded, when all relays of these replicas, the bad ones, are out of the question. */
-  noneLeft(chunk: number, replicas: readonly ReplicaRow[]): XftpError {
+  noneLeft(chunk: number, replicas: readonly Candidate[]): XftpError {
     const servers = new Set(replicas.map(({ server }) => server));
-    const said = [...this.#said].filter(([server]) => servers.has(server));
-    const last = said.at(-1)?.[1];
+    const said = new Map([...this.#said].filter(([server]) => servers.has(server)));
+    const last = [...said.values()].at(-1);
     if (last === undefined)
       return new XftpError(
         'CHUNK_GONE',
         'No relay has a part of this file any more: it has expired or was deleted.',
       );
-    if (said.length === 1) return last;
-    const each = said.map(([server, { message }]) => `${server}: ${message}`).join(' ');
-    return new XftpError(
-      last.code,
-      `None of ${String(said.length)} relays could give part ${String(chunk)} of this file. ${each}`,
-      { cause: last },
-    );
+    return severalFailures(said, last, noneCouldGive(said.size, chunk));
   }
 
   /** In ms; who is being tried may stay silent for long. */

@@ -1,17 +1,9 @@
 import { type ServerAddress, XftpError } from '../protocol/index.js';
+import { checkReplicaCounts, type ReplicaCounts } from '../transfer/index.js';
 import type { ReplicaRow } from './chunk-store.js';
 import type { SendParams } from './model.js';
 import { serverKey } from './server-store.js';
 import type { Taken } from './server-pick.js';
-
-/** Most relays that a chunk may be on: beyond that, copies cost more than they are worth. */
-export const MAX_REPLICAS = 8;
-
-/** On how many relays each chunk is to be, and must be for the send to be completed. */
-export interface ReplicaCounts {
-  readonly wanted: number;
-  readonly required: number;
-}
 
 /**
  * What a call asks for, or `usual` if it does not say.
@@ -26,17 +18,7 @@ export function replicaCounts(
 ): ReplicaCounts {
   const wanted = replicas ?? Math.max(usual, replicasRequired ?? 1);
   const required = replicasRequired ?? wanted;
-  for (const count of [wanted, required])
-    if (!Number.isInteger(count) || count < 1 || count > MAX_REPLICAS)
-      throw new XftpError(
-        'INVALID_ARGUMENT',
-        `A file has 1 to ${String(MAX_REPLICAS)} replicas, not ${String(count)}.`,
-      );
-  if (required > wanted)
-    throw new XftpError(
-      'INVALID_ARGUMENT',
-      `A send cannot require ${String(required)} replicas when it makes ${String(wanted)}: require at most as many.`,
-    );
+  checkReplicaCounts({ wanted, required });
   const { size } = new Set(available.map(serverKey));
   if (size < required)
     throw new XftpError(
@@ -69,19 +51,4 @@ export class ReplicaPlaces {
     if (server === undefined) this.#planned.delete(who);
     else this.#planned.set(who, server);
   }
-}
-
-/**
- * One failure that tells what each of several relays said.
- *
- * @param failures by address of the relay
- * @param last gives the code; it is given back as it is when it is the only one
- */
-export function severalFailures(
-  failures: ReadonlyMap<string, XftpError>,
-  last: XftpError | undefined,
-): XftpError | undefined {
-  if (failures.size < 2 || last === undefined) return last;
-  const said = [...failures].map(([server, { message }]) => `${server}: ${message}`).join(' ');
-  return new XftpError(last.code, `${String(failures.size)} relays failed. ${said}`, { cause: last });
 }

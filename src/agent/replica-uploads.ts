@@ -1,5 +1,6 @@
 import { isXftpError } from '../protocol/index.js';
 import { TaskGroup } from '../transfer/index.js';
+import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
 import { ChunkUpload, type MakeChunk, type UploadRun } from './chunk-upload.js';
 import type { SendRow } from './detail-stores.js';
@@ -20,15 +21,26 @@ export interface ReplicaUploads {
 
 /**
  * Uploads a chunk until so many relays have it, to all of them at once. What earlier tries have got as far as a relay is
- * gone on with.
+ * gone on with. A chunk that is too large for the way to one of them is split, as long as no relay has it.
  *
- * @returns the pieces that took the place of a chunk that was too large for its way, to be uploaded instead; mostly none
+ * @returns the pieces that took the place of a chunk that was split, to be uploaded instead; mostly none
  * @throws XftpError that ends the transfer, or CANCELLED
  */
-export async function uploadReplicas(
+export async function uploadReplicas(what: ReplicaUploads, make: MakeChunk): Promise<readonly ChunkRow[]> {
+  const { run, chunk } = what;
+  for (;;) {
+    const size = await uploadMissing(what, make);
+    if (size === undefined) return [];
+    // Another relay may have got it meanwhile.
+    if (maySplit(run, chunk, size)) return await splitChunk(run, chunk, size, make);
+  }
+}
+
+/** Gives how large chunks may be when this one is too large; then nothing of it is under way any more. */
+async function uploadMissing(
   { run, send, chunk, count, pick, signal }: ReplicaUploads,
   make: MakeChunk,
-): Promise<readonly ChunkRow[]> {
+): Promise<number | undefined> {
   const { chunks, progress } = run.services;
   const known = chunks.replicasOf(run.id, chunk.number);
   const uploaded = known.filter(({ state }) => state === 'uploaded');
@@ -39,34 +51,55 @@ export async function uploadReplicas(
   const missing = Math.max(0, count - uploaded.length);
   const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
   const sent = new Map<number, number>();
-  const pieces: ChunkRow[] = [];
   const group = new TaskGroup(signal);
-  await group.run(async () => {
-    const slots = Array.from({ length: missing }, (_, slot) => slot);
-    const uploads = slots.map((slot) => {
-      const onSent = (bytes: number): void => {
-        sent.set(slot, bytes);
-        const all = [...sent.values()].reduce((sum, each) => sum + each, uploaded.length * chunk.size);
-        progress.moving(run.id, chunk.number, Math.floor(all / count));
-      };
-      const replica = begun[slot];
-      return new ChunkUpload({
-        run,
-        send,
-        chunk,
-        pick,
-        places,
-        signal: group.signal,
-        onSent,
-        ...(replica === undefined ? {} : { replica }),
-      });
+  const slots = Array.from({ length: missing }, (_, slot) => slot);
+  const uploads = slots.map((slot) => {
+    const onSent = (bytes: number): void => {
+      sent.set(slot, bytes);
+      const all = [...sent.values()].reduce((sum, each) => sum + each, uploaded.length * chunk.size);
+      progress.moving(run.id, chunk.number, Math.floor(all / count));
+    };
+    const replica = begun[slot];
+    return new ChunkUpload({
+      run,
+      send,
+      chunk,
+      pick,
+      places,
+      signal: group.signal,
+      onSent,
+      ...(replica === undefined ? {} : { replica }),
     });
-    // Each has its place before the first one looks for another.
-    const outcomes = await Promise.all(uploads.map((upload) => group.add(() => upload.run(make))));
-    pieces.push(...outcomes.flat());
   });
-  progress.moving(run.id, chunk.number, 0);
-  return pieces;
+  try {
+    await group.run(async () => {
+      // Each has its place before the first one looks for another.
+      const outcomes = uploads.map((upload) => group.add(() => uploadOrStop(upload, make)));
+      await Promise.all(outcomes);
+    });
+    return undefined;
+  } catch (error) {
+    if (error instanceof TooLarge) return error.size;
+    throw error;
+  } finally {
+    progress.moving(run.id, chunk.number, 0);
+  }
+}
+
+/** Stops the chunk's other uploads: it is to be split. */
+class TooLarge extends Error {
+  /** How large chunks may be, in bytes. */
+  readonly size: number;
+
+  constructor(size: number) {
+    super('The chunk is too large for its way.');
+    this.size = size;
+  }
+}
+
+async function uploadOrStop(upload: ChunkUpload, make: MakeChunk): Promise<void> {
+  const size = await upload.run(make);
+  if (size !== undefined) throw new TooLarge(size);
 }
 
 /**

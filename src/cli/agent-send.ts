@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 
 import type { Isolation, RedirectPolicy, SendParams, TransferInfo } from '../agent/index.js';
 import { formatServerAddress, parseServerList, XftpError } from '../protocol/index.js';
+import { MAX_REPLICAS } from '../transfer/index.js';
 import {
   agentCommand,
   type AgentSession,
@@ -19,9 +20,6 @@ import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
 import { parseDuration } from './time-text.js';
 import { nameOf } from './transfer-text.js';
-
-/** As many replicas as the agent makes. */
-const MAX_REPLICAS = 8;
 
 /** Options that sending and receiving have in common. */
 export interface SubmitOptions extends CommonOptions {

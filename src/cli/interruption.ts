@@ -25,3 +25,13 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal);
   }
 }
+
+/** Runs work; `cleanUp` is called if the process ends before that has, as a second signal makes it. */
+export async function cleaningUpAtExit<T>(cleanUp: () => void, work: () => Promise<T>): Promise<T> {
+  process.on('exit', cleanUp);
+  try {
+    return await work();
+  } finally {
+    process.off('exit', cleanUp);
+  }
+}

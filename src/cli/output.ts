@@ -1,5 +1,6 @@
 import type { TransferProgress } from '../transfer/index.js';
-import { type XftpError } from '../protocol/index.js';
+import { isXftpError, type XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { ProgressLine } from './progress-line.js';
 
 /** Time between two progress lines of `--json`, in milliseconds. */
@@ -147,7 +148,17 @@ function causesOf(error: Error): string[] {
 
 /** What OpenSSL says of an error is a line about its source code, with the reason somewhere in it. */
 function reasonText(cause: Error): string {
+  const system = systemReason(cause);
+  if (system !== undefined) return system;
   const { code = '', reason } = cause as Error & { readonly code?: unknown; readonly reason?: unknown }; // as Node documents it
   if (!String(code).startsWith('ERR_SSL') && !cause.message.includes(':SSL routines:')) return cause.message;
   return `the TLS handshake failed (${typeof reason === 'string' ? reason : String(code)}).`;
+}
+
+/** What Node says of an error of the system repeats paths and addresses; its code is what can be looked up. */
+function systemReason(cause: Error): string | undefined {
+  const code = errorCode(cause);
+  if (isXftpError(cause) || code === undefined || !/^E(?!RR_)[A-Z0-9_]+$/.test(code)) return undefined;
+  const call = 'syscall' in cause && typeof cause.syscall === 'string' ? ` to ${cause.syscall}` : '';
+  return `the system answered ${code}${call}.`;
 }

@@ -12,9 +12,17 @@ import {
   webLinkOf,
   XftpError,
 } from '../protocol/index.js';
-import { discardFile, localFailure, makeUniqueFolder, sendFile, type SentFile } from '../transfer/index.js';
+import {
+  discardFile,
+  localFailure,
+  makeUniqueFolder,
+  type ReplicaCounts,
+  sendFile,
+  type SentFile,
+} from '../transfer/index.js';
 import type { ProxyRoute } from '../transport/index.js';
 import { describeParts } from './description-input.js';
+import { cleaningUpAtExit } from './interruption.js';
 import type { Output } from './output.js';
 import { writePrivateFile } from './private-file.js';
 import { qrLines } from './qr-code.js';
@@ -36,6 +44,7 @@ export interface SendOptions {
   /** Bytes. */
   readonly maxSize: number;
   readonly qr: boolean;
+  readonly replicas: ReplicaCounts;
   /** The way to relays when there is a proxy. */
   readonly route?: ProxyRoute;
 }
@@ -48,11 +57,13 @@ export async function runSend(options: SendOptions, output: Output): Promise<voi
   if (options.folder === '')
     throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
   const folder = await makeUniqueFolder(options.folder, fitFileName(`${name}.xftp`));
-  const sent = await upload(options, { name, folder: folder.path }, output).catch(async (error: unknown) => {
-    // The reason for the failure is worth more than that of a folder that stays.
-    await folder.remove().catch(() => undefined);
-    throw error;
-  });
+  const sent = await cleaningUpAtExit(folder.removeNow, () =>
+    upload(options, { name, folder: folder.path }, output).catch(async (error: unknown) => {
+      // The reason for the failure is worth more than that of a folder that stays.
+      await folder.remove().catch(() => undefined);
+      throw error;
+    }),
+  );
   report(options, output, sent);
 }
 

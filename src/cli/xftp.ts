@@ -9,6 +9,7 @@ import {
   type ServerAddress,
   XftpError,
 } from '../protocol/index.js';
+import { MAX_REPLICAS } from '../transfer/index.js';
 import { HumanOutput, JsonOutput, type Output } from './output.js';
 import { packageVersion } from './package-version.js';
 import { runProgram } from './program.js';
@@ -52,6 +53,7 @@ const program = new Command('xftp')
 Examples:
   xftp send photo.jpg                       upload through the preset relays
   xftp send photo.jpg -n 3 -s "xftp://FINGERPRINT@relay.example"
+  xftp send photo.jpg --replicas 2          each part on two relays: one of them may fail
   xftp recv photo.jpg.xftp/rcv1.xftp .      download into this folder
   xftp recv "https://relay.example/file#…"  download from a link
   xftp del photo.jpg.xftp/snd.xftp.private  delete it from the relays
@@ -73,6 +75,17 @@ program
     // Not parsed here: a message about an option repeats its value, and addresses may hold a password.
     new Option('-s, --servers <SERVER>', 'relays, separated by ; (default: the preset relays of SimpleX)'),
   )
+  .option(
+    '--replicas <COUNT>',
+    'put each part on so many relays, so that it can be received when one of them is gone',
+    countOf(MAX_REPLICAS),
+    1,
+  )
+  .option(
+    '--replicas-required <COUNT>',
+    'be content when each part is on so many relays (default: all of them)',
+    countOf(MAX_REPLICAS),
+  )
   .addOption(retryOption())
   .addOption(
     new Option('--max-size <SIZE>', 'largest file to send (kb, mb, gb)')
@@ -87,9 +100,14 @@ program
   .option('--json', 'print one JSON object a line')
   .option('-v, --verbose', 'say more')
   .action(async (file: string, folder: string, options: SendArguments) => {
-    const { count: recipients, retry: attempts, maxSize, qr = false } = options;
+    const { count: recipients, retry: attempts, maxSize, qr = false, replicas: wanted } = options;
+    const { replicasRequired: required = wanted } = options;
     const servers = options.servers === undefined ? PRESET_SERVERS : serversOf(options.servers);
-    await runSend({ file, folder, recipients, servers, attempts, maxSize, qr, ...routeOf(options) }, output);
+    const replicas = { wanted, required };
+    await runSend(
+      { file, folder, recipients, servers, attempts, maxSize, qr, replicas, ...routeOf(options) },
+      output,
+    );
   });
 
 program
@@ -156,6 +174,8 @@ if (process.argv.length <= 2) {
 interface SendArguments extends RouteArguments {
   readonly count: number;
   readonly servers?: string;
+  readonly replicas: number;
+  readonly replicasRequired?: number;
   readonly retry: number;
   readonly maxSize: number;
   readonly qr?: boolean;

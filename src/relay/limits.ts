@@ -8,10 +8,10 @@ export interface RelayLimits {
   readonly protocolHandshakeMs: number;
   /** From the start of a request to the end of its first block, in ms. */
   readonly blockMs: number;
-  /** From the block of a request to the end of its body, in ms. */
-  readonly uploadMs: number;
-  /** Between two pieces of an upload, in ms. */
+  /** For each UPLOAD_STEP bytes of an upload, in ms; how long the whole takes does not matter. */
   readonly uploadStallMs: number;
+  /** How often a client is told that its upload moves on, in ms. */
+  readonly uploadSignMs: number;
   /** Between two pieces of a download that the client takes, in ms. */
   readonly downloadStallMs: number;
   /** The same while other clients wait for a download to end, in ms. */
@@ -41,10 +41,11 @@ export const DEFAULT_LIMITS: RelayLimits = {
   protocolHandshakeMs: 60_000,
   // 16 KiB in a minute is 270 bytes a second, less than the worst Tor circuit carries.
   blockMs: 60_000,
-  // As the reference relay (section 1.6): 4 MiB at 14 KiB/s.
-  uploadMs: 300_000,
-  // An upload holds its size of the quota: who sends nothing must give it back.
+  // 64 KiB in a minute are 1 KiB/s, as for downloads: several uploads over one slow link must fit. An upload holds its
+  // size of the quota: who sends next to nothing must give it back.
   uploadStallMs: 60_000,
+  // Clients give up when they hear nothing for a minute; on faster links the answer comes before.
+  uploadSignMs: 5000,
   // One piece of 128 KiB in two minutes is 1 KiB/s; official clients give up after 50 s in any case.
   downloadStallMs: 120_000,
   // Who waits gives up after 60 s or more. Official clients need 20 times the 4 KiB/s that this asks for.
@@ -98,6 +99,8 @@ export const MAX_HEADER_LIST_SIZE = 8 * 1024;
 export const MAX_HEADER_PAIRS = 32;
 /** Frames that break HTTP/2 but may be ignored: a few are bugs, more are an attack. */
 export const MAX_INVALID_FRAMES = 100;
+/** Bytes of an upload that must come within `uploadStallMs`. */
+export const UPLOAD_STEP = 64 * 1024;
 /** Bytes of a body that are written at once: few enough calls into the system that they do not count. */
 export const UPLOAD_WRITE = 256 * 1024;
 /** Bytes of a body that wait for the disk before the relay stops reading: a few writes of full size. */

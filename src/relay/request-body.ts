@@ -2,6 +2,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 
 import { BLOCK_SIZE } from '../protocol/index.js';
 import { countReceived } from '../system/index.js';
+import { type RelayLimits, UPLOAD_STEP } from './limits.js';
 
 /** How reading a part of a body ended: it is whole, the body ended before, the client is gone, or time is up. */
 export type ReadEnd = 'complete' | 'short' | 'lost' | 'timeout';
@@ -14,6 +15,16 @@ export interface BodySink {
   accept(piece: Buffer): boolean;
 }
 
+/** How fast a body has to come. */
+export interface BodyPace {
+  /** So many bytes, or the end, have to come... */
+  readonly bytes: number;
+  /** ...within so many ms, again and again. */
+  readonly ms: number;
+  /** How often the client is told that bytes come, in ms; never unless given. */
+  readonly signMs?: number;
+}
+
 type Stage =
   | { readonly type: 'idle' }
   | {
@@ -21,7 +32,13 @@ type Stage =
       readonly sink: BodySink;
       readonly settle: (end: ReadEnd) => void;
       readonly size: number;
+      readonly pace: BodyPace;
     };
+
+/** How fast a chunk has to come, and what a client sends behind a request that is refused. */
+export function uploadPace({ uploadSignMs, uploadStallMs }: RelayLimits): BodyPace {
+  return { bytes: UPLOAD_STEP, ms: uploadStallMs, signMs: uploadSignMs };
+}
 
 /**
  * The body of one request, read in stages: its first block, then a chunk, then whatever is left. Between stages the
@@ -39,7 +56,8 @@ export class RequestBody {
   #timedOut = false;
   #draining: Promise<DrainEnd> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #stallTimer: NodeJS.Timeout | undefined;
+  /** When the client was told last that bytes come. */
+  #signedAt = performance.now();
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
@@ -80,31 +98,25 @@ export class RequestBody {
         return true;
       },
     };
-    const end = await this.read(BLOCK_SIZE, sink, deadlineMs);
+    const end = await this.read(BLOCK_SIZE, sink, { bytes: BLOCK_SIZE, ms: deadlineMs });
     return end === 'complete' || end === 'short' ? block.subarray(0, length) : undefined;
   }
 
-  /**
-   * Hands the next `size` bytes to `sink`; fewer only if the end is not `complete`. Time is up after `deadlineMs`, or
-   * when nothing has come for `stallMs`.
-   */
-  read(size: number, sink: BodySink, deadlineMs: number, stallMs: number = deadlineMs): Promise<ReadEnd> {
+  /** Hands the next `size` bytes to `sink`; fewer only if the end is not `complete`. */
+  read(size: number, sink: BodySink, pace: BodyPace): Promise<ReadEnd> {
     return new Promise((resolve) => {
       const settle = (end: ReadEnd): void => {
         clearTimeout(this.#timer);
-        clearTimeout(this.#stallTimer);
         this.#stage = { type: 'idle' };
         this.#stream.pause();
         resolve(end);
       };
       this.#taken = 0;
-      this.#stage = { type: 'reading', sink, settle, size };
-      const timeOut = (): void => {
+      this.#stage = { type: 'reading', sink, settle, size, pace };
+      this.#timer = setTimeout(() => {
         this.#timedOut = true;
         settle('timeout');
-      };
-      this.#timer = setTimeout(timeOut, deadlineMs);
-      this.#stallTimer = setTimeout(timeOut, stallMs);
+      }, pace.ms);
       const waiting = this.#rest;
       this.#rest = [];
       let flowing = true;
@@ -124,15 +136,15 @@ export class RequestBody {
    * `limit` bytes, or comes too slowly; who was too slow once is not waited for again. The first call begins it,
    * others wait for the same end.
    */
-  drain(limit: number, deadlineMs: number): Promise<DrainEnd> {
-    return (this.#draining ??= this.#drain(limit, deadlineMs));
+  drain(limit: number, pace: BodyPace): Promise<DrainEnd> {
+    return (this.#draining ??= this.#drain(limit, pace));
   }
 
-  async #drain(limit: number, deadlineMs: number): Promise<DrainEnd> {
+  async #drain(limit: number, pace: BodyPace): Promise<DrainEnd> {
     if (this.ended) return 'complete';
     if (this.#lost) return 'lost';
     if (this.#timedOut) return 'stuck';
-    const end = await this.read(limit + 1, { accept: () => true }, deadlineMs);
+    const end = await this.read(limit + 1, { accept: () => true }, pace);
     if (end === 'short') return 'complete';
     return end === 'lost' ? 'lost' : 'stuck';
   }
@@ -145,13 +157,28 @@ export class RequestBody {
       return false;
     }
     const wanted = piece.subarray(0, stage.size - this.#taken);
+    const steps = Math.floor(this.#taken / stage.pace.bytes);
     this.#taken += wanted.length;
-    this.#stallTimer?.refresh();
+    if (Math.floor(this.#taken / stage.pace.bytes) > steps) this.#timer?.refresh();
+    this.#giveSign(stage.pace);
     const more = wanted.length === 0 || stage.sink.accept(wanted);
     if (wanted.length < piece.length) this.#rest.push(piece.subarray(wanted.length));
     if (this.#taken === stage.size) stage.settle('complete');
     else if (!more) this.#stream.pause();
     return more;
+  }
+
+  /**
+   * Node tells a client only of every half window of bytes that come. On a slow link that takes so long that clients
+   * would give up: a PING tells them before.
+   */
+  #giveSign({ signMs }: BodyPace): void {
+    const { session } = this.#stream;
+    if (signMs === undefined || session === undefined || session.destroyed) return;
+    const now = performance.now();
+    if (now - this.#signedAt < signMs) return;
+    this.#signedAt = now;
+    session.ping(() => undefined);
   }
 
   #settleAtEnd(): void {

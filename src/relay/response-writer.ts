@@ -4,7 +4,7 @@ import { MAX_CHUNK_SIZE } from '../protocol/index.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
 import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
-import type { DrainEnd, RequestBody } from './request-body.js';
+import { type DrainEnd, type RequestBody, uploadPace } from './request-body.js';
 import type { ResponseHead } from './web/response-heads.js';
 
 /**
@@ -29,7 +29,7 @@ export interface DownloadTurn {
 
 /** Throws away what a client sends behind the last part of its request that matters. */
 export function drainRequest(body: RequestBody, limits: RelayLimits): Promise<DrainEnd> {
-  return body.drain(MAX_DRAINED, limits.uploadMs);
+  return body.drain(MAX_DRAINED, uploadPace(limits));
 }
 
 /**

@@ -1,7 +1,6 @@
 import * as z from 'zod';
 
 import { MAX_REPLICAS, type Settings } from '../agent/index.js';
-
 import { schemaOf } from './schema-of.js';
 
 /** How many relays have, or are to have, a chunk. */

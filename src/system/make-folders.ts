@@ -1,3 +1,4 @@
+import { rmdirSync } from 'node:fs';
 import { mkdir, rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -33,6 +34,15 @@ export async function removeEmptyFolders(paths: readonly string[]): Promise<void
     for (const path of paths.toReversed()) await rmdir(path);
   } catch {
     // Somebody else uses it by now, and those above it too.
+  }
+}
+
+/** The same at once, for a process that is about to end. */
+export function removeEmptyFoldersNow(paths: readonly string[]): void {
+  try {
+    for (const path of paths.toReversed()) rmdirSync(path);
+  } catch {
+    // As above.
   }
 }
 

@@ -1,7 +1,14 @@
 import type { ReplicaAccess } from '../client/index.js';
 import type { FileDescription, Party, ServerAddress } from '../protocol/index.js';
 
-/** A chunk on its relay. */
+/** A chunk on one of its relays. */
+export interface UploadedReplica {
+  readonly server: ServerAddress;
+  readonly sender: ReplicaAccess;
+  readonly recipients: readonly ReplicaAccess[];
+}
+
+/** A chunk on its relays. */
 export interface UploadedChunk {
   /** From 1. */
   readonly number: number;
@@ -9,9 +16,8 @@ export interface UploadedChunk {
   readonly size: number;
   /** SHA-256: 32 bytes. */
   readonly digest: Uint8Array;
-  readonly server: ServerAddress;
-  readonly sender: ReplicaAccess;
-  readonly recipients: readonly ReplicaAccess[];
+  /** At least one, each on a relay of its own. */
+  readonly replicas: readonly UploadedReplica[];
 }
 
 /** An encrypted file whose chunks are all uploaded. */
@@ -36,17 +42,19 @@ export interface SentFile {
 
 /** The descriptions of an uploaded file: the sender's, and one for each recipient. */
 export function describeFile(file: UploadedFile): SentFile {
-  const recipients = file.chunks[0]?.recipients ?? [];
+  const recipients = file.chunks[0]?.replicas[0]?.recipients ?? [];
   return {
     sender: describe(file, 'sender', ({ sender }) => sender),
-    recipients: recipients.map((_, index) => describe(file, 'recipient', (chunk) => chunk.recipients[index])),
+    recipients: recipients.map((_, index) =>
+      describe(file, 'recipient', (replica) => replica.recipients[index]),
+    ),
   };
 }
 
 function describe(
   { key, nonce, size, digest, chunks }: UploadedFile,
   party: Party,
-  accessTo: (chunk: UploadedChunk) => ReplicaAccess | undefined,
+  accessTo: (replica: UploadedReplica) => ReplicaAccess | undefined,
 ): FileDescription {
   return {
     party,
@@ -55,12 +63,14 @@ function describe(
     key,
     nonce,
     chunkSize: chunks[0]?.size ?? 0,
-    chunks: chunks.map((chunk) => {
-      const access = accessTo(chunk);
-      const server = withoutPassword(chunk.server);
-      const replicas = access === undefined ? [] : [{ server, id: access.id, key: access.privateKey }];
-      return { number: chunk.number, size: chunk.size, digest: chunk.digest, replicas };
-    }),
+    chunks: chunks.map((chunk) => ({
+      ...chunk,
+      replicas: chunk.replicas.flatMap((replica) => {
+        const access = accessTo(replica);
+        const server = withoutPassword(replica.server);
+        return access === undefined ? [] : [{ server, id: access.id, key: access.privateKey }];
+      }),
+    })),
   };
 }
 

@@ -1,8 +1,9 @@
+import { rmSync } from 'node:fs';
 import { lstat, mkdir, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { humanSize, XftpError } from '../protocol/index.js';
-import { makeFolders, removeEmptyFolders } from '../system/index.js';
+import { makeFolders, removeEmptyFolders, removeEmptyFoldersNow } from '../system/index.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { localFailure } from './local-failure.js';
 
@@ -23,6 +24,8 @@ export interface NewFolder {
   readonly path: string;
   /** Removes it with all that is in it, and of the folders that were made for it those that hold nothing else. */
   readonly remove: () => Promise<void>;
+  /** The same at once, for a process that is about to end. Never throws. */
+  readonly removeNow: () => void;
 }
 
 /**
@@ -39,7 +42,15 @@ export async function makeUniqueFolder(parent: string, name: string): Promise<Ne
       await rm(path, { recursive: true, force: true });
       await removeEmptyFolders(above);
     };
-    return { path, remove };
+    const removeNow = (): void => {
+      try {
+        rmSync(path, { recursive: true, force: true });
+      } catch {
+        // Nobody is left to hear of it.
+      }
+      removeEmptyFoldersNow(above);
+    };
+    return { path, remove, removeNow };
   } catch (error) {
     await removeEmptyFolders(above);
     throw error;

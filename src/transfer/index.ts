@@ -24,10 +24,13 @@ export {
 export { type ChunkToOpen, type FirstChunkToOpen, openChunk, openFirstChunk } from './receive-chunk.js';
 export { followRedirect } from './receive-description.js';
 export { checkReceivable, receiveFile, type ReceivedFile, type ReceiveRequest } from './receive-file.js';
+export { checkReplicaCounts, MAX_REPLICAS, type ReplicaCounts } from './replica-counts.js';
 export type { SealRequest } from './seal-stream.js';
 export { sendFile, type SendRequest } from './send-file.js';
+export { noneCouldGive, severalFailures } from './several-failures.js';
 export { type SnapshotOptions, snapshotSource } from './snapshot-source.js';
 export { TaskGroup } from './task-group.js';
 export type { TransferContext, TransferProgress } from './transfer-context.js';
+export { isCut } from './upload-width.js';
 export { type VerifyContext, verifyPart } from './verify-part.js';
 export type { VerifyRequest } from './verify-stream.js';

@@ -4,6 +4,7 @@ import {
   decodeUtf8Strict,
   type FileDescription,
   parseDescription,
+  type ServerAddress,
   XftpError,
 } from '../protocol/index.js';
 import { downloadChunk } from './chunk-download.js';
@@ -45,6 +46,7 @@ async function receiveBytes(description: FileDescription, context: TransferConte
   const { key, nonce, digest, chunks } = description;
   const opener = new OpenStream({ key, nonce, digest, chunkSizes: chunks.map(({ size }) => size) });
   const progress = new ProgressMeter(description.size, undefined);
+  const failed: ServerAddress[] = [];
   let content = new Uint8Array();
   let filled = 0;
   for (const chunk of chunks) {
@@ -53,7 +55,7 @@ async function receiveBytes(description: FileDescription, context: TransferConte
       opener.accept(downloaded);
       return Promise.resolve();
     };
-    await downloadChunk(chunk, box, verify, { ...context, progress });
+    await downloadChunk(chunk, box, verify, { ...context, progress, failed });
     if (chunk.number === 1) {
       content = new Uint8Array(opener.readPrefix().contentLength);
       opener.writeTo((length, decrypt) => {

@@ -8,7 +8,7 @@ import {
 } from '../protocol/index.js';
 import { throwIfAborted } from '../transport/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
-import { downloadChunk } from './chunk-download.js';
+import { type DownloadContext, downloadChunk } from './chunk-download.js';
 import type { CipherStream } from './cipher-pool.js';
 import type { FilePrefix } from './file-prefix.js';
 import { type Destination, PartFile } from './part-file.js';
@@ -78,7 +78,7 @@ export function checkReceivable(description: FileDescription): void {
 /** Downloads the chunks of one file. The first one leads, since its header names the file. */
 class FileReceiver {
   readonly #description: FileDescription;
-  readonly #context: TransferContext & { readonly signal: AbortSignal; readonly progress: ProgressMeter };
+  readonly #context: DownloadContext & { readonly signal: AbortSignal };
   readonly #cipher: CipherStream;
   readonly #part: PartFile;
   readonly #buffers: BufferPool;
@@ -93,7 +93,8 @@ class FileReceiver {
   ) {
     const largest = description.chunks.reduce((size, chunk) => Math.max(size, chunk.size), 0);
     this.#description = description;
-    this.#context = { ...context, progress: new ProgressMeter(description.size, context.onProgress) };
+    const progress = new ProgressMeter(description.size, context.onProgress);
+    this.#context = { ...context, progress, failed: [] };
     this.#cipher = cipher;
     this.#part = part;
     this.#buffers = new BufferPool(

@@ -1,19 +1,15 @@
-import type { RelayClient, ReplicaAccess } from '../client/index.js';
-import { generateKeyPair, type KeyPair, randomBytes } from '../crypto/index.js';
+import type { RelayClient } from '../client/index.js';
+import { randomBytes } from '../crypto/index.js';
 import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, type ServerAddress } from '../protocol/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
+import { ChunkUploader } from './chunk-upload.js';
 import { describeFile, type SentFile, type UploadedChunk } from './describe-file.js';
 import { discardChunks } from './discard-chunks.js';
 import type { OwnedReplica } from './replica-commands.js';
-import { withRetries } from './retry.js';
+import { checkReplicaCounts, type ReplicaCounts } from './replica-counts.js';
 import { ServerChoice } from './server-choice.js';
 import { TaskGroup } from './task-group.js';
-import { ProgressMeter, type TransferContext } from './transfer-context.js';
-
-/** Recipients per request, as official clients send them. */
-const RECIPIENTS_PER_REQUEST = 200;
-/** How long a relay may still answer a registration after the transfer has failed, in ms: a slow round trip. */
-const REGISTRATION_ANSWER_MS = 2000;
+import type { TransferContext } from './transfer-context.js';
 
 /** A file to send. */
 export interface SendRequest {
@@ -27,11 +23,17 @@ export interface SendRequest {
   readonly recipients: number;
   /** Largest source that is taken, in bytes. */
   readonly maxSize: number;
+  /** On how many relays each chunk is to be and must be; one unless given. */
+  readonly replicas?: ReplicaCounts;
 }
+
+/** What a file has on each relay unless its sender wants more. */
+const ONE_REPLICA: ReplicaCounts = { wanted: 1, required: 1 };
 
 /**
  * Encrypts a file and uploads its chunks, reading the source once and writing nothing to disk. After a failure, or when
  * it is stopped, the chunks that relays have taken by then are deleted as far as that is possible within a few seconds.
+ * Where chunks are on fewer relays than wanted, and on as many as required, there is a warning.
  *
  * @throws XftpError of the source, or of the last relay tried
  */
@@ -55,8 +57,10 @@ async function sealAndUpload(
 ): Promise<SentFile> {
   const key = randomBytes(FILE_KEY_LENGTH);
   const nonce = randomBytes(FILE_NONCE_LENGTH);
+  const counts = request.replicas ?? ONE_REPLICA;
+  checkReplicaCounts(counts);
+  const choice = new ServerChoice(request.servers, context.onWarning, counts.required);
   const group = new TaskGroup(context.signal);
-  const choice = new ServerChoice(request.servers, context.onWarning);
   const cipher = context.ciphers.stream();
   let buffers: BufferPool | undefined;
   try {
@@ -68,8 +72,10 @@ async function sealAndUpload(
       const largest = chunkSizes.reduce((most, chunkSize) => Math.max(most, chunkSize), 0);
       const pool = new BufferPool(context.ciphers.memory, chunksInMemory(largest), largest);
       buffers = pool;
-      const uploadContext = { ...context, signal: group.signal, onRegistered };
-      const uploader = new ChunkUploader(choice, request.recipients, uploadContext, size);
+      const uploader = new ChunkUploader(
+        { recipients: request.recipients, counts, choice, size },
+        { ...context, signal: group.signal, onRegistered },
+      );
       const uploads: Promise<UploadedChunk>[] = [];
       for (const index of chunkSizes.keys()) {
         const buffer = await pool.take(group.signal);
@@ -84,7 +90,9 @@ async function sealAndUpload(
         );
       }
       const { digest } = await cipher.call('sealFinish', {});
-      return describeFile({ key, nonce, size, digest, chunks: await Promise.all(uploads) });
+      const chunks = await Promise.all(uploads);
+      warnAboutFewer(chunks, counts, context);
+      return describeFile({ key, nonce, size, digest, chunks });
     });
   } finally {
     await cipher.close();
@@ -97,101 +105,12 @@ function greet({ first }: ServerChoice, client: RelayClient, signal: AbortSignal
   if (first !== undefined) client.connect(first, { signal }).catch(() => undefined);
 }
 
-interface SealedChunk {
-  /** From 1. */
-  readonly number: number;
-  readonly bytes: Uint8Array;
-  readonly digest: Uint8Array;
-}
-
-interface UploadContext extends TransferContext {
-  readonly signal: AbortSignal;
-  readonly onRegistered: (replica: OwnedReplica) => void;
-}
-
-/** Registers and uploads chunks. */
-class ChunkUploader {
-  readonly #client: RelayClient;
-  readonly #context: UploadContext;
-  readonly #choice: ServerChoice;
-  readonly #progress: ProgressMeter;
-  readonly #recipients: number;
-
-  constructor(choice: ServerChoice, recipients: number, context: UploadContext, size: number) {
-    this.#client = context.client;
-    this.#context = context;
-    this.#choice = choice;
-    this.#progress = new ProgressMeter(size, context.onProgress);
-    this.#recipients = recipients;
-  }
-
-  /** Calls `onReleased` once, when neither this nor a connection needs the chunk's bytes any more. */
-  async upload(chunk: SealedChunk, onReleased: () => void): Promise<UploadedChunk> {
-    let users = 1;
-    const release = (): void => {
-      users -= 1;
-      if (users === 0) onReleased();
-    };
-    const progress = this.#progress.chunk();
-    const { signal } = this.#context;
-    try {
-      return await this.#choice.withServer(async (server) => {
-        const registered = await this.#register(server, chunk);
-        const put = (): Promise<void> => {
-          users += 1;
-          const body = { bytes: chunk.bytes, onBodyReleased: release };
-          return this.#client.uploadChunk(server, registered.sender, body, { signal, onSent: progress.set });
-        };
-        await withRetries(this.#context.attempts, put, { signal });
-        return { ...registered, number: chunk.number, size: chunk.bytes.length, digest: chunk.digest };
-      });
-    } finally {
-      release();
-    }
-  }
-
-  async #register(
-    server: ServerAddress,
-    { bytes, digest }: SealedChunk,
-  ): Promise<Pick<UploadedChunk, 'server' | 'sender' | 'recipients'>> {
-    const { attempts, signal, onRegistered } = this.#context;
-    const senderKey = generateKeyPair('ed25519');
-    const recipients: ReplicaAccess[] = [];
-    const [first = [], ...others] = keyBatches(this.#recipients);
-    const ids = await withRetries(
-      attempts,
-      () => {
-        const recipientKeys = first.map(({ publicKey }) => publicKey);
-        return this.#client.createChunk(
-          server,
-          { senderKey, size: bytes.length, digest, recipientKeys },
-          { signal, answerMs: REGISTRATION_ANSWER_MS },
-        );
-      },
-      { signal },
-    );
-    const sender = { id: ids.senderId, privateKey: senderKey.privateKey };
-    onRegistered({ server, access: sender, size: bytes.length });
-    recipients.push(...pairUp(ids.recipientIds, first));
-    for (const keys of others) {
-      const recipientKeys = keys.map(({ publicKey }) => publicKey);
-      const add = (): Promise<readonly Uint8Array[]> =>
-        this.#client.addRecipients(server, sender, recipientKeys, { signal });
-      recipients.push(...pairUp(await withRetries(attempts, add, { signal }), keys));
-    }
-    return { server, sender, recipients };
-  }
-}
-
-function keyBatches(count: number): KeyPair[][] {
-  const batches: KeyPair[][] = [];
-  for (let left = count; left > 0; left -= RECIPIENTS_PER_REQUEST)
-    batches.push(
-      Array.from({ length: Math.min(left, RECIPIENTS_PER_REQUEST) }, () => generateKeyPair('ed25519')),
-    );
-  return batches;
-}
-
-function pairUp(ids: readonly Uint8Array[], keys: readonly KeyPair[]): ReplicaAccess[] {
-  return keys.map(({ privateKey }, index) => ({ id: ids[index] ?? new Uint8Array(), privateKey }));
+function warnAboutFewer(
+  chunks: readonly UploadedChunk[],
+  { wanted }: ReplicaCounts,
+  { onWarning }: TransferContext,
+): void {
+  const fewest = Math.min(...chunks.map(({ replicas }) => replicas.length));
+  if (fewest < wanted)
+    onWarning?.(`Some parts of the file are on ${String(fewest)} instead of ${String(wanted)} relays.`);
 }

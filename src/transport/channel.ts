@@ -20,6 +20,8 @@ const MIN_WINDOW = 16 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
 
+/** How many stall limits a request waits for its answer as long as the relay sends others something. */
+const MAX_WAITS = 5;
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
 /** How long an abandoned connection may be quiet, in ms: long enough for an answer on a slow circuit. */
@@ -177,11 +179,14 @@ export class Channel {
     return new Promise((resolve, reject) => {
       const receiver = new ReplyReceiver(request.into);
       let heard = this.#socket.bytesRead;
+      let waits = 0;
       const timer = new StallTimer(this.#stallMs, () => {
-        // What was sent may lie in the system's buffers for long; the relay's window updates tell that it flows.
-        const flows = request.body !== undefined && this.#socket.bytesRead > heard;
+        waits += 1;
+        const flows = this.#socket.bytesRead > heard;
         heard = this.#socket.bytesRead;
-        if (flows) timer.touch();
+        // What was sent may lie in the system's buffers for long; the relay's window updates tell that it flows. The
+        // answer to a short request may lie behind the chunks of others.
+        if (flows && (request.body !== undefined || (receiver.isEmpty && waits < MAX_WAITS))) timer.touch();
         else giveUp(stalled(this.#place, this.#stallMs));
       });
       const onSent = (sent: number): void => {

@@ -22,6 +22,11 @@ export class ReplyReceiver {
     this.#into = into === undefined ? undefined : Buffer.from(into.buffer, into.byteOffset, into.byteLength);
   }
 
+  /** Whether nothing has come yet. */
+  get isEmpty(): boolean {
+    return this.#blockLength === 0;
+  }
+
   /** Stores the bytes; false if there are more than fit. After `discard` they are thrown away. */
   receive(data: Uint8Array): boolean {
     if (this.#discarding) return true;

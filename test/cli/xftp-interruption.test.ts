@@ -86,8 +86,8 @@ describe('An upload', () => {
     expect(performance.now() - before).toBeLessThan(12_000);
   });
 
-  it('that is stopped twice ends at once', async () => {
-    const { program, proxy } = await stalledUpload(['-v']);
+  it('that is stopped twice ends at once, and leaves no folder', async () => {
+    const { folder, program, proxy } = await stalledUpload(['-v']);
     await proxy.struck();
     proxy.setFault({ type: 'stall', direction: 'up', after: 0 });
     const stopping = program.end('SIGINT');
@@ -95,6 +95,7 @@ describe('An upload', () => {
     const before = performance.now();
     expect(await program.end('SIGINT')).toEqual(await stopping);
     expect(await stopping).toMatchObject({ exitCode: 130, stderr: expect.stringMatching(/^Deleting .*\n$/) });
+    expect(await readdir(folder)).toEqual(['sample.bin']);
     expect(performance.now() - before).toBeLessThan(2000);
   });
 });
@@ -102,13 +103,14 @@ describe('An upload', () => {
 /** Starts an upload that will stand still after some chunks. */
 async function stalledUpload(
   options: readonly string[] = [],
-): Promise<{ readonly program: RunningProgram; readonly proxy: FaultProxy }> {
+): Promise<{ readonly folder: string; readonly program: RunningProgram; readonly proxy: FaultProxy }> {
   const proxy = await startFaultProxy(relay.port);
   const folder = await temporaryFolder();
   const source = await makeFile(folder, 20_000_000);
   proxy.setFault({ type: 'stall', direction: 'up', after: 6_000_000 });
   const address = relay.addressWith({ port: proxy.port });
-  return { program: startProgram('xftp', ['send', source, folder, '-s', address, ...options]), proxy };
+  const into = join(folder, 'new');
+  return { folder, program: startProgram('xftp', ['send', source, into, '-s', address, ...options]), proxy };
 }
 
 describe('A download', () => {

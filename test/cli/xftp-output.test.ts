@@ -117,6 +117,14 @@ describe('Progress of a deletion', () => {
 });
 
 describe('-v', () => {
+  it('tells of an error of the system by its code, not in the words of Node', async () => {
+    const path = join(await temporaryFolder(), 'nothing.xftp');
+    expect(await xftp(['recv', path, '-v'])).toMatchObject({
+      exitCode: 41,
+      stderr: `${path} does not exist.\n  because: the system answered ENOENT to open.\n`,
+    });
+  });
+
   it('tells of a TLS handshake that failed in words, without lines of the library', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined).end('This is no TLS.\n');

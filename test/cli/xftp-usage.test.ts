@@ -35,6 +35,7 @@ describe('Wrong usage', () => {
       [[...send, '-n', '0'], /argument '0' is invalid\. Give a whole number from 1 to 10000\.$/],
       [[...send, '-n', '-1'], /argument '-1' is invalid\. Give a whole number from 1 to 10000\.$/],
       [[...send, '-n', '1.5'], /argument '1\.5' is invalid\. Give a whole number from 1 to 10000\.$/],
+      [[...send, '--replicas', '9'], /argument '9' is invalid\. Give a whole number from 1 to 8\.$/],
       [[...send, '-r', '0'], /argument '0' is invalid\. Give a whole number from 1 to 1000\.$/],
       [[...send, '--max-size', 'huge'], /argument 'huge' is invalid\. A size is written in digits .*\.$/],
     ];

@@ -1,3 +1,4 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -9,20 +10,28 @@ import { startFaultProxy } from '../support/fault-proxy.js';
 import { commandOf, type RunningProgram, startCommand } from '../support/program.js';
 import { canMount, programOnSmallDisk, type ProgramOnSmallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
-import { makeFile } from '../support/transfers.js';
+import { digestOf, makeFile } from '../support/transfers.js';
 import { loopbackRelay, throughPort } from '../faults/agent-fault-samples.js';
 
 const FULL = expect.stringMatching(/^The database .*agent\.sqlite cannot be written: its disk is full\.$/);
 
-/** An agent whose data folder is on a small disk. */
+/** An agent whose data folder, or its folder of copies alone, is on a small disk. */
 async function agentOnSmallDisk(
   server: string,
+  what: 'data' | 'copies' = 'data',
 ): Promise<ProgramOnSmallDisk & { readonly client: AgentClient }> {
   const home = await temporaryFolder();
-  const program = await programOnSmallDisk('xftp-agent', { bytes: 8_388_608 }, (disk) => ({
-    args: ['start', '--downloads', home, '--listen', '127.0.0.1:0', '--server', server],
-    options: { env: { XFTP_AGENT_DATA_DIR: join(disk, 'data'), HOME: home } },
-  }));
+  const program = await programOnSmallDisk('xftp-agent', { bytes: 8_388_608 }, (disk) => {
+    const dataDir = join(what === 'data' ? disk : home, 'data');
+    if (what === 'copies') {
+      mkdirSync(dataDir, { mode: 0o700 });
+      symlinkSync(disk, join(dataDir, 'snapshots'));
+    }
+    return {
+      args: ['start', '--downloads', home, '--listen', '127.0.0.1:0', '--server', server],
+      options: { env: { XFTP_AGENT_DATA_DIR: dataDir, HOME: home } },
+    };
+  });
   const [, url = ''] = await program.printed(/Listening on (ws:\S+)/);
   const [, dataDir = ''] = await program.printed(/data folder (\S+)/);
   // The disk is there for the program alone, but its process shows it.
@@ -92,6 +101,32 @@ describe('A disk with the data folder that becomes full', () => {
     await free();
     for (const id of ids) await reached(client, id, 'completed');
     expect(agent.output().stderr).not.toMatch(/^ +at /m);
+  });
+
+  it('while a send stores its link: the send waits for the disk, and is completed when there is room', async ({
+    skip,
+  }) => {
+    skip(!canMount(await temporaryFolder()), 'Nobody may mount a disk here.');
+    const relay = await loopbackRelay();
+    const agent = await agentOnSmallDisk(relay.address, 'copies');
+    const { client } = agent;
+    const free = await agent.fillForAWhile();
+    const path = await makeFile(await temporaryFolder(), 1000);
+    const { id } = await client.transfers.send({ path, snapshot: false, redirect: 'always' });
+    await reached(client, id, 'waiting');
+    expect(await client.transfers.get({ id })).toMatchObject({
+      waitingReason: 'disk',
+      failure: { code: 'DISK_FULL' },
+      chunksDone: 1,
+      chunksTotal: 1,
+    });
+    await free();
+    await reached(client, id, 'completed');
+    const { link = '' } = (await client.transfers.descriptions({ id })).recipients[0] ?? {};
+    const { id: receiving } = await client.transfers.receive({ link, approveRelays: 'all' });
+    await reached(client, receiving, 'completed');
+    const { path: copy = '' } = await client.transfers.get({ id: receiving });
+    expect(await digestOf(copy)).toBe(await digestOf(path));
   });
 
   it('lets the agent stop within its time', async ({ skip }) => {

@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+
+import type { TransferInfo } from '#src/agent/index.js';
 
 import { CALLER, type TestAgent } from '../agent/agent-samples.js';
-import { addressesOf, FIVE_CHUNKS, mortalRelays, sourceOf } from '../agent/replica-samples.js';
+import {
+  addressesOf,
+  FIVE_CHUNKS,
+  held,
+  type MortalRelay,
+  mortalRelays,
+  sourceOf,
+} from '../agent/replica-samples.js';
 import {
   eagerAgent,
   eventsOf,
@@ -14,6 +23,8 @@ import {
   withOtherFingerprint,
 } from './agent-fault-samples.js';
 import { bodyLie, type Lie, longer, startLyingRelay } from './lying-relay.js';
+
+const MIB = 1024 * 1024;
 
 /** Sends a file of five chunks to two relays for each. */
 async function sentTwice(
@@ -113,18 +124,76 @@ describe('A receive of a file with two replicas of each chunk', () => {
     expect(message).toContain(other.address);
   });
 
-  it('asks another relay when one stands still, long before that counts as a failure', async () => {
+  it('asks another relay when the first chunk of a large one stands still, before that counts as a failure', async () => {
     const relays = await mortalRelays(2);
-    const { agent, id, description } = await sentTwice(addressesOf(relays), 1000);
-    // The first one to be asked stands still after its handshake; the other one is let go.
-    for (const { proxy } of relays) {
-      proxy.cutAll();
-      proxy.setFault({ type: 'stall', direction: 'down', after: 30_000 });
-    }
-    const { id: receiving } = await startReceive(agent, description);
-    const still = await agent.until(() => relays.find(({ proxy }) => proxy.strikes() > 0));
-    relays.find((relay) => relay !== still)?.proxy.setFault();
+    // All other chunks wait for the first one, which tells the name and the length.
+    const { agent, id, description } = await sentTwice(addressesOf(relays), 9 * MIB);
+    const receiving = await whenOneStandsStill(relays, MIB, () => startReceive(agent, description));
     await expectSame(agent, id, receiving);
     expect(agent.stats().flatMap(({ failures }) => failures)).toEqual([]);
   });
 });
+
+describe('A receive of a link whose description is on two relays', () => {
+  /** Sends a file to two relays, with a link of two replicas. */
+  async function linkedTwice(
+    relays: readonly MortalRelay[],
+  ): Promise<{ agent: TestAgent; id: string; link: string }> {
+    const agent = await eagerAgent({ servers: addressesOf(relays) });
+    const { id } = await agent.send(
+      { path: await sourceOf(agent, 1000), replicas: 2, redirect: 'always' },
+      CALLER,
+    );
+    await agent.reached(id, 'completed');
+    const { link = '' } = (await agent.descriptions(id)).recipients[0] ?? {};
+    return { agent, id, link };
+  }
+
+  it.each([0, 1])('ends well when relay %i of two is dead from the start', async (index) => {
+    const relays = await mortalRelays(2);
+    const { agent, id, link } = await linkedTwice(relays);
+    relays[index]?.die();
+    const { id: receiving } = await agent.receive({ link, approveRelays: 'all' }, CALLER);
+    await expectSame(agent, id, receiving);
+  });
+
+  it('asks the other relay when one stands still', async () => {
+    const relays = await mortalRelays(2);
+    const { agent, id, link } = await linkedTwice(relays);
+    const receiving = await whenOneStandsStill(relays, 30_000, () =>
+      agent.receive({ link, approveRelays: 'all' }, CALLER),
+    );
+    await expectSame(agent, id, receiving);
+    expect(agent.stats().flatMap(({ failures }) => failures)).toEqual([]);
+  });
+
+  it('fails when none has it, and tells what each said', async () => {
+    const relays = await mortalRelays(2);
+    const { agent, id, link } = await linkedTwice(relays);
+    agent.revoke({ id });
+    await agent.until(() => held(relays) === 0);
+    const { id: receiving } = await agent.receive({ link, approveRelays: 'all' }, CALLER);
+    const { code, message } = await failureOf(agent, receiving);
+    expect(code).toBe('CHUNK_GONE');
+    for (const address of addressesOf(relays)) expect(message).toContain(address);
+  });
+});
+
+/** Starts a receive; the first relay to be asked stands still after so many bytes, the other one does not. */
+async function whenOneStandsStill(
+  relays: readonly MortalRelay[],
+  after: number,
+  start: () => Promise<TransferInfo>,
+): Promise<string> {
+  for (const { proxy } of relays) {
+    proxy.cutAll();
+    proxy.setFault({ type: 'stall', direction: 'down', after });
+  }
+  const { id: receiving } = await start();
+  const still = await vi.waitUntil(() => relays.find(({ proxy }) => proxy.strikes() > 0), {
+    timeout: 30_000,
+    interval: 5,
+  });
+  for (const relay of relays) if (relay !== still) relay.proxy.setFault();
+  return receiving;
+}

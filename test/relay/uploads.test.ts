@@ -1,5 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
@@ -7,6 +8,9 @@ import { encodeBase64Url } from '#src/protocol/index.js';
 
 import { asSender, errorText, RawClient, type RawChunk, readReply } from '../support/raw-client.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
+
+/** Bytes that must come within a time. */
+const STEP = 64 * 1024;
 
 /** An upload that has sent its block and `sent` bytes of the chunk, and waits. */
 function beginUpload(
@@ -97,8 +101,8 @@ describe('FPUT', () => {
     expect(resets).toEqual([0]);
   });
 
-  it('that never ends is answered TIMEOUT', async () => {
-    const relay = await testRelay({ limits: { uploadMs: 200 } });
+  it('that sends next to nothing, again and again, is answered TIMEOUT', async () => {
+    const relay = await testRelay({ limits: { uploadStallMs: 200 } });
     const client = await relay.client();
     const chunk = await client.create(chunkBytes());
     const stream = client.start();
@@ -111,9 +115,28 @@ describe('FPUT', () => {
     });
     stream.write(client.block({ type: 'FPUT' }, asSender(chunk)));
     stream.write(chunk.bytes.subarray(0, 1000));
+    const drip = setInterval(() => stream.write(Uint8Array.of(1)), 20);
     expect(errorText(readReply(await block).response)).toBe('TIMEOUT');
+    clearInterval(drip);
     const again = await relay.client();
     expect(await again.put(chunk)).toBe('OK');
+  });
+
+  it('that is slow is stored however long it takes, and the client hears that it moves on', async () => {
+    const relay = await testRelay({ limits: { uploadStallMs: 1500, uploadSignMs: 100 } });
+    const client = await relay.client();
+    const chunk = await client.create(chunkBytes(4 * STEP));
+    let signs = 0;
+    client.http2.on('ping', () => (signs += 1));
+    const upload = beginUpload(client, chunk, 0);
+    const begun = performance.now();
+    for (let start = 0; start < 4 * STEP; start += STEP) {
+      upload.stream.write(chunk.bytes.subarray(start, start + STEP));
+      await delay(500);
+    }
+    expect(performance.now() - begun).toBeGreaterThan(1500);
+    expect(await upload.finish(new Uint8Array())).toBe('OK');
+    expect(signs).toBeGreaterThanOrEqual(3);
   });
 
   it('that the client breaks off leaves nothing and may be repeated on another connection', async () => {

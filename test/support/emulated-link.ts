@@ -10,8 +10,8 @@ export interface LinkFigures {
   readonly bytesPerSecond: number;
   /** There and back, in ms. */
   readonly roundTripMs: number;
-  /** All connections are lost each time that so many ms have passed, or that so many bytes went one way. */
-  readonly cutEvery: { readonly ms: number } | { readonly bytes: number };
+  /** All connections are lost each time that so many ms have passed, or that so many bytes went one way; never unless given. */
+  readonly cutEvery?: { readonly ms: number } | { readonly bytes: number };
 }
 
 /** A link on loopback. */
@@ -49,7 +49,7 @@ class Way {
 export async function emulatedLink(targetPort: number, figures: LinkFigures): Promise<EmulatedLink> {
   const sockets = new Set<Socket>();
   const [up, down] = [new Way(figures), new Way(figures)];
-  const { cutEvery } = figures;
+  const { cutEvery = { bytes: Infinity } } = figures;
   let cuts = 0;
   const cutAll = (): void => {
     cuts += 1;

@@ -45,6 +45,8 @@ export interface SampleOptions {
   readonly content?: Uint8Array;
   readonly name?: string;
   readonly recipients?: number;
+  /** On how many relays each chunk is to be; 1 unless given. */
+  readonly replicas?: number;
 }
 
 /** Makes a file with random content in a folder and returns its path. */
@@ -59,14 +61,27 @@ export async function makeFile(folder: string, size: number, name = 'sample.bin'
  * this process: for tests of what happens afterwards.
  */
 export async function sendSample(servers: string, options: SampleOptions = {}): Promise<SentSample> {
-  const { size = 300_000, name = 'sample.bin', recipients = 1, content = randomBytes(size) } = options;
+  const {
+    size = 300_000,
+    name = 'sample.bin',
+    recipients = 1,
+    replicas = 1,
+    content = randomBytes(size),
+  } = options;
   const folder = await temporaryFolder();
   const [into, descriptions] = [join(folder, 'into'), join(folder, `${name}.xftp`)];
   await mkdir(into);
   await mkdir(descriptions);
   const source = join(folder, name);
   await writeFile(source, content);
-  const request = { source, name, servers: parseServerList(servers), recipients, maxSize: content.length };
+  const request = {
+    source,
+    name,
+    servers: parseServerList(servers),
+    recipients,
+    maxSize: content.length,
+    replicas: { wanted: replicas, required: replicas },
+  };
   const sent = await sendFile(request, transferContext());
   const write = async (file: string, description: FileDescription): Promise<string> => {
     const path = join(descriptions, file);
@@ -114,11 +129,31 @@ export async function expectEmpty(folder: string): Promise<void> {
 
 /** What library calls need, ended with the running test. */
 export function transferContext(
-  options: { readonly attempts?: number; readonly deadlines?: Partial<Deadlines> } = {},
+  options: {
+    readonly attempts?: number;
+    readonly deadlines?: Partial<Deadlines>;
+    /** Port of a SOCKS proxy on loopback that all goes through. */
+    readonly socksPort?: number;
+  } = {},
 ): TransferContext & { readonly warnings: readonly string[] } {
+  const { socksPort } = options;
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
   const pool = new SessionPool({
-    open: (server, signal) => openSession(server, { deadlines, signal }),
+    open: (server, signal, credentials) =>
+      openSession(server, {
+        deadlines,
+        signal,
+        ...(socksPort === undefined
+          ? {}
+          : {
+              route: {
+                proxy: { host: '127.0.0.1', port: socksPort },
+                mode: 'always',
+                onion: 'prefer',
+                credentials,
+              },
+            }),
+      }),
     sessionsPerServer: 4,
     idleMs: 60_000,
   });

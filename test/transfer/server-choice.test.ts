@@ -18,6 +18,32 @@ const servers = ['one', 'two', 'three', 'four'].map((host) =>
 const hostOf = (server: ServerAddress): string => server.hosts[0].text;
 const unavailable = new XftpError('CONNECT_FAILED', 'Cannot connect.');
 
+describe('the choice of relays for several replicas', () => {
+  it('falls on each of them once, and no further', async () => {
+    const choice = new ServerChoice(servers, undefined, 2);
+    const taken = new Set<ServerAddress>();
+    const chosen = await Promise.all(
+      servers.map(() => choice.withServer((server) => Promise.resolve(hostOf(server)), taken)),
+    );
+    expect(new Set(chosen).size).toBe(4);
+    await expect(choice.withServer(() => Promise.resolve(), taken)).rejects.toThrow(
+      failing('CONNECT_FAILED'),
+    );
+  });
+
+  it('needs as many as there must be, an address that is named twice counted once', () => {
+    const [one, two] = [servers[0]!, servers[1]!];
+    expect(() => new ServerChoice([one, two, one], undefined, 3)).toThrow(failing('INVALID_ARGUMENT'));
+  });
+
+  it('warns of one that fails only where the others suffice', async () => {
+    const warnings: string[] = [];
+    const choice = new ServerChoice(servers, (message) => warnings.push(message), 3);
+    await expect(choice.withServer(() => Promise.reject(unavailable))).rejects.toBe(unavailable);
+    expect(warnings).toHaveLength(1);
+  });
+});
+
 describe('the choice of a relay', () => {
   it('needs at least one', () => {
     expect(() => new ServerChoice([])).toThrow(failing('INVALID_ARGUMENT'));
@@ -67,7 +93,7 @@ describe('the choice of a relay', () => {
     );
     await expect(outcome).rejects.toThrow('The relay is full (4).');
     expect(warnings).toHaveLength(3);
-    await expect(choice.withServer(() => Promise.resolve())).rejects.toThrow(failing('CONNECT_FAILED'));
+    await expect(choice.withServer(() => Promise.resolve())).rejects.toThrow('The relay is full (4).');
   });
 
   it.each(FAILURE_CODES)("tries another after %s only if it is the relay's failure", async (code) => {

@@ -23,6 +23,8 @@ import {
 } from './channel-samples.js';
 
 const CHUNK = 256 * 1024;
+/** Longer than a busy machine stands still. */
+const LULL_MS = 400;
 
 describe('a request that stalls', () => {
   it('fails with STALLED and ends a session that nobody else uses', async () => {
@@ -34,6 +36,32 @@ describe('a request that stalls', () => {
     await outcome;
     await channel.closed;
     expect(channel.usable).toBe(false);
+  });
+
+  it('waits for its answer while the relay sends others something, and not for ever', async () => {
+    const { server, nextStream } = await manualServer();
+    const channel = await openChannel(server, LULL_MS);
+    const into = new Uint8Array(1024 * 1024);
+    let going = true;
+    const more = (): void => {
+      if (going) moving.write(Uint8Array.of(9));
+    };
+    const other = channel.exchange({ block: block(1), into }, { onReceived: () => setImmediate(more) });
+    const moving = await nextStream();
+    moving.write(block(3));
+    more();
+    const begun = performance.now();
+    const [late, never] = [channel.exchange({ block: block(1) }), channel.exchange({ block: block(1) })];
+    const unanswered = expect(never).rejects.toThrow(failing('STALLED'));
+    const answers = await nextStream();
+    await delay(2 * LULL_MS);
+    answers.end(block(4));
+    expect((await late).block).toStrictEqual(block(4));
+    await unanswered;
+    expect(performance.now() - begun).toBeGreaterThan(4 * LULL_MS);
+    going = false;
+    moving.end();
+    await other;
   });
 
   it('leaves another one intact: no reset, and the session ends with the other', async () => {

@@ -4,7 +4,7 @@ import { isDiskFull } from '../file-errors.js';
 import { IncomingBody } from '../incoming-body.js';
 import type { Reservation } from '../quota.js';
 import type { ChunkRecord } from '../record.js';
-import type { ReadEnd, RequestBody } from '../request-body.js';
+import { type ReadEnd, type RequestBody, uploadPace } from '../request-body.js';
 import type { CommandSession, RelayServices } from '../services.js';
 import { errorReply, OK, type Reply } from './reply.js';
 
@@ -35,9 +35,8 @@ export async function uploadChunk(
   };
   let reply = errorReply('FILE_IO');
   try {
-    const { uploadMs, uploadStallMs } = services.limits;
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
-    const end = await body.read(record.size + 1, sink, uploadMs, uploadStallMs);
+    const end = await body.read(record.size + 1, sink, uploadPace(services.limits));
     const problem = receiveProblem(end, incoming.length, record.size);
     reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
   } catch (error) {
@@ -54,7 +53,7 @@ export async function uploadChunk(
 
 /** "If the body was already committed: read and discard `size` bytes, answer OK (SIZE if the body ends early)." */
 async function repeatUpload(record: ChunkRecord, body: RequestBody, services: RelayServices): Promise<Reply> {
-  const end = await body.read(record.size, { accept: () => true }, services.limits.uploadMs);
+  const end = await body.read(record.size, { accept: () => true }, uploadPace(services.limits));
   if (end !== 'complete') return receiveProblem(end, 0, record.size) ?? errorReply('SIZE');
   // The first upload may still wait for its line in the log, and may fail to get it.
   await services.store.settled();

@@ -15,6 +15,7 @@ export {
 } from './credentials.js';
 export { relayFiles, type RelayFolders, relayFolders } from './folders.js';
 export { deleteRelay, type InitializedRelay, type InitOptions, initRelay, requireRelay } from './init.js';
+export type { BodyReader, BodyStorage, BodyWriter, ListedBody } from './body-storage.js';
 export type { NetworkConfig, WebConfig } from './network-config.js';
 export { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
 export { type CheckFinding, type CheckReport, checkRelay } from './check/check-relay.js';

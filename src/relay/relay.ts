@@ -1,7 +1,7 @@
 import { CHUNK_SIZES, DEFAULT_PORT, encodeBase64Url, isXftpError, XftpError } from '../protocol/index.js';
 import { constantTimeEqual, fingerprintOf } from '../crypto/index.js';
 import { makeFolders } from '../system/index.js';
-import { ChunkStorage } from './chunk-storage.js';
+import type { BodyStorage } from './body-storage.js';
 import { clientKeyOf } from './client-key.js';
 import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import type { InactiveClients } from './config.js';
@@ -10,6 +10,7 @@ import { DownloadSlots } from './download-slots.js';
 import { Exclusive } from './exclusive.js';
 import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
 import { describeFileError } from './file-errors.js';
+import { openFileStorage } from './file-storage.js';
 import { type FlushPolicy, FlushSchedule } from './flush-schedule.js';
 import { lockRelayFiles, type Unlock } from './instance-lock.js';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits.js';
@@ -71,6 +72,8 @@ export interface RelayOptions {
   readonly limits?: Partial<RelayLimits>;
   /** For tests: what clients are counted by, given the address of one. */
   readonly clientKey?: (address: string | undefined) => string | undefined;
+  /** Where chunk bodies are instead of files in the folder, which then only tells relays apart. */
+  readonly bodies?: BodyStorage;
   /** For tests: the current time in ms. */
   readonly now?: () => number;
   /** Told, in one sentence, of trouble that the operator should know: skipped log lines, a full disk. */
@@ -266,7 +269,8 @@ async function openServices(
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const { failed, count } = problemReporter(report, now);
   const flushes = new FlushSchedule(options.fsync ?? 'always', failed);
-  const storage = await ChunkStorage.open(options.filesPath, flushes, options.signal);
+  const storage = options.bodies ?? (await openFileStorage(options.filesPath, flushes));
+  const unfinished = await storage.removeUnfinished(options.signal);
   const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
   const { store, complete } = await openStore(options.storeLogPath, {
     now,
@@ -274,11 +278,11 @@ async function openServices(
     flushes,
     signal: options.signal,
   });
-  await sweepChunks(storage, store, { complete, report, signal: options.signal });
+  await sweepChunks(storage, store, { complete, unfinished, report, signal: options.signal });
   const services = {
     store,
     storage,
-    quota: new StorageQuota(options.storageQuota, await bytesOnDisk(storage, store)),
+    quota: new StorageQuota(options.storageQuota, await bytesStored(storage, store)),
     exclusive: new Exclusive(),
     uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
     downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
@@ -301,9 +305,9 @@ async function openServices(
 }
 
 /** Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. */
-async function bytesOnDisk(storage: ChunkStorage, store: RecordStore): Promise<number> {
+async function bytesStored(storage: BodyStorage, store: RecordStore): Promise<number> {
   const records = await store.createdBefore(Infinity);
-  const bodies = records.flatMap(({ path, size }) => (path === undefined ? [] : [{ path, size }]));
+  const bodies = records.flatMap(({ place, size }) => (place === undefined ? [] : [{ place, size }]));
   let bytes = 0;
   for await (const { size } of storage.present(bodies)) bytes += size;
   return bytes;

@@ -1,4 +1,4 @@
-import type { ChunkStorage } from './chunk-storage.js';
+import type { BodyStorage } from './body-storage.js';
 import type { DownloadSlots } from './download-slots.js';
 import type { Exclusive } from './exclusive.js';
 import type { RelayLimits } from './limits.js';
@@ -22,7 +22,7 @@ export interface RelayPolicy {
 /** What the relay's parts need of each other. */
 export interface RelayServices {
   readonly store: RecordStore;
-  readonly storage: ChunkStorage;
+  readonly storage: BodyStorage;
   readonly quota: StorageQuota;
   /** By sender ID: an upload is stored, and a chunk deleted, while nobody does the other. */
   readonly exclusive: Exclusive;

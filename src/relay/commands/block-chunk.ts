@@ -23,9 +23,9 @@ export async function blockChunk(
     } finally {
       // The change may have been made although the disk did not take its line.
       const current = await services.store.bySender(senderId);
-      if (current?.path === undefined) {
-        const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
-        if (removed && record.path !== undefined) services.quota.free(record.size);
+      if (current?.place === undefined) {
+        const removed = await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
+        if (removed && record.place !== undefined) services.quota.free(record.size);
       }
     }
   });

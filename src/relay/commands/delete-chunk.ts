@@ -20,8 +20,8 @@ export async function deleteChunk(
       await services.store.settled();
       // The body first: on a full disk it makes the room for the line. After a crash in between, a record without a body
       // expires. A record that knows of no body may still have one, if the relay was killed before it was noted.
-      const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
-      if (removed && record.path !== undefined) services.quota.free(record.size);
+      const removed = await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
+      if (removed && record.place !== undefined) services.quota.free(record.size);
     } catch (error) {
       services.failed(error);
       return errorReply('FILE_IO');

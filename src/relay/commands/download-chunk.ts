@@ -15,15 +15,15 @@ export function downloadChunk(
   clientKey: Uint8Array,
   services: RelayServices,
 ): Reply | PendingDownload {
-  const { path, senderId, size } = record;
-  if (path === undefined) return errorReply('NO_FILE');
+  const { place, senderId, size } = record;
+  if (place === undefined) return errorReply('NO_FILE');
   // A copy: who waits must not keep the block alive that the command came in.
   const key = Uint8Array.from(clientKey);
-  return { begin: () => beginDownload({ path, senderId, size }, key, services) };
+  return { begin: () => beginDownload({ place, senderId, size }, key, services) };
 }
 
 async function beginDownload(
-  { path, senderId, size }: { path: string } & Pick<ChunkRecord, 'senderId' | 'size'>,
+  { place, senderId, size }: { place: string } & Pick<ChunkRecord, 'senderId' | 'size'>,
   clientKey: Uint8Array,
   services: RelayServices,
 ): Promise<Reply> {
@@ -36,8 +36,8 @@ async function beginDownload(
     // The client's key is one of the few that agree on nothing: "crypto initialisation failure" (section 4.5).
     return errorReply('INTERNAL');
   }
-  const file = await services.storage.openBody(path, size);
-  if (file === undefined) return errorReply('AUTH');
+  const reader = await services.storage.open(place, size);
+  if (reader === undefined) return errorReply('AUTH');
   services.statistics.downloaded(senderId);
-  return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { file, size, box } };
+  return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { reader, size, box } };
 }

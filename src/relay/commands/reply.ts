@@ -1,11 +1,10 @@
-import type { FileHandle } from 'node:fs/promises';
-
 import type { PlainErrorType, Response } from '../../protocol/index.js';
 import type { SecretBoxStream } from '../../crypto/index.js';
+import type { BodyReader } from '../body-storage.js';
 
-/** A chunk body on its way to a recipient. Whoever has it must close the file. */
+/** A chunk body on its way to a recipient. Whoever has it must close the reader. */
 export interface Download {
-  readonly file: FileHandle;
+  readonly reader: BodyReader;
   /** Bytes. */
   readonly size: number;
   readonly box: SecretBoxStream;

@@ -1,5 +1,6 @@
 import { encodeBase64Url } from '../../protocol/index.js';
-import { constantTimeEqual } from '../../crypto/index.js';
+import { constantTimeEqual, randomBytes } from '../../crypto/index.js';
+import { INCOMING_NAME_LENGTH } from '../body-storage.js';
 import { isDiskFull } from '../file-errors.js';
 import { IncomingBody } from '../incoming-body.js';
 import type { Reservation } from '../quota.js';
@@ -10,7 +11,7 @@ import { errorReply, OK, type Reply } from './reply.js';
 
 /**
  * FPUT: receives the chunk behind the block and stores it (protocol reference, section 5.3). Two uploads of one chunk
- * do not meet: each has a file of its own, and the first that is complete and right becomes the chunk's body.
+ * do not meet: each has a name of its own, and the first that is complete and right becomes the chunk's body.
  */
 export async function uploadChunk(
   record: ChunkRecord,
@@ -18,7 +19,7 @@ export async function uploadChunk(
   session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
-  if (record.path !== undefined) return await repeatUpload(record, body, services);
+  if (record.place !== undefined) return await repeatUpload(record, body, services);
   const reservation = services.quota.reserve(record.size);
   if (reservation === undefined) return errorReply('QUOTA');
   const slot = services.uploads.take(session.connection);
@@ -26,7 +27,8 @@ export async function uploadChunk(
     reservation.release();
     return errorReply('TIMEOUT');
   }
-  const incoming = new IncomingBody(services.storage, body);
+  const name = encodeBase64Url(randomBytes(INCOMING_NAME_LENGTH));
+  const incoming = new IncomingBody(services.storage.receive(name), body);
   const sink = {
     accept(piece: Buffer): boolean {
       slot.received(piece.length);
@@ -39,7 +41,7 @@ export async function uploadChunk(
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
     const end = await body.read(record.size + 1, sink, uploadMs, uploadStallMs);
     const problem = receiveProblem(end, incoming.length, record.size);
-    reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
+    reply = problem ?? (await storeBody(record, name, incoming, reservation, session, services));
   } catch (error) {
     services.failed(error);
     // No room is no room, whether by the quota or by the disk: clients go to another relay.
@@ -76,37 +78,39 @@ function receiveProblem(end: ReadEnd, length: number, size: number): Reply | und
 /** A body of the right length: checks its digest, flushes it, and gives it to the chunk if it still needs one. */
 async function storeBody(
   record: ChunkRecord,
+  name: string,
   incoming: IncomingBody,
   reservation: Reservation,
   session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
   if (!constantTimeEqual(incoming.digest(), record.digest)) return errorReply('DIGEST');
-  const path = await incoming.finish();
+  await incoming.finish();
   const { senderId } = record;
   return await services.exclusive.run(encodeBase64Url(senderId), async () => {
     const current = await services.store.bySender(senderId);
     if (current?.status.type !== 'active') return errorReply('AUTH');
-    if (current.path !== undefined) {
+    if (current.place !== undefined) {
       // Another upload was first. The content is the same, only this copy is not needed.
       await services.store.settled();
       return OK;
     }
-    return await commitBody(senderId, path, reservation, session, services);
+    return await commitBody(senderId, name, reservation, session, services);
   });
 }
 
-/** Nobody else touches the chunk meanwhile. The body has its final name before the record says so. */
+/** Nobody else touches the chunk meanwhile. The body is in its place before the record says so. */
 async function commitBody(
   senderId: Uint8Array,
-  incomingPath: string,
+  name: string,
   reservation: Reservation,
   session: CommandSession,
   services: RelayServices,
 ): Promise<Reply> {
-  const path = await services.storage.commit(incomingPath, senderId);
+  const place = await services.storage.commit(name, senderId);
   try {
-    if ((await services.store.change({ type: 'FPUT', senderId, path })) !== 'done') return errorReply('AUTH');
+    if ((await services.store.change({ type: 'FPUT', senderId, place })) !== 'done')
+      return errorReply('AUTH');
     services.statistics.count('filesUploaded');
     return OK;
   } catch (error) {
@@ -115,9 +119,9 @@ async function commitBody(
   } finally {
     // The change may have been made although the disk did not take its line: then the body is the chunk's.
     const stored = await services.store.bySender(senderId);
-    if (stored?.path === path) {
+    if (stored?.place === place) {
       reservation.keep();
       services.registrations.giveBack(session.client);
-    } else await services.storage.remove(path);
+    } else await services.storage.remove(place);
   }
 }

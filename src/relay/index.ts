@@ -23,11 +23,6 @@ export { askRelay, type RelayStatus } from './operator/relay-status.js';
 export { storedFiles } from './operator/stored-files.js';
 export type { OperatorOptions } from './operator/operator-side.js';
 export { parseSizeOption } from './size-option.js';
-export {
-  formatRelayAddress,
-  type RelayOptions,
-  type RunningRelay,
-  startRelay,
-  type WebOptions,
-} from './relay.js';
+export { formatRelayAddress, type RunningRelay, startRelay } from './relay.js';
+export type { RelayOptions, WebOptions } from './relay-options.js';
 export { readWebCertificate, type WebCertificate } from './web/web-certificate.js';

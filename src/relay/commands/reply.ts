@@ -22,9 +22,14 @@ export interface PendingDownload {
 }
 
 /** Success without anything to say. */
-export const OK: Reply = { response: { type: 'OK' } };
+export const OK: Response = { type: 'OK' };
 
 /** An error without parameters. */
+export function errorResponse(type: PlainErrorType): Response {
+  return { type: 'ERR', error: { type } };
+}
+
+/** A reply with nothing but such an error. */
 export function errorReply(type: PlainErrorType): Reply {
-  return { response: { type: 'ERR', error: { type } } };
+  return { response: errorResponse(type) };
 }

@@ -58,7 +58,8 @@ export class WorkerProcess {
     });
     this.#child = child;
     this.#channel = new CallChannel<WorkerCalls>((message, socket, done) => {
-      child.send(message, socket, undefined, done);
+      // Kept open here until it is sent: Node would forget, open, what it cannot send to a process that has just ended.
+      child.send(message, socket, { keepOpen: true }, done);
     }, this.#calls(surroundings));
     child.on('message', (message, socket) => {
       this.#channel.receive(message, socket);
@@ -92,11 +93,11 @@ export class WorkerProcess {
     const number = this.#next++;
     const connection: HandedConnection = { ended, socket };
     this.#connections.set(number, connection);
+    socket.on('error', ignore);
     this.#channel.hand('take', [number, client], socket, (error) => {
       connection.socket = undefined;
-      if (error === null) return;
-      socket.destroy();
-      this.#forget(number);
+      socket.destroy(); // The worker has it, or nobody.
+      if (error !== null) this.#forget(number);
     });
   }
 
@@ -200,5 +201,5 @@ export class WorkerProcess {
 }
 
 function ignore(): void {
-  // It has ended, which is told by itself.
+  // The end, of the process or of the connection, is told by itself.
 }

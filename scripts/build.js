@@ -12,8 +12,8 @@ import { build } from 'esbuild';
 
 /** The programs and the demo, which share most of their modules. */
 const PROGRAMS = ['cli/xftp.js', 'cli/xftp-agent.js', 'cli/xftp-server.js', 'cli/demo.js'];
-/** The worker thread, which the programs look for beside them. On its own it holds only what it needs. */
-const THREADS = ['transfer/cipher-thread.js'];
+/** The thread and the process that programs look for beside them. On their own they hold only what they need. */
+const THREADS = ['transfer/cipher-thread.js', 'relay/workers/connection-worker.js'];
 /** Native modules, which cannot be bundled. */
 const EXTERNAL = ['sodium-native', 'better-sqlite3'];
 /** Bundled CommonJS modules ask for Node's own modules with `require`. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 
 import { encodeBase64Url, isXftpError } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
@@ -106,6 +107,8 @@ function relayOptions(config: RelayConfig): RelayOptions {
   return {
     filesPath: config.filesPath,
     port: config.ports,
+    // One for each core unless the INI says something else.
+    connectionWorkers: config.connectionWorkers ?? availableParallelism(),
     limits: config.limits,
     chunkLifeSeconds: config.chunkLifeSeconds,
     newFiles: config.newFiles,

@@ -7,14 +7,12 @@ import {
   VERSION_BLOCKED,
 } from '../protocol/index.js';
 import { authorizationScheme, verifyAuthorization, verifyDummyAuthorization } from '../crypto/index.js';
-import { addRecipients, createChunk } from './commands/create-chunk.js';
-import { acknowledgeChunk, deleteChunk } from './commands/delete-chunk.js';
 import { downloadChunk } from './commands/download-chunk.js';
 import { errorReply, type PendingDownload, type Reply } from './commands/reply.js';
 import { uploadChunk } from './commands/upload-chunk.js';
 import type { ChunkRecord } from './record.js';
 import type { RequestBody } from './request-body.js';
-import type { CommandSession, RelayServices } from './services.js';
+import type { CommandSession, ConnectionServices } from './services.js';
 
 /** A reply and what is echoed around it. */
 export interface Answer extends Reply {
@@ -39,7 +37,7 @@ export async function processCommand(
   block: Uint8Array,
   body: RequestBody,
   session: CommandSession,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Answer | PendingAnswer> {
   let transmission: ReceivedTransmission;
   try {
@@ -67,7 +65,7 @@ export async function processCommand(
 function pendingAnswer(
   { begin }: PendingDownload,
   { correlationId, entityId }: Echoed,
-  services: RelayServices,
+  services: ConnectionServices,
 ): PendingAnswer {
   const echoed = {
     correlationId: Uint8Array.from(correlationId),
@@ -89,7 +87,7 @@ function carryOut(
   transmission: ReceivedTransmission,
   body: RequestBody,
   session: CommandSession,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Reply | PendingDownload> | Reply {
   const command = decodeCommand(transmission.command);
   if (command.type === 'INVALID') return commandError(command.reason);
@@ -103,7 +101,7 @@ function carryOut(
       if (authorization.length === 0) return commandError('NO_AUTH');
       if (entityId.length > 0) return commandError('HAS_AUTH');
       if (!isAuthorized(command.senderKey, transmission, session)) return errorReply('AUTH');
-      return createChunk(command, session, services);
+      return create(command, session, services);
     case 'FADD':
     case 'FPUT':
     case 'FDEL':
@@ -116,23 +114,31 @@ function carryOut(
   }
 }
 
+async function create(
+  { senderKey, size, digest, recipientKeys, password }: Extract<Command, { type: 'FNEW' }>,
+  { client }: CommandSession,
+  { owner }: ConnectionServices,
+): Promise<Reply> {
+  return { response: await owner.create({ senderKey, size, digest, recipientKeys, password }, client) };
+}
+
 async function asSender(
   command: Extract<Command, { type: 'FADD' | 'FPUT' | 'FDEL' }>,
   transmission: ReceivedTransmission,
   body: RequestBody,
   session: CommandSession,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Reply> {
-  const record = await services.store.bySender(transmission.entityId);
+  const record = await services.owner.bySender(transmission.entityId);
   const refused = refuse(record, record?.senderKey, transmission, session);
   if (record === undefined || refused !== undefined) return refused ?? errorReply('AUTH');
   switch (command.type) {
     case 'FADD':
-      return await addRecipients(record.senderId, command.recipientKeys, services);
+      return { response: await services.owner.addRecipients(record.senderId, command.recipientKeys) };
     case 'FPUT':
       return await uploadChunk(record, body, session, services);
     case 'FDEL':
-      return await deleteChunk(record.senderId, 'filesDeleted', services);
+      return { response: await services.owner.deleteChunk(record.senderId) };
   }
 }
 
@@ -140,16 +146,16 @@ async function asRecipient(
   command: Extract<Command, { type: 'FGET' | 'FACK' }>,
   transmission: ReceivedTransmission,
   session: CommandSession,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Reply | PendingDownload> {
-  const entry = await services.store.byRecipient(transmission.entityId);
+  const entry = await services.owner.byRecipient(transmission.entityId);
   const refused = refuse(entry?.record, entry?.recipient.key, transmission, session);
   if (entry === undefined || refused !== undefined) return refused ?? errorReply('AUTH');
   switch (command.type) {
     case 'FGET':
       return downloadChunk(entry.record, command.key, services);
     case 'FACK':
-      return await acknowledgeChunk(entry.recipient.id, services);
+      return { response: await services.owner.acknowledge(entry.recipient.id) };
   }
 }
 

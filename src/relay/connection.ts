@@ -37,7 +37,7 @@ import {
 } from './limits.js';
 import { RequestBody } from './request-body.js';
 import { drainRequest, sendBlock, sendDownload, sendPage, type SendResult } from './response-writer.js';
-import type { RelayServices } from './services.js';
+import type { ConnectionServices } from './services.js';
 import type { ShownIdentity } from './shown-identity.js';
 import { respondWithPage } from './web/page-response.js';
 import { headOf, NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from './web/response-heads.js';
@@ -60,7 +60,7 @@ export interface ConnectedClient {
 
 /** One client's TLS connection with HTTP/2 on it: its handshake and its requests. Never throws, whatever comes. */
 export class RelayConnection {
-  readonly #services: RelayServices;
+  readonly #services: ConnectionServices;
   readonly #client: string | undefined;
   readonly #shown: ShownIdentity;
   readonly #socket: TLSSocket;
@@ -78,7 +78,7 @@ export class RelayConnection {
   #handshakeTimer: NodeJS.Timeout | undefined;
 
   /** @param socket after its TLS handshake */
-  constructor(socket: TLSSocket, { client, shown }: ConnectedClient, services: RelayServices) {
+  constructor(socket: TLSSocket, { client, shown }: ConnectedClient, services: ConnectionServices) {
     this.#services = services;
     this.#client = client;
     this.#shown = shown;

@@ -1,5 +1,5 @@
 import { deleteChunk } from './commands/delete-chunk.js';
-import type { RelayServices } from './services.js';
+import type { OwnerServices } from './services.js';
 
 /** Time between two looks for expired chunks, in ms: as the reference relay (protocol reference, section 5.3). */
 export const EXPIRY_INTERVAL_MS = 2 * 3600 * 1000;
@@ -12,7 +12,7 @@ const BATCH = 64;
  * Deletes expired chunks: "expired when `createdAt + 3600 < now − ttl`" (section 5.3). Chunks that cannot be deleted
  * now are left for the next time. Stops early when `signal` says so.
  */
-export async function deleteExpired(services: RelayServices, signal: AbortSignal): Promise<void> {
+export async function deleteExpired(services: OwnerServices, signal: AbortSignal): Promise<void> {
   const oldest = services.now() / 1000 - services.policy.chunkLifeSeconds;
   const expired = await services.store.createdBefore(oldest - ROUNDING_SECONDS);
   for (let start = 0; start < expired.length && !signal.aborted; start += BATCH)

@@ -28,6 +28,8 @@ export interface NetworkConfig {
   readonly ports: readonly number[];
   /** Addresses to listen on; undefined: all of the machine's. */
   readonly listenAddresses: readonly string[] | undefined;
+  /** Processes that serve connections; 1: the main one does. Undefined: as many as there are cores. */
+  readonly connectionWorkers: number | undefined;
   readonly web: WebConfig;
   /** Those that the INI sets. */
   readonly limits: Partial<RelayLimits>;
@@ -35,6 +37,8 @@ export interface NetworkConfig {
 
 /** What a limit may be set to: more is a mistake. */
 const MAX_LIMIT = 10_000_000;
+/** More is a mistake: no machine would have the memory. */
+const MAX_WORKERS = 256;
 
 /**
  * Reads [WEB], [LIMITS] and what [TRANSPORT] says about ports and addresses. Each remark is a sentence about a key that
@@ -52,7 +56,9 @@ export function readNetworkConfig(ini: IniReader): {
     ...readLimit(ini, 'connections_per_address', 'connectionsPerAddress'),
     ...readLimit(ini, 'registrations_per_address', 'registrationsPerAddress'),
   };
-  return { network: { port, ports, listenAddresses: readAddresses(ini), web, limits }, remarks };
+  const listenAddresses = readAddresses(ini);
+  const connectionWorkers = ini.integer('TRANSPORT', 'connection_workers', 1, MAX_WORKERS);
+  return { network: { port, ports, listenAddresses, connectionWorkers, web, limits }, remarks };
 }
 
 function readPorts(ini: IniReader): [number, ...number[]] {

@@ -64,12 +64,12 @@ export class RecordTable {
       Buffer.compare(a.record.senderId, b.record.senderId),
     );
     for (const { record, recipients } of ordered) {
-      const { senderId, senderKey, size, digest, createdAt, status, path } = record;
+      const { senderId, senderKey, size, digest, createdAt, status, place } = record;
       yield { type: 'FNEW', senderId, senderKey, size, digest, createdAt, status };
       const all = [...recipients.values()];
       for (let start = 0; start < all.length; start += MAX_RECIPIENT_KEYS)
         yield { type: 'FADD', senderId, recipients: all.slice(start, start + MAX_RECIPIENT_KEYS) };
-      if (path !== undefined) yield { type: 'FPUT', senderId, path };
+      if (place !== undefined) yield { type: 'FPUT', senderId, place };
     }
   }
 
@@ -82,20 +82,20 @@ export class RecordTable {
         return this.#withRow(change.senderId, (row, id) => this.#addRecipients(row, id, change.recipients));
       case 'FPUT':
         return this.#withRow(change.senderId, (row) => {
-          // The body of a blocked chunk is gone; a compacted log of the reference may still name its path.
-          if (row.record.status.type !== 'blocked') this.#setPath(row, change.path);
+          // The body of a blocked chunk is gone; a compacted log of the reference may still name its place.
+          if (row.record.status.type !== 'blocked') this.#setPlace(row, change.place);
           return 'done';
         });
       case 'FDEL':
         return this.#withRow(change.senderId, (row, id) => {
           for (const recipient of row.recipients.keys()) this.#senderOf.delete(recipient);
-          this.#setPath(row, undefined);
+          this.#setPlace(row, undefined);
           this.#rows.delete(id);
           return 'done';
         });
       case 'FBLK':
         return this.#withRow(change.senderId, (row) => {
-          this.#setPath(row, undefined);
+          this.#setPlace(row, undefined);
           row.record = { ...row.record, status: { type: 'blocked', info: change.info } };
           return 'done';
         });
@@ -107,17 +107,17 @@ export class RecordTable {
   /** Forgets where a body lies, as if it had never been uploaded. */
   forgetBody(senderId: Uint8Array): void {
     this.#withRow(senderId, (row) => {
-      this.#setPath(row, undefined);
+      this.#setPlace(row, undefined);
       return 'done';
     });
   }
 
-  #setPath(row: Row, path: string | undefined): void {
+  #setPlace(row: Row, place: string | undefined): void {
     const { record } = row;
-    const change = Number(path !== undefined) - Number(record.path !== undefined);
+    const change = Number(place !== undefined) - Number(record.place !== undefined);
     this.#bodies += change;
     this.#bodyBytes += change * record.size;
-    row.record = { ...record, path };
+    row.record = { ...record, place };
   }
 
   #create(change: Extract<RecordChange, { type: 'FNEW' }>): ChangeOutcome {
@@ -126,7 +126,7 @@ export class RecordTable {
     if (this.#rows.has(id)) return 'duplicate';
     const { senderId, senderKey, size, digest, createdAt, status } = change;
     this.#rows.set(id, {
-      record: { senderId, senderKey, size, digest, createdAt, status, path: undefined },
+      record: { senderId, senderKey, size, digest, createdAt, status, place: undefined },
       recipients: new Map(),
     });
     return 'done';

@@ -27,8 +27,8 @@ export interface ChunkRecord {
   /** Unix time in seconds, rounded down to the hour. */
   readonly createdAt: number;
   readonly status: ChunkStatus;
-  /** Where the body lies; undefined before it is uploaded and after it was blocked. */
-  readonly path: string | undefined;
+  /** Where the body lies, as the storage of bodies calls it; undefined before it is uploaded and after it was blocked. */
+  readonly place: string | undefined;
 }
 
 /** A change of the records, as the store log keeps it (protocol reference, section 11.4). */
@@ -43,7 +43,7 @@ export type RecordChange =
       readonly status: ChunkStatus;
     }
   | { readonly type: 'FADD'; readonly senderId: Uint8Array; readonly recipients: readonly Recipient[] }
-  | { readonly type: 'FPUT'; readonly senderId: Uint8Array; readonly path: string }
+  | { readonly type: 'FPUT'; readonly senderId: Uint8Array; readonly place: string }
   | { readonly type: 'FDEL'; readonly senderId: Uint8Array }
   | { readonly type: 'FBLK'; readonly senderId: Uint8Array; readonly info: BlockingInfo }
   | { readonly type: 'FACK'; readonly recipientId: Uint8Array };

@@ -51,7 +51,7 @@ export async function sendBlock(
 }
 
 /**
- * Answers with a block, the encrypted chunk and its tag. When the file cannot be read to its end the response ends
+ * Answers with a block, the encrypted chunk and its tag. When the body cannot be read to its end the response ends
  * short: the client sees a wrong length, and its other requests go on (section 15.4). The turn ends with the chunk.
  */
 export async function sendDownload(
@@ -108,7 +108,7 @@ async function drainAndEnd(
 /** Pieces of downloads under way are taken from here; 8 MiB are kept when there are none. */
 const pieces = new BufferPool(DOWNLOAD_PIECE, 64);
 
-/** How sending a chunk went. No tag: its file ended early. */
+/** How sending a chunk went. No tag: its body ended early. */
 interface ChunkResult {
   readonly result: SendResult;
   readonly tag?: Uint8Array;
@@ -128,7 +128,7 @@ async function sendChunk(
     const begun = await write(stream, block, limits, turn);
     return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
   } finally {
-    await download.file.close();
+    await download.reader.close();
     turn.free();
   }
 }
@@ -136,7 +136,7 @@ async function sendChunk(
 /** While one piece is on its way the next is read and encrypted. */
 async function sendBody(
   stream: ServerHttp2Stream,
-  { file, size, box }: Download,
+  { reader, size, box }: Download,
   limits: RelayLimits,
   turn: DownloadTurn,
 ): Promise<ChunkResult> {
@@ -145,7 +145,7 @@ async function sendBody(
   for (let offset = 0; offset < size;) {
     const buffer = pieces.take();
     const piece = buffer.subarray(0, Math.min(buffer.length, size - offset));
-    if (!(await readFully(file, piece, offset))) return { result: await sending };
+    if (!(await reader.read(piece, offset))) return { result: await sending };
     box.xor(piece, offset);
     tag.update(piece);
     const result = await sending;
@@ -158,16 +158,6 @@ async function sendBody(
     offset += piece.length;
   }
   return { result: await sending, tag: tag.finish() };
-}
-
-async function readFully(file: Download['file'], into: Buffer, position: number): Promise<boolean> {
-  let filled = 0;
-  while (filled < into.length) {
-    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
-    if (bytesRead === 0) return false;
-    filled += bytesRead;
-  }
-  return true;
 }
 
 /** Resolves when HTTP/2 has taken the bytes, which must not change until then. */

@@ -1,8 +1,10 @@
-import type { ChunkStorage } from './chunk-storage.js';
+import type { BodyStorage } from './body-storage.js';
 import type { DownloadSlots } from './download-slots.js';
 import type { Exclusive } from './exclusive.js';
+import type { FirstBytes } from './first-bytes.js';
 import type { RelayLimits } from './limits.js';
 import type { StorageQuota } from './quota.js';
+import type { RecordOwner } from './record-owner.js';
 import type { RecordStore } from './record-store.js';
 import type { RelayStatistics } from './statistics/statistics.js';
 import type { RegistrationCredit } from './registration-credit.js';
@@ -19,30 +21,42 @@ export interface RelayPolicy {
   readonly chunkLifeSeconds: number;
 }
 
-/** What the relay's parts need of each other. */
-export interface RelayServices {
+/** What the owner of the records works with. There is one in a relay. */
+export interface OwnerServices {
   readonly store: RecordStore;
-  readonly storage: ChunkStorage;
+  readonly storage: BodyStorage;
   readonly quota: StorageQuota;
   /** By sender ID: an upload is stored, and a chunk deleted, while nobody does the other. */
   readonly exclusive: Exclusive;
-  readonly uploads: UploadSlots;
-  readonly downloads: DownloadSlots;
   readonly statistics: RelayStatistics;
   readonly registrations: RegistrationCredit;
   readonly policy: RelayPolicy;
   readonly limits: RelayLimits;
-  /** What a client is counted by, from its address; undefined if it is not counted. */
-  readonly clientKey: (address: string | undefined) => string | undefined;
   /** Current time in ms. */
   readonly now: () => number;
   /** Told when the relay itself fails (a full disk, say), never of what clients do. */
   readonly failed: (error: unknown) => void;
+}
+
+/** What serving connections needs. There is one in each process that does. */
+export interface ConnectionServices {
+  readonly owner: RecordOwner;
+  readonly storage: BodyStorage;
+  readonly uploads: UploadSlots;
+  readonly downloads: DownloadSlots;
+  readonly limits: RelayLimits;
+  /** Current time in ms. */
+  readonly now: () => number;
+  /** Told when the relay itself fails, never of what clients do. */
+  readonly failed: (error: unknown) => void;
   /** Told when a client's TLS handshake fails. */
   readonly tlsFailed: (error: Error) => void;
-  /** Told, in one sentence, of what else the operator should know. */
-  readonly report: (problem: string) => void;
+  /** Told when something comes that only a wrong proxy in front of the relay sends. */
+  readonly misled: (first: WrongStart) => void;
 }
+
+/** What connections begin with when a proxy in front does what it should not. */
+export type WrongStart = Exclude<FirstBytes, 'tls' | 'other'>;
 
 /** One connection, as commands see it. */
 export interface CommandSession {

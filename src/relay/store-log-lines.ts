@@ -26,7 +26,7 @@ export function formatLogLine(change: RecordChange): string {
     case 'FADD':
       return `FADD ${encodeBase64Url(change.senderId)} ${change.recipients.map(formatRecipient).join(',')}`;
     case 'FPUT':
-      return `FPUT ${encodeBase64Url(change.senderId)} ${encodeBase64Url(encodeUtf8(change.path))}`;
+      return `FPUT ${encodeBase64Url(change.senderId)} ${encodeBase64Url(encodeUtf8(change.place))}`;
     case 'FDEL':
       return `FDEL ${encodeBase64Url(change.senderId)}`;
     case 'FBLK':
@@ -54,7 +54,7 @@ export function parseLogLine(line: string): RecordChange {
         recipients: only(fields).split(',').map(parseRecipient),
       };
     case 'FPUT':
-      return { type: tag, senderId: decodeBase64Url(id), path: parsePath(only(fields)) };
+      return { type: tag, senderId: decodeBase64Url(id), place: parsePlace(only(fields)) };
     case 'FDEL':
       none(fields);
       return { type: tag, senderId: decodeBase64Url(id) };
@@ -113,10 +113,10 @@ function parseKey(text: string): Uint8Array {
   return key;
 }
 
-function parsePath(text: string): string {
-  const path = decodeUtf8Strict(decodeBase64Url(text));
-  if (path === undefined || path === '' || path.includes('\0')) throw unreadable('its path is not text');
-  return path;
+function parsePlace(text: string): string {
+  const place = decodeUtf8Strict(decodeBase64Url(text));
+  if (place === undefined || place === '' || place.includes('\0')) throw unreadable('its path is not text');
+  return place;
 }
 
 function parseNumber(text: string): number {

@@ -32,6 +32,7 @@ describe('an INI', () => {
       host: undefined,
       port: 443,
       ports: [443],
+      connectionWorkers: undefined,
       listenAddresses: undefined,
       web: { certificate: undefined, httpPort: undefined, httpsPort: undefined, pagesPath: undefined },
       limits: {},

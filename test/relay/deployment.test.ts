@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { formatMetrics } from '#src/relay/statistics/metrics-text.js';
 import { RelayStatistics } from '#src/relay/statistics/statistics.js';
+import { processUse } from '#src/relay/process-use.js';
 
 import { startCommand } from '../support/program.js';
 import { serverVariables } from '../support/server-process.js';
@@ -18,6 +19,8 @@ describe('the dashboard', () => {
       usedBytes: 0,
       quotaBytes: 1,
       newFiles: true,
+      use: processUse(),
+      workers: 0,
       clients: 0,
       startedAt: 0,
       problems: 0,

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 
 import { describe, expect, it } from 'vitest';
 
-import { type Page, readPages } from '#src/relay/web/pages.js';
+import { findPage, type Page, readPages } from '#src/relay/web/pages.js';
 
 import { connectBrowser, webCertificate, type WebReply, webRequest } from '../support/browser-client.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -49,7 +49,7 @@ describe('the page of a path', () => {
     ['/.well-known/security.txt', 'contact'],
     ['/well-known/security.txt', 'contact'],
   ])('%s is found', async (path, content) => {
-    expect(text((await readPages(await site()))(path))).toBe(content);
+    expect(text(findPage(await readPages(await site()), path))).toBe(content);
   });
 
   it.each([
@@ -70,7 +70,7 @@ describe('the page of a path', () => {
     'https://localhost/index.html',
     '/__proto__',
   ])('%s is not found', async (path) => {
-    expect(text((await readPages(await site()))(path))).toBeUndefined();
+    expect(text(findPage(await readPages(await site()), path))).toBeUndefined();
   });
 });
 

@@ -7,6 +7,7 @@ import type { RelayFigures } from '#src/relay/statistics/figures.js';
 import { formatMetrics, formatMetricsFile } from '#src/relay/statistics/metrics-text.js';
 import { formatSavedStatistics, parseSavedStatistics } from '#src/relay/statistics/saved-statistics.js';
 import { RelayStatistics } from '#src/relay/statistics/statistics.js';
+import { processUse } from '#src/relay/process-use.js';
 import { restoreStatistics, StatisticsFiles } from '#src/relay/statistics/statistics-files.js';
 
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -23,6 +24,8 @@ function figuresOf(statistics: RelayStatistics): RelayFigures {
     usedBytes: STORED.bytes,
     quotaBytes: undefined,
     newFiles: true,
+    use: processUse(),
+    workers: 0,
     clients: 3,
     startedAt: 1000,
     problems: 0,

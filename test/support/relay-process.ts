@@ -6,7 +6,8 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
-import { initRelay } from '#src/relay/index.js';
+import { decodeBase64Url } from '#src/protocol/index.js';
+import { initRelay, type RelayFolders } from '#src/relay/index.js';
 
 import type { OnEnd } from './clean-up.js';
 import { type ProgramResult, startProgram, type RunningProgram } from './program.js';
@@ -25,6 +26,12 @@ export interface RelayProcessOptions {
 /** A real `xftp-server` process with its folders. */
 export interface RelayProcess {
   readonly port: number;
+  /** SHA-256 of its identity certificate: 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** Folders of its configuration and of its log. */
+  readonly folders: RelayFolders;
+  /** The running program. */
+  readonly program: () => RunningProgram;
   /** Server address as text, without a password. */
   readonly address: string;
   /** The address with another port (a proxy's), or with a password. */
@@ -79,13 +86,16 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
     program = startProgram('xftp-server', ['start'], run);
     await program.printed(/Listening on port/);
   };
-  const end = async (signal: NodeJS.Signals): Promise<ProgramResult> => {
+  const running = (): RunningProgram => {
     if (program === undefined) throw new Error('The relay was not started.');
-    return program.end(signal);
+    return program;
   };
   await start();
   return {
     port,
+    fingerprint: decodeBase64Url(fingerprint),
+    folders,
+    program: running,
     address: `xftp://${fingerprint}@127.0.0.1:${String(port)}`,
     addressWith: ({ port: otherPort = port, password }) =>
       `xftp://${fingerprint}${password === undefined ? '' : `:${password}`}@127.0.0.1:${String(otherPort)}`,
@@ -97,8 +107,8 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
     },
     editIni,
     start,
-    stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
+    stop: () => running().end('SIGTERM'),
+    kill: () => running().end('SIGKILL'),
   };
 }
 

@@ -26,12 +26,12 @@ const READ_SIZE = 256 * 1024;
  * @throws as the disk fails, other than that there is no such file
  */
 export async function checkBody(
-  record: ChunkRecord & { readonly path: string },
+  record: ChunkRecord & { readonly place: string },
   filesPath: string,
   digests: boolean,
 ): Promise<CheckedBody> {
-  const here = join(filesPath, basename(record.path));
-  for (const path of new Set([record.path, here])) {
+  const here = join(filesPath, basename(record.place));
+  for (const path of new Set([record.place, here])) {
     const file = await openIfThere(path);
     if (file === undefined) continue;
     try {
@@ -40,7 +40,7 @@ export async function checkBody(
       await file.close();
     }
   }
-  return { path: record.path, state: 'missing' };
+  return { path: record.place, state: 'missing' };
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {

@@ -2,16 +2,15 @@ import { access, readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { XftpError } from '../../protocol/index.js';
-import { isIncomingName } from '../chunk-storage.js';
 import { takeBack } from '../compaction.js';
 import type { RelayConfig } from '../config.js';
 import { readCredentials } from '../credentials.js';
 import { describeFileError } from '../file-errors.js';
+import { isBodyName, isIncomingName } from '../file-storage.js';
 import { relayFiles, type RelayFolders } from '../folders.js';
 import { lockRelayFiles } from '../instance-lock.js';
 import { readStoreLog } from '../read-store-log.js';
 import type { RecordTable } from '../record-table.js';
-import { isBodyName } from '../sweep.js';
 import { checkBody } from './body-check.js';
 import type { Damage } from './damage.js';
 import { repairRelay } from './repair-relay.js';
@@ -160,14 +159,14 @@ async function checkBodies(
   let checkedBodies = 0;
   let done = 0;
   for (const record of table.records()) {
-    const { path } = record;
-    if (path === undefined) continue;
-    const checked = await checkBody({ ...record, path }, filesPath, digests);
+    const { place } = record;
+    if (place === undefined) continue;
+    const checked = await checkBody({ ...record, place }, filesPath, digests);
     checkedBodies += 1;
     done += record.size;
     progress?.(done, table.stored.bytes);
     if (checked.state !== 'sound') bodies.push({ record, ...checked });
-    else if (checked.path !== path) moved.push({ record, path: checked.path });
+    else if (checked.path !== place) moved.push({ record, path: checked.path });
   }
   if (isWrongFolder(bodies, checkedBodies))
     find(
@@ -178,13 +177,13 @@ async function checkBodies(
     for (const { path, state } of bodies)
       find('damage', `The chunk ${path} ${state === 'missing' ? 'is missing' : `has a ${state}`}.`);
   for (const { record, path } of moved)
-    find('damage', `The chunk ${path} is stored here, but the store log names ${String(record.path)}.`);
+    find('damage', `The chunk ${path} is stored here, but the store log names ${String(record.place)}.`);
   return { bodies, moved };
 }
 
 async function checkFolder(table: RecordTable, filesPath: string, find: Find): Promise<readonly string[]> {
   const owned = new Set<string>();
-  for (const { path } of table.records()) if (path !== undefined) owned.add(basename(path));
+  for (const { place } of table.records()) if (place !== undefined) owned.add(basename(place));
   const entries = await readdir(filesPath, { withFileTypes: true });
   const leftOvers = entries
     .filter((entry) => entry.isFile())

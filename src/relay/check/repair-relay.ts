@@ -1,8 +1,8 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { isIncomingName } from '../chunk-storage.js';
 import { replaceStoreLog } from '../compaction.js';
+import { isIncomingName } from '../file-storage.js';
 import type { Damage } from './damage.js';
 
 /** What was done, one sentence each, and whether something is left to do. */
@@ -33,7 +33,7 @@ export async function repairRelay(
   }
   for (const { record, path } of moved) {
     table.forgetBody(record.senderId);
-    table.apply({ type: 'FPUT', senderId: record.senderId, path });
+    table.apply({ type: 'FPUT', senderId: record.senderId, place: path });
   }
   if (lines + bodies.length + moved.length > 0)
     await replaceStoreLog(place.storeLogPath, table, { hadLog: true, unreadable: [], now: place.now });

@@ -1,6 +1,6 @@
-import { type BlockingInfo, encodeBase64Url } from '../../protocol/index.js';
-import type { RelayServices } from '../services.js';
-import { errorReply, OK, type Reply } from './reply.js';
+import { type BlockingInfo, encodeBase64Url, type Response } from '../../protocol/index.js';
+import type { OwnerServices } from '../services.js';
+import { errorResponse, OK } from './reply.js';
 
 /**
  * What an operator does against a chunk: "body deleted, record kept; every command with its sender or any recipient ID
@@ -9,23 +9,23 @@ import { errorReply, OK, type Reply } from './reply.js';
 export async function blockChunk(
   senderId: Uint8Array,
   info: BlockingInfo,
-  services: RelayServices,
-): Promise<Reply> {
+  services: OwnerServices,
+): Promise<Response> {
   return await services.exclusive.run(encodeBase64Url(senderId), async () => {
     const record = await services.store.bySender(senderId);
-    if (record === undefined) return errorReply('AUTH');
+    if (record === undefined) return errorResponse('AUTH');
     try {
       // The record first: nobody gets the chunk from now on. A body that a crash leaves is removed at the next start.
       if ((await services.store.change({ type: 'FBLK', senderId, info })) !== 'done')
-        return errorReply('AUTH');
+        return errorResponse('AUTH');
       services.statistics.count('filesBlocked');
       return OK;
     } finally {
       // The change may have been made although the disk did not take its line.
       const current = await services.store.bySender(senderId);
-      if (current?.path === undefined) {
-        const removed = await services.storage.remove(record.path ?? services.storage.pathOf(senderId));
-        if (removed && record.path !== undefined) services.quota.free(record.size);
+      if (current?.place === undefined) {
+        const removed = await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
+        if (removed && record.place !== undefined) services.quota.free(record.size);
       }
     }
   });

@@ -1,8 +1,9 @@
-import type { Command } from '../../protocol/index.js';
+import type { Response } from '../../protocol/index.js';
 import { constantTimeEqual, randomBytes, sha256 } from '../../crypto/index.js';
 import { ID_LENGTH, type Recipient, startOfHour } from '../record.js';
-import type { CommandSession, RelayPolicy, RelayServices } from '../services.js';
-import { errorReply, type Reply } from './reply.js';
+import type { NewChunk } from '../record-owner.js';
+import type { OwnerServices, RelayPolicy } from '../services.js';
+import { errorResponse } from './reply.js';
 
 /** How often IDs are drawn before the relay gives up (section 4.5: INTERNAL). */
 const MAX_ID_DRAWS = 3;
@@ -12,25 +13,25 @@ const MAX_ID_DRAWS = 3;
  * quota is reserved" (protocol reference, section 5.3). The signature has been verified with the key inside.
  */
 export async function createChunk(
-  command: Extract<Command, { type: 'FNEW' }>,
-  { client }: CommandSession,
-  services: RelayServices,
-): Promise<Reply> {
-  if (!mayCreate(command.password, services.policy)) return errorReply('AUTH');
-  if (!services.policy.chunkSizes.includes(command.size)) return errorReply('SIZE');
+  chunk: NewChunk,
+  client: string | undefined,
+  services: OwnerServices,
+): Promise<Response> {
+  if (!mayCreate(chunk.password, services.policy)) return errorResponse('AUTH');
+  if (!services.policy.chunkSizes.includes(chunk.size)) return errorResponse('SIZE');
   // Clients take it for "no room here" and go to another relay.
-  if (!services.registrations.take(client)) return errorReply('QUOTA');
+  if (!services.registrations.take(client)) return errorResponse('QUOTA');
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const senderId = randomBytes(ID_LENGTH);
-    const recipients = drawRecipients(command.recipientKeys);
+    const recipients = drawRecipients(chunk.recipientKeys);
     const outcome = await services.store.change(
       {
         type: 'FNEW',
         senderId,
-        // Copies: the record must not keep the block alive that the command came in.
-        senderKey: Uint8Array.from(command.senderKey),
-        size: command.size,
-        digest: Uint8Array.from(command.digest),
+        // Copies: the record must not keep the block alive that the chunk came in.
+        senderKey: Uint8Array.from(chunk.senderKey),
+        size: chunk.size,
+        digest: Uint8Array.from(chunk.digest),
         createdAt: startOfHour(services.now() / 1000),
         status: { type: 'active' },
       },
@@ -39,9 +40,9 @@ export async function createChunk(
     if (outcome !== 'done') continue;
     services.statistics.count('filesCreated');
     services.statistics.count('fileRecipients', recipients.length);
-    return { response: { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) } };
+    return { type: 'SIDS', senderId, recipientIds: recipients.map(({ id }) => id) };
   }
-  return errorReply('INTERNAL');
+  return errorResponse('INTERNAL');
 }
 
 /**
@@ -51,19 +52,19 @@ export async function createChunk(
 export async function addRecipients(
   senderId: Uint8Array,
   keys: readonly Uint8Array[],
-  services: RelayServices,
-): Promise<Reply> {
+  services: OwnerServices,
+): Promise<Response> {
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const recipients = drawRecipients(keys);
     const outcome = await services.store.change({ type: 'FADD', senderId, recipients });
     if (outcome === 'done') {
       services.statistics.count('fileRecipients', recipients.length);
-      return { response: { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) } };
+      return { type: 'RIDS', recipientIds: recipients.map(({ id }) => id) };
     }
-    if (outcome === 'full') return errorReply('QUOTA');
-    if (outcome === 'unknown') return errorReply('AUTH');
+    if (outcome === 'full') return errorResponse('QUOTA');
+    if (outcome === 'unknown') return errorResponse('AUTH');
   }
-  return errorReply('INTERNAL');
+  return errorResponse('INTERNAL');
 }
 
 /** "A password sent to a server without one is ignored" (section 5.3). */

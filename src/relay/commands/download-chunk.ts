@@ -1,7 +1,7 @@
 import { DOWNLOAD_NONCE_LENGTH } from '../../protocol/index.js';
 import { generateKeyPair, randomBytes, SecretBoxStream, sharedSecret } from '../../crypto/index.js';
 import type { ChunkRecord } from '../record.js';
-import type { RelayServices } from '../services.js';
+import type { ConnectionServices } from '../services.js';
 import { errorReply, type PendingDownload, type Reply } from './reply.js';
 
 /**
@@ -13,19 +13,20 @@ import { errorReply, type PendingDownload, type Reply } from './reply.js';
 export function downloadChunk(
   record: ChunkRecord,
   clientKey: Uint8Array,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Reply | PendingDownload {
-  const { path, senderId, size } = record;
-  if (path === undefined) return errorReply('NO_FILE');
-  // A copy: who waits must not keep the block alive that the command came in.
+  const { place, size } = record;
+  if (place === undefined) return errorReply('NO_FILE');
+  // Copies: who waits must not keep the block alive that the command came in, or more of the record.
   const key = Uint8Array.from(clientKey);
-  return { begin: () => beginDownload({ path, senderId, size }, key, services) };
+  const senderId = Uint8Array.from(record.senderId);
+  return { begin: () => beginDownload({ place, senderId, size }, key, services) };
 }
 
 async function beginDownload(
-  { path, senderId, size }: { path: string } & Pick<ChunkRecord, 'senderId' | 'size'>,
+  { place, senderId, size }: { place: string } & Pick<ChunkRecord, 'senderId' | 'size'>,
   clientKey: Uint8Array,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Reply> {
   const pair = generateKeyPair('x25519');
   const nonce = randomBytes(DOWNLOAD_NONCE_LENGTH);
@@ -36,8 +37,8 @@ async function beginDownload(
     // The client's key is one of the few that agree on nothing: "crypto initialisation failure" (section 4.5).
     return errorReply('INTERNAL');
   }
-  const file = await services.storage.openBody(path, size);
-  if (file === undefined) return errorReply('AUTH');
-  services.statistics.downloaded(senderId);
-  return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { file, size, box } };
+  const reader = await services.storage.open(place, size);
+  if (reader === undefined) return errorReply('AUTH');
+  services.owner.countDownload(senderId);
+  return { response: { type: 'FILE', key: pair.publicKey, nonce }, download: { reader, size, box } };
 }

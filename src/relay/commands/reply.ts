@@ -1,11 +1,10 @@
-import type { FileHandle } from 'node:fs/promises';
-
 import type { PlainErrorType, Response } from '../../protocol/index.js';
 import type { SecretBoxStream } from '../../crypto/index.js';
+import type { BodyReader } from '../body-storage.js';
 
-/** A chunk body on its way to a recipient. Whoever has it must close the file. */
+/** A chunk body on its way to a recipient. Whoever has it must close the reader. */
 export interface Download {
-  readonly file: FileHandle;
+  readonly reader: BodyReader;
   /** Bytes. */
   readonly size: number;
   readonly box: SecretBoxStream;
@@ -23,9 +22,14 @@ export interface PendingDownload {
 }
 
 /** Success without anything to say. */
-export const OK: Reply = { response: { type: 'OK' } };
+export const OK: Response = { type: 'OK' };
 
 /** An error without parameters. */
+export function errorResponse(type: PlainErrorType): Response {
+  return { type: 'ERR', error: { type } };
+}
+
+/** A reply with nothing but such an error. */
 export function errorReply(type: PlainErrorType): Reply {
-  return { response: { type: 'ERR', error: { type } } };
+  return { response: errorResponse(type) };
 }

@@ -1,63 +1,82 @@
-import { encodeBase64Url } from '../../protocol/index.js';
 import { constantTimeEqual } from '../../crypto/index.js';
 import { isDiskFull } from '../file-errors.js';
 import { IncomingBody } from '../incoming-body.js';
-import type { Reservation } from '../quota.js';
 import type { ChunkRecord } from '../record.js';
 import { type ReadEnd, type RequestBody, uploadPace } from '../request-body.js';
-import type { CommandSession, RelayServices } from '../services.js';
+import type { CommandSession, ConnectionServices } from '../services.js';
+import type { UploadSlot } from '../upload-slots.js';
 import { errorReply, OK, type Reply } from './reply.js';
 
-/**
- * FPUT: receives the chunk behind the block and stores it (protocol reference, section 5.3). Two uploads of one chunk
- * do not meet: each has a file of its own, and the first that is complete and right becomes the chunk's body.
- */
+/** FPUT: receives the chunk behind the block and stores it (protocol reference, section 5.3). */
 export async function uploadChunk(
   record: ChunkRecord,
   body: RequestBody,
   session: CommandSession,
-  services: RelayServices,
+  services: ConnectionServices,
 ): Promise<Reply> {
-  if (record.path !== undefined) return await repeatUpload(record, body, services);
-  const reservation = services.quota.reserve(record.size);
-  if (reservation === undefined) return errorReply('QUOTA');
-  const slot = services.uploads.take(session.connection);
+  if (record.place !== undefined) return await repeatUpload(record, body, services);
+  const { owner, uploads } = services;
+  const start = await owner.beginUpload(record.senderId, session.client);
+  if ('refusal' in start) return { response: start.refusal };
+  const { ticket } = start;
+  const slot = uploads.take(session.connection);
   if (slot === undefined) {
-    reservation.release();
+    await owner.abandonUpload(ticket);
     return errorReply('TIMEOUT');
   }
-  const incoming = new IncomingBody(services.storage, body);
+  try {
+    const problem = await receiveBody(ticket, record, body, slot, services);
+    if (problem === undefined) return { response: await owner.commitUpload(ticket) };
+    await owner.abandonUpload(ticket);
+    return problem;
+  } finally {
+    slot.free();
+  }
+}
+
+/** "If the body was already committed: read and discard `size` bytes, answer OK (SIZE if the body ends early)." */
+async function repeatUpload(
+  record: ChunkRecord,
+  body: RequestBody,
+  { owner, limits }: ConnectionServices,
+): Promise<Reply> {
+  const end = await body.read(record.size, { accept: () => true }, uploadPace(limits));
+  if (end !== 'complete') return receiveProblem(end, 0, record.size) ?? errorReply('SIZE');
+  // The first upload may still wait for its line in the log, and may fail to get it.
+  await owner.settled();
+  return { response: OK };
+}
+
+/** Receives a body to its end; afterwards it is complete and right, or there is a problem and nothing is left of it. */
+async function receiveBody(
+  name: string,
+  { size, digest }: ChunkRecord,
+  body: RequestBody,
+  slot: UploadSlot,
+  { storage, limits, failed }: ConnectionServices,
+): Promise<Reply | undefined> {
+  const incoming = new IncomingBody(storage.receive(name), body);
   const sink = {
     accept(piece: Buffer): boolean {
       slot.received(piece.length);
       return incoming.accept(piece);
     },
   };
-  let reply = errorReply('FILE_IO');
+  let problem: Reply | undefined;
   try {
     // "Until exactly `size` bytes and end of stream": one byte more is asked for to see that there is none.
-    const end = await body.read(record.size + 1, sink, uploadPace(services.limits));
-    const problem = receiveProblem(end, incoming.length, record.size);
-    reply = problem ?? (await storeBody(record, incoming, reservation, session, services));
+    const end = await body.read(size + 1, sink, uploadPace(limits));
+    problem = receiveProblem(end, incoming.length, size);
+    if (problem === undefined && !constantTimeEqual(incoming.digest(), digest))
+      problem = errorReply('DIGEST');
+    if (problem === undefined) await incoming.finish();
   } catch (error) {
-    services.failed(error);
+    failed(error);
     // No room is no room, whether by the quota or by the disk: clients go to another relay.
-    if (isDiskFull(error)) reply = errorReply('QUOTA');
-  } finally {
-    slot.free();
-    await incoming.discard();
-    reservation.release();
+    problem = errorReply(isDiskFull(error) ? 'QUOTA' : 'FILE_IO');
   }
-  return reply;
-}
-
-/** "If the body was already committed: read and discard `size` bytes, answer OK (SIZE if the body ends early)." */
-async function repeatUpload(record: ChunkRecord, body: RequestBody, services: RelayServices): Promise<Reply> {
-  const end = await body.read(record.size, { accept: () => true }, uploadPace(services.limits));
-  if (end !== 'complete') return receiveProblem(end, 0, record.size) ?? errorReply('SIZE');
-  // The first upload may still wait for its line in the log, and may fail to get it.
-  await services.store.settled();
-  return OK;
+  if (problem !== undefined) await incoming.discard();
+  return problem;
 }
 
 function receiveProblem(end: ReadEnd, length: number, size: number): Reply | undefined {
@@ -69,54 +88,5 @@ function receiveProblem(end: ReadEnd, length: number, size: number): Reply | und
       return errorReply('SIZE');
     case 'short':
       return length === size ? undefined : errorReply('SIZE');
-  }
-}
-
-/** A body of the right length: checks its digest, flushes it, and gives it to the chunk if it still needs one. */
-async function storeBody(
-  record: ChunkRecord,
-  incoming: IncomingBody,
-  reservation: Reservation,
-  session: CommandSession,
-  services: RelayServices,
-): Promise<Reply> {
-  if (!constantTimeEqual(incoming.digest(), record.digest)) return errorReply('DIGEST');
-  const path = await incoming.finish();
-  const { senderId } = record;
-  return await services.exclusive.run(encodeBase64Url(senderId), async () => {
-    const current = await services.store.bySender(senderId);
-    if (current?.status.type !== 'active') return errorReply('AUTH');
-    if (current.path !== undefined) {
-      // Another upload was first. The content is the same, only this copy is not needed.
-      await services.store.settled();
-      return OK;
-    }
-    return await commitBody(senderId, path, reservation, session, services);
-  });
-}
-
-/** Nobody else touches the chunk meanwhile. The body has its final name before the record says so. */
-async function commitBody(
-  senderId: Uint8Array,
-  incomingPath: string,
-  reservation: Reservation,
-  session: CommandSession,
-  services: RelayServices,
-): Promise<Reply> {
-  const path = await services.storage.commit(incomingPath, senderId);
-  try {
-    if ((await services.store.change({ type: 'FPUT', senderId, path })) !== 'done') return errorReply('AUTH');
-    services.statistics.count('filesUploaded');
-    return OK;
-  } catch (error) {
-    services.failed(error);
-    return errorReply('INTERNAL');
-  } finally {
-    // The change may have been made although the disk did not take its line: then the body is the chunk's.
-    const stored = await services.store.bySender(senderId);
-    if (stored?.path === path) {
-      reservation.keep();
-      services.registrations.giveBack(session.client);
-    } else await services.storage.remove(path);
   }
 }

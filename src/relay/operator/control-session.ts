@@ -1,5 +1,6 @@
 import { type BlockingInfo, decodeBase64Url, parseBlockingInfo } from '../../protocol/index.js';
 import { constantTimeEqual, sha256 } from '../../crypto/index.js';
+import type { ProcessUse } from '../process-use.js';
 
 /** What each role of the control port must know; a role without a password cannot be had. Secrets. */
 export interface ControlPasswords {
@@ -15,6 +16,8 @@ export interface ControlActions {
   readonly block: (recipientId: Uint8Array, info: BlockingInfo) => Promise<string>;
   /** All metrics, as the metrics port gives them. */
   readonly metrics: () => Promise<string>;
+  /** What all processes of the relay have used up. */
+  readonly use: () => Promise<ProcessUse>;
 }
 
 type Role = 'CPRNone' | 'CPRUser' | 'CPRAdmin';
@@ -49,7 +52,7 @@ export class ControlSession {
       case 'auth':
         return this.#authenticate(argument);
       case 'stats-rts':
-        return runtimeStatistics();
+        return runtimeStatistics(await this.#actions.use());
       case 'stats':
         return this.#role === 'CPRNone' ? 'AUTH' : samples(await this.#actions.metrics());
       case 'delete':
@@ -125,14 +128,12 @@ function samples(metrics: string): string {
     .join('\n');
 }
 
-function runtimeStatistics(): string {
-  const { heapTotal, heapUsed, external, rss } = process.memoryUsage();
-  const { system, user } = process.cpuUsage();
+function runtimeStatistics({ memory, heap, heapInUse, external, user, system }: ProcessUse): string {
   return Object.entries({
     'uptime (s)': Math.floor(process.uptime()),
-    'memory (bytes)': rss,
-    'heap (bytes)': heapTotal,
-    'heap in use (bytes)': heapUsed,
+    'memory (bytes)': memory,
+    'heap (bytes)': heap,
+    'heap in use (bytes)': heapInUse,
     'memory outside of the heap (bytes)': external,
     'CPU time of the program (ms)': Math.floor(user / 1000),
     'CPU time of the system (ms)': Math.floor(system / 1000),

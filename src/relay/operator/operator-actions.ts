@@ -1,16 +1,20 @@
-import { formatWireError, type WireError } from '../../protocol/index.js';
+import { formatWireError, type Response, type WireError } from '../../protocol/index.js';
 import { blockChunk } from '../commands/block-chunk.js';
 import { deleteChunk } from '../commands/delete-chunk.js';
-import type { Reply } from '../commands/reply.js';
 import type { ChunkRecord } from '../record.js';
-import type { RelayServices } from '../services.js';
+import type { OwnerServices } from '../services.js';
+import type { RelayFigures } from '../statistics/figures.js';
+import { formatMetrics } from '../statistics/metrics-text.js';
 import type { ControlActions } from './control-session.js';
 
 /** What the control port can do to a relay. */
-export function operatorActions(services: RelayServices, metrics: () => Promise<string>): ControlActions {
+export function operatorActions(
+  services: OwnerServices,
+  figures: () => Promise<RelayFigures>,
+): ControlActions {
   const forRecipient = async (
     recipientId: Uint8Array,
-    act: (record: ChunkRecord) => Promise<Reply>,
+    act: (record: ChunkRecord) => Promise<Response>,
   ): Promise<string> => {
     try {
       const entry = await services.store.byRecipient(recipientId);
@@ -21,7 +25,8 @@ export function operatorActions(services: RelayServices, metrics: () => Promise<
     }
   };
   return {
-    metrics,
+    metrics: async () => formatMetrics(await figures()),
+    use: async () => (await figures()).use,
     remove: (recipientId) =>
       forRecipient(recipientId, ({ senderId }) => deleteChunk(senderId, 'filesDeleted', services)),
     block: (recipientId, info) =>
@@ -29,7 +34,7 @@ export function operatorActions(services: RelayServices, metrics: () => Promise<
   };
 }
 
-function outcome({ response }: Reply): string {
+function outcome(response: Response): string {
   return response.type === 'ERR' ? failure(response.error) : 'ok';
 }
 

@@ -1,4 +1,4 @@
-import type { RelayServices } from '../services.js';
+import type { OwnerServices } from '../services.js';
 import type { RelayFigures } from '../statistics/figures.js';
 import { formatMetrics } from '../statistics/metrics-text.js';
 import { type StatisticsFileOptions, StatisticsFiles } from '../statistics/statistics-files.js';
@@ -38,11 +38,10 @@ export interface OperatorSide {
  */
 export async function startOperatorSide(
   options: OperatorOptions,
-  services: RelayServices,
+  services: OwnerServices,
   figures: () => Promise<RelayFigures>,
   report: (problem: string) => void,
 ): Promise<OperatorSide> {
-  const metrics = async (): Promise<string> => formatMetrics(await figures());
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(stops.map((each) => each()));
@@ -57,13 +56,13 @@ export async function startOperatorSide(
   };
   try {
     const none = { admin: undefined, user: undefined };
-    const control = new ControlPort(options.controlPasswords ?? none, operatorActions(services, metrics));
+    const control = new ControlPort(options.controlPasswords ?? none, operatorActions(services, figures));
     const controlPort =
       options.controlPort === undefined ? undefined : await open(control, options.controlPort);
     const metricsPort =
       options.metricsPort === undefined
         ? undefined
-        : await open(new MetricsPort(metrics), options.metricsPort);
+        : await open(new MetricsPort(async () => formatMetrics(await figures())), options.metricsPort);
     const { statistics, now } = services;
     const files = new StatisticsFiles(options.statistics ?? {}, { statistics, figures, now, report });
     files.start();

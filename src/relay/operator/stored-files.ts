@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { errorCode } from '../../system/index.js';
 import { describeFileError } from '../file-errors.js';
 import type { StoredBodies } from '../record-table.js';
-import { isBodyName } from '../sweep.js';
+import { isBodyName } from '../file-storage.js';
 
 /**
  * Number and bytes of the chunk bodies in a folder, whatever the records say of them.

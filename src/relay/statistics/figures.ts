@@ -1,4 +1,5 @@
 import type { StoredBodies } from '../record-table.js';
+import type { ProcessUse } from '../process-use.js';
 import type { StatisticsSnapshot } from './statistics.js';
 
 /** What there is to know of a relay at work, in numbers. */
@@ -10,6 +11,10 @@ export interface RelayFigures {
   /** Bytes, or undefined for no limit. */
   readonly quotaBytes: number | undefined;
   readonly newFiles: boolean;
+  /** What all processes of the relay have used up. */
+  readonly use: ProcessUse;
+  /** Processes that serve connections beside this one. */
+  readonly workers: number;
   /** Connections of clients. */
   readonly clients: number;
   /** Unix time in ms. */

@@ -96,7 +96,8 @@ const OWN: readonly (readonly [name: string, help: string, type: 'counter' | 'ga
     'counter',
     (f) => f.problems,
   ],
-  ['xftp_relay_memory_bytes', 'Memory of the process', 'gauge', () => process.memoryUsage.rss()],
+  ['xftp_relay_memory_bytes', 'Memory of all processes of the relay', 'gauge', (f) => f.use.memory],
+  ['xftp_relay_workers', 'Processes that serve connections beside the main one', 'gauge', (f) => f.workers],
 ];
 
 /** The text that the reference writes into its metrics file: Prometheus' format, with times. */

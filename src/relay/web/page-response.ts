@@ -1,4 +1,4 @@
-import type { Pages } from './pages.js';
+import { findPage, type Pages } from './pages.js';
 
 /** A browser's request for a page. */
 export interface PageRequest {
@@ -25,7 +25,7 @@ const NOT_FOUND = Buffer.from('There is no such page on this relay.\n');
 /** The page that a GET or HEAD asks for, compressed if the browser wants it so (protocol reference, section 2.4). */
 export function respondWithPage(pages: Pages, { method, path, codings }: PageRequest): PageResponse {
   const withBody = (content: Buffer): Buffer => (method === 'HEAD' ? NOTHING : content);
-  const page = pages(path ?? '/');
+  const page = findPage(pages, path ?? '/');
   if (page === undefined)
     return { status: 404, headers: { 'content-type': 'text/plain' }, content: withBody(NOT_FOUND) };
   const basic = { 'content-type': page.contentType };

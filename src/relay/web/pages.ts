@@ -15,11 +15,11 @@ export interface Page {
   readonly gzipped: Buffer | undefined;
 }
 
-/** Finds the page of a request's path; undefined when there is none. */
-export type Pages = (path: string) => Page | undefined;
+/** Pages by their paths. */
+export type Pages = ReadonlyMap<string, Page>;
 
 /** Where a browser's pages come from when there are none. */
-export const NO_PAGES: Pages = () => undefined;
+export const NO_PAGES: Pages = new Map();
 
 /** All pages together, in bytes: they are held in memory. A site with all its scripts and pictures has a tenth. */
 const MAX_SITE_BYTES = 64 * 1024 * 1024;
@@ -65,7 +65,7 @@ export async function readPages(folder: string): Promise<Pages> {
       'make the folder, or take static_path out of [WEB]',
     );
   }
-  return (path) => findPage(pages, path);
+  return pages;
 }
 
 async function readFolder(
@@ -106,8 +106,11 @@ async function makePage(name: string, content: Buffer): Promise<Page> {
   return { contentType, content, gzipped };
 }
 
-/** The reference's rules: `index.html` of folders, and `/.well-known/` is the folder `well-known` (section 2.4). */
-function findPage(pages: ReadonlyMap<string, Page>, requested: string): Page | undefined {
+/**
+ * Finds the page of a request's path by the reference's rules: `index.html` of folders, and `/.well-known/` is the folder
+ * `well-known` (section 2.4). Undefined when there is none.
+ */
+export function findPage(pages: Pages, requested: string): Page | undefined {
   const path = decodePath(requested)?.replace(/^\/\.well-known\//, '/well-known/');
   if (path === undefined) return undefined;
   return path.endsWith('/')

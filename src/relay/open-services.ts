@@ -1,0 +1,101 @@
+import { CHUNK_SIZES } from '../protocol/index.js';
+import type { BodyStorage } from './body-storage.js';
+import { openStoreLog, type StoreLogOptions } from './compaction.js';
+import { DownloadSlots } from './download-slots.js';
+import { Exclusive } from './exclusive.js';
+import { openFileStorage } from './file-storage.js';
+import { FlushSchedule } from './flush-schedule.js';
+import type { RelayLimits } from './limits.js';
+import { describeProblem, type Problem } from './problem-reporter.js';
+import { StorageQuota } from './quota.js';
+import { MemoryRecordStore, type RecordStore } from './record-store.js';
+import { RecordTable } from './record-table.js';
+import { RegistrationCredit } from './registration-credit.js';
+import type { RelayOptions } from './relay-options.js';
+import type { ConnectionServices, OwnerServices } from './services.js';
+import { restoreStatistics } from './statistics/statistics-files.js';
+import { NO_JOURNAL } from './store-log.js';
+import { sweepChunks } from './sweep.js';
+import { UploadSlots } from './upload-slots.js';
+
+const DEFAULT_LIFE_SECONDS = 48 * 3600;
+
+/** What the owner of the records has of the relay around it. */
+export interface OwnerSurroundings {
+  readonly limits: RelayLimits;
+  /** Current time in ms. */
+  readonly now: () => number;
+  /** Told when the relay itself fails. */
+  readonly tell: (problem: Problem) => void;
+  /** Told, in one sentence, of what else the operator should know. */
+  readonly report: (problem: string) => void;
+}
+
+/**
+ * Reads the records, and puts in order what a crash has left.
+ *
+ * @throws XftpError NO_PERMISSION, DISK_FULL, LOCAL_IO, or CANCELLED, then with nothing lost
+ */
+export async function openOwnerServices(
+  options: RelayOptions,
+  { limits, now, tell, report }: OwnerSurroundings,
+): Promise<OwnerServices> {
+  const { signal } = options;
+  const failed = (error: unknown): void => {
+    tell(describeProblem(error));
+  };
+  const flushes = new FlushSchedule(options.fsync ?? 'always', failed);
+  const storage = options.bodies ?? (await openFileStorage(options.filesPath, flushes));
+  const unfinished = await storage.removeUnfinished(signal);
+  const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
+  const { store, complete } = await openStore(options.storeLogPath, { now, report, flushes, signal });
+  await sweepChunks(storage, store, { complete, unfinished, report, signal });
+  return {
+    store,
+    storage,
+    quota: new StorageQuota(options.storageQuota, await bytesStored(storage, store)),
+    exclusive: new Exclusive(),
+    statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
+    registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
+    policy: {
+      newFiles: options.newFiles ?? true,
+      createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
+      chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
+      chunkLifeSeconds,
+    },
+    limits,
+    now,
+    failed,
+  };
+}
+
+/** What serving connections needs, with the slots that the limits give. */
+export function connectionServices(
+  services: Omit<ConnectionServices, 'uploads' | 'downloads'>,
+): ConnectionServices {
+  const { limits } = services;
+  return {
+    ...services,
+    uploads: new UploadSlots(limits.uploads, limits.uploadsPerConnection),
+    downloads: new DownloadSlots(limits.downloads, limits.downloadsPerConnection),
+  };
+}
+
+/** Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. */
+async function bytesStored(storage: BodyStorage, store: RecordStore): Promise<number> {
+  const records = await store.createdBefore(Infinity);
+  const bodies = records.flatMap(({ place, size }) => (place === undefined ? [] : [{ place, size }]));
+  let bytes = 0;
+  for await (const { size } of storage.present(bodies)) bytes += size;
+  return bytes;
+}
+
+async function openStore(
+  path: string | undefined,
+  options: StoreLogOptions,
+): Promise<{ readonly store: RecordStore; readonly complete: boolean }> {
+  if (path === undefined)
+    return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
+  const { table, log, complete } = await openStoreLog(path, options);
+  return { store: new MemoryRecordStore(table, log), complete };
+}

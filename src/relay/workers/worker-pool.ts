@@ -1,0 +1,133 @@
+import type { Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { createSecureContext } from 'node:tls';
+
+import { XftpError } from '../../protocol/index.js';
+import type { ConnectionHost, HostMeasures } from '../connection-host.js';
+import { nativeContext, type ShownIdentity, webContext } from '../shown-identity.js';
+import type { WorkerSettings } from './worker-calls.js';
+import { WorkerProcess, type WorkerSurroundings } from './worker-process.js';
+
+/** The pause before the place of a worker that has ended is filled, in ms; it doubles while workers do not last. */
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 30_000;
+/** A worker that has worked so long, in ms, has lasted. */
+const LASTING_MS = 60_000;
+
+/** Serves connections in several processes: each connection in the one that has the fewest. */
+export class WorkerPool implements ConnectionHost {
+  readonly #surroundings: WorkerSurroundings;
+  readonly #workers = new Set<WorkerProcess>();
+  readonly #stopping = new AbortController();
+  #settings: WorkerSettings;
+  #kept: readonly Promise<void>[] = [];
+
+  private constructor(settings: WorkerSettings, surroundings: WorkerSurroundings) {
+    this.#settings = settings;
+    this.#surroundings = surroundings;
+  }
+
+  /**
+   * Starts so many workers, and resolves when they serve.
+   *
+   * @param settings whose limits are those of the whole relay: each worker gets its share
+   * @throws XftpError LOCAL_IO when one of them does not start
+   */
+  static async start(
+    count: number,
+    settings: WorkerSettings,
+    surroundings: WorkerSurroundings,
+  ): Promise<WorkerPool> {
+    checkShown(settings.shown);
+    const { limits } = settings;
+    const share = (most: number): number => Math.ceil(most / count);
+    const pool = new WorkerPool(
+      {
+        ...settings,
+        limits: { ...limits, uploads: share(limits.uploads), downloads: share(limits.downloads) },
+      },
+      surroundings,
+    );
+    const workers = Array.from({ length: count }, () => pool.#begin());
+    await Promise.all(workers.map(({ started }) => started));
+    pool.#kept = workers.map((worker) => pool.#keep(worker));
+    if (workers.every(({ ready }) => ready)) return pool;
+    await pool.stop();
+    throw new XftpError(
+      'LOCAL_IO',
+      'The processes that serve the connections of the relay could not be started: there may be too little memory for ' +
+        'so many; set connection_workers in [TRANSPORT] of file-server.ini to a smaller number.',
+    );
+  }
+
+  take(socket: Socket, client: string | undefined, ended: () => void): void {
+    let least: WorkerProcess | undefined;
+    for (const worker of this.#workers)
+      if (worker.ready && (least === undefined || worker.load < least.load)) least = worker;
+    if (least !== undefined) {
+      least.take(socket, client, ended);
+      return;
+    }
+    socket.destroy();
+    ended();
+  }
+
+  async show(shown: ShownIdentity): Promise<void> {
+    checkShown(shown);
+    this.#settings = { ...this.#settings, shown };
+    await Promise.all([...this.#workers].map((worker) => worker.show(shown)));
+  }
+
+  closeUnusedSince(time: number): void {
+    for (const worker of this.#workers) worker.closeUnusedSince(time);
+  }
+
+  async measure(): Promise<HostMeasures> {
+    const all = await Promise.all([...this.#workers].map((worker) => worker.measure()));
+    const measures = all.filter((each) => each !== undefined);
+    return {
+      clients: measures.reduce((sum, { clients }) => sum + clients, 0),
+      processes: measures.map(({ use }) => use),
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    await Promise.all(this.#kept);
+  }
+
+  #begin(): WorkerProcess {
+    const worker = new WorkerProcess(this.#settings, this.#surroundings);
+    this.#workers.add(worker);
+    void worker.ended.then(() => this.#workers.delete(worker));
+    return worker;
+  }
+
+  /** Fills the place of a worker again each time that it ends by itself. */
+  async #keep(first: WorkerProcess): Promise<void> {
+    const { signal } = this.#stopping;
+    const stopping = (): boolean => signal.aborted;
+    let pause = FIRST_PAUSE_MS;
+    for (let worker = first; ; worker = this.#begin()) {
+      const since = performance.now();
+      const how = await worker.ended;
+      if (stopping()) return;
+      const name =
+        worker.pid === undefined ? 'could not be started' : `(process ${String(worker.pid)}) ended`;
+      const sentence = `A connection worker ${name} (${how}): its clients have to connect again, and another one takes its place.`;
+      this.#surroundings.failed({ kind: `worker ${String(worker.pid)}`, sentence });
+      if (performance.now() - since >= LASTING_MS) pause = FIRST_PAUSE_MS;
+      // Rejects only when the relay stops.
+      await wait(pause, undefined, { signal }).catch(() => undefined);
+      if (stopping()) return;
+      pause = Math.min(2 * pause, MAX_PAUSE_MS);
+    }
+  }
+}
+
+/** Fails, before any worker is told, when TLS cannot use it. */
+function checkShown(shown: ShownIdentity): void {
+  createSecureContext(nativeContext(shown));
+  webContext(shown);
+}

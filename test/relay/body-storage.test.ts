@@ -1,0 +1,66 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { expect, it, onTestFinished } from 'vitest';
+
+import { encodeBase64Url } from '#src/protocol/index.js';
+import { openFileStorage } from '#src/relay/file-storage.js';
+import { FlushSchedule } from '#src/relay/flush-schedule.js';
+
+import { MemoryStorage } from '../support/memory-storage.js';
+import { asRecipient, asSender, errorText } from '../support/raw-client.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+import { chunkBytes, testRelay } from '../support/test-relay.js';
+import { describeBodyStorage } from './body-storage-contract.js';
+
+for (const policy of ['always', 'everysec'] as const)
+  describeBodyStorage(`files that are flushed ${policy}`, async () => {
+    const folder = join(await temporaryFolder(), 'files');
+    const failures: unknown[] = [];
+    const flushes = new FlushSchedule(policy, (error) => failures.push(error));
+    onTestFinished(async () => {
+      await flushes.settled();
+      expect(failures).toEqual([]);
+    });
+    const open = (): ReturnType<typeof openFileStorage> => openFileStorage(folder, flushes);
+    return { storage: await open(), again: open };
+  });
+
+describeBodyStorage('memory', () => {
+  const storage = new MemoryStorage();
+  return Promise.resolve({ storage, again: () => Promise.resolve(storage) });
+});
+
+it('files tell the name of a body that another folder had', async () => {
+  const storage = await openFileStorage(
+    join(await temporaryFolder(), 'files'),
+    new FlushSchedule('never', () => undefined),
+  );
+  const senderId = new Uint8Array(16).fill(7);
+  expect(storage.placeHere(`/elsewhere/${encodeBase64Url(senderId)}`)).toBe(storage.placeOf(senderId));
+});
+
+it('a relay stores, gives out, deletes and finds again chunks in a storage that has nothing of files', async () => {
+  const bodies = new MemoryStorage();
+  const relay = await testRelay({ bodies });
+  const client = await relay.client();
+  const [kept, deleted] = [await client.create(chunkBytes(1_048_576)), await client.create(chunkBytes())];
+  for (const chunk of [kept, deleted]) expect(await client.put(chunk)).toBe('OK');
+  expect(await client.put(await client.create(chunkBytes()), chunkBytes())).toBe('DIGEST');
+  expect(Buffer.compare((await client.get(kept)) as Buffer, kept.bytes)).toBe(0);
+  expect(errorText((await client.command({ type: 'FDEL' }, asSender(deleted))).response)).toBe('OK');
+  expect([...bodies.stored.keys()]).toEqual([`memory:${encodeBase64Url(kept.senderId)}`]);
+  expect([bodies.incoming.size, relay.usedBytes()]).toEqual([0, 1_048_576]);
+
+  // What a crash leaves behind: half an upload, and a body whose deletion is in the log.
+  bodies.incoming.set('half', []);
+  bodies.stored.set('memory:left', { senderId: deleted.senderId, bytes: Buffer.from(deleted.bytes) });
+  const again = await relay.restart();
+  expect(again.problems).toEqual([expect.stringContaining('1 of unfinished uploads, 1 that no record owns')]);
+  expect([bodies.incoming.size, bodies.stored.size, again.usedBytes()]).toEqual([0, 1, 1_048_576]);
+  const later = await again.client();
+  expect(Buffer.compare((await later.get(kept)) as Buffer, kept.bytes)).toBe(0);
+  expect(errorText((await later.command({ type: 'FACK' }, asRecipient(kept))).response)).toBe('OK');
+  expect(await readdir(relay.filesPath)).toEqual([]);
+  expect(await readFile(relay.storeLogPath, 'utf8')).toContain('FPUT');
+});

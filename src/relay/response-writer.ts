@@ -129,7 +129,7 @@ async function sendChunk(
   try {
     if (stream.destroyed) return { result: 'gone' };
     head(stream);
-    const begun = await write(stream, block, limits, turn);
+    const begun = await writePieces(stream, block, BLOCK_PIECE, limits, turn);
     return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
   } finally {
     await download.file.close();
@@ -180,9 +180,10 @@ async function writePieces(
   bytes: Uint8Array,
   pieceSize: number,
   limits: RelayLimits,
+  turn?: DownloadTurn,
 ): Promise<SendResult> {
   for (let start = 0; start < bytes.length; start += pieceSize) {
-    const sent = await write(stream, bytes.subarray(start, start + pieceSize), limits);
+    const sent = await write(stream, bytes.subarray(start, start + pieceSize), limits, turn);
     if (sent !== 'sent') return sent;
   }
   return 'sent';

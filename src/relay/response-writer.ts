@@ -1,9 +1,9 @@
 import type { ServerHttp2Stream } from 'node:http2';
 
-import { MAX_CHUNK_SIZE } from '../protocol/index.js';
+import { BLOCK_SIZE, MAX_CHUNK_SIZE } from '../protocol/index.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
-import { BLOCK_PIECE, DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
+import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
 import type { DrainEnd, RequestBody } from './request-body.js';
 import type { ResponseHead } from './web/response-heads.js';
 
@@ -37,7 +37,7 @@ export function drainRequest(body: RequestBody, limits: RelayLimits): Promise<Dr
  * before the request makes Node reset the stream, and official clients then drop the connection (section 15.4).
  * The block itself does not wait.
  *
- * @param pieceSize bytes that are sent at once: what a connection keeps of memory depends on it
+ * @param pieceSize bytes that are sent at once; the whole block unless given
  */
 export async function sendBlock(
   stream: ServerHttp2Stream,
@@ -45,7 +45,7 @@ export async function sendBlock(
   block: Uint8Array | undefined,
   limits: RelayLimits,
   head: ResponseHead,
-  pieceSize: number = BLOCK_PIECE,
+  pieceSize: number = BLOCK_SIZE,
 ): Promise<SendResult> {
   if (stream.destroyed) return 'gone';
   head(stream);
@@ -129,7 +129,7 @@ async function sendChunk(
   try {
     if (stream.destroyed) return { result: 'gone' };
     head(stream);
-    const begun = await writePieces(stream, block, BLOCK_PIECE, limits, turn);
+    const begun = await write(stream, block, limits, turn);
     return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
   } finally {
     await download.file.close();
@@ -180,10 +180,9 @@ async function writePieces(
   bytes: Uint8Array,
   pieceSize: number,
   limits: RelayLimits,
-  turn?: DownloadTurn,
 ): Promise<SendResult> {
   for (let start = 0; start < bytes.length; start += pieceSize) {
-    const sent = await write(stream, bytes.subarray(start, start + pieceSize), limits, turn);
+    const sent = await write(stream, bytes.subarray(start, start + pieceSize), limits);
     if (sent !== 'sent') return sent;
   }
   return 'sent';

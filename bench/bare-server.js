@@ -10,7 +10,12 @@ import { fingerprintOf, randomBytes } from '../dist/crypto/index.js';
 import { ALPN_XFTP, BLOCK_SIZE, encodeBase64Url } from '../dist/protocol/index.js';
 import { createCredentials } from '../dist/relay/index.js';
 import { acceptHello } from '../dist/relay/handshake-state.js';
-import { CONNECTION_WINDOW, DOWNLOAD_PIECE, SESSION_MEMORY_MB, STREAM_WINDOW } from '../dist/relay/limits.js';
+import {
+  CONNECTION_WINDOW,
+  DOWNLOAD_PIECE,
+  SESSION_MEMORY_MB,
+  WIDE_STREAM_WINDOW,
+} from '../dist/relay/limits.js';
 import { nativeContext } from '../dist/relay/shown-identity.js';
 
 const credentials = createCredentials('ed448', 'localhost');
@@ -24,7 +29,7 @@ const server = createServer(
     socket.setNoDelay(true);
     const session = performServerHandshake(socket, {
       maxSessionMemory: SESSION_MEMORY_MB,
-      settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
+      settings: { initialWindowSize: WIDE_STREAM_WINDOW, enablePush: false },
     });
     session.on('error', () => undefined);
     session.setLocalWindowSize(CONNECTION_WINDOW);

@@ -27,6 +27,7 @@ import {
 } from './handshake-state.js';
 import {
   CONNECTION_WINDOW,
+  HELLO_PIECE,
   MAX_HEADER_LIST_SIZE,
   MAX_HEADER_PAIRS,
   MAX_INVALID_FRAMES,
@@ -44,7 +45,7 @@ import { headOf, NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from
 
 /** What a request leads to: a block or nothing to send, a download when its turn comes, or an end without an answer. */
 type Outcome =
-  | { readonly type: 'block'; readonly block: Uint8Array | undefined }
+  | { readonly type: 'block'; readonly block: Uint8Array | undefined; readonly pieceSize?: number }
   | { readonly type: 'download'; readonly pending: PendingAnswer }
   | { readonly type: 'none'; readonly result: Exclude<SendResult, 'sent'> };
 
@@ -232,7 +233,7 @@ export class RelayConnection {
     });
     switch (step) {
       case 'hello':
-        return { type: 'block', block: this.#hello(block) };
+        return { type: 'block', block: this.#hello(block), pieceSize: HELLO_PIECE };
       case 'handshake':
         return { type: 'block', block: this.#handshake(block) };
       case 'refused':
@@ -245,7 +246,7 @@ export class RelayConnection {
   #send(stream: ServerHttp2Stream, body: RequestBody, outcome: Outcome): Promise<SendResult> | SendResult {
     switch (outcome.type) {
       case 'block':
-        return sendBlock(stream, body, outcome.block, this.#services.limits, this.#head);
+        return sendBlock(stream, body, outcome.block, this.#services.limits, this.#head, outcome.pieceSize);
       case 'download':
         return this.#download(stream, body, outcome.pending);
       case 'none':

@@ -108,6 +108,11 @@ export const UPLOAD_QUEUE = 1024 * 1024;
 /** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
 export const DOWNLOAD_PIECE = 128 * 1024;
 /**
+ * Bytes of the hello that are sent at once: half of it. For a first write of 16 KiB or more Node keeps 32 KiB on a
+ * connection as long as it lives, for smaller ones 16 KiB, which is enough for all blocks after it.
+ */
+export const HELLO_PIECE: number = BLOCK_SIZE / 2;
+/**
  * Recipients of one chunk: as many as `xftp send` takes. Each costs some 1 KiB of memory, and a line in the log that
  * every start reads.
  */

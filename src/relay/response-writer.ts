@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 
-import { MAX_CHUNK_SIZE } from '../protocol/index.js';
+import { BLOCK_SIZE, MAX_CHUNK_SIZE } from '../protocol/index.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Download } from './commands/reply.js';
 import { DOWNLOAD_PIECE, type RelayLimits } from './limits.js';
@@ -36,6 +36,8 @@ export function drainRequest(body: RequestBody, limits: RelayLimits): Promise<Dr
  * Answers a request with a block (or nothing), after the rest of its body is out of the way: a response that ends
  * before the request makes Node reset the stream, and official clients then drop the connection (section 15.4).
  * The block itself does not wait.
+ *
+ * @param pieceSize bytes that are sent at once; the whole block unless given
  */
 export async function sendBlock(
   stream: ServerHttp2Stream,
@@ -43,11 +45,15 @@ export async function sendBlock(
   block: Uint8Array | undefined,
   limits: RelayLimits,
   head: ResponseHead,
+  pieceSize: number = BLOCK_SIZE,
 ): Promise<SendResult> {
   if (stream.destroyed) return 'gone';
   head(stream);
-  if (block === undefined || body.ended) return await drainAndEnd(stream, body, block, limits);
-  return await drainAndEnd(stream, body, undefined, limits, write(stream, block, limits));
+  if (block === undefined) return await drainAndEnd(stream, body, undefined, limits);
+  // A body that is out of the way already lets the last piece end the stream.
+  const written = body.ended ? block.length - pieceSize : block.length;
+  const before = writePieces(stream, block.subarray(0, written), pieceSize, limits);
+  return await drainAndEnd(stream, body, block.subarray(written), limits, before);
 }
 
 /**
@@ -82,10 +88,8 @@ export async function sendPage(
   if (stream.destroyed) return 'gone';
   const drained = drainRequest(body, limits);
   head(stream);
-  for (let offset = 0; offset < content.length; offset += DOWNLOAD_PIECE) {
-    const sent = await write(stream, content.subarray(offset, offset + DOWNLOAD_PIECE), limits);
-    if (sent !== 'sent') return sent;
-  }
+  const sent = await writePieces(stream, content, DOWNLOAD_PIECE, limits);
+  if (sent !== 'sent') return sent;
   const rest = await drained;
   if (rest === 'complete') return await end(stream, undefined, limits);
   return rest === 'lost' ? 'gone' : 'stuck';
@@ -158,6 +162,20 @@ async function sendBody(
     offset += piece.length;
   }
   return { result: await sending, tag: tag.finish() };
+}
+
+/** Sends bytes a piece after the other. */
+async function writePieces(
+  stream: ServerHttp2Stream,
+  bytes: Uint8Array,
+  pieceSize: number,
+  limits: RelayLimits,
+): Promise<SendResult> {
+  for (let start = 0; start < bytes.length; start += pieceSize) {
+    const sent = await write(stream, bytes.subarray(start, start + pieceSize), limits);
+    if (sent !== 'sent') return sent;
+  }
+  return 'sent';
 }
 
 /** Resolves when HTTP/2 has taken the bytes, which must not change until then. */

@@ -48,11 +48,9 @@ export const SETTINGS_SHAPE = {
   socksMode: z
     .enum(['always', 'onion'])
     .meta({ description: 'Whether everything goes through the proxy, or only connections to onion hosts.' }),
-  onionHosts: z
-    .enum(['prefer', 'require', 'never'])
-    .meta({
-      description: 'Which hosts of a relay are used when there is a proxy; with `require`, none without one.',
-    }),
+  onionHosts: z.enum(['prefer', 'require', 'never']).meta({
+    description: 'Which hosts of a relay are used when there is a proxy; with `require`, none without one.',
+  }),
   isolation: z.enum(['server', 'transfer', 'chunk']).meta({
     description:
       'What shares connections to a relay, and with Tor circuits: all, one transfer, or one chunk.',

@@ -1,4 +1,4 @@
-import { isXftpError } from '../protocol/index.js';
+import { isXftpError, type XftpError } from '../protocol/index.js';
 import { TaskGroup } from '../transfer/index.js';
 import { maySplit, splitChunk } from './chunk-split.js';
 import type { ChunkRow, ReplicaRow } from './chunk-store.js';
@@ -16,6 +16,8 @@ export interface ReplicaUploads {
   /** How many replicas are to be there in the end; those that are there already count. */
   readonly count: number;
   readonly pick: ServerPick;
+  /** Whether it goes to as many relays as can be had; what is missing is thrown when all others have it. */
+  readonly asMany?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -38,7 +40,7 @@ export async function uploadReplicas(what: ReplicaUploads, make: MakeChunk): Pro
 
 /** Gives how large chunks may be when this one is too large; then nothing of it is under way any more. */
 async function uploadMissing(
-  { run, send, chunk, count, pick, signal }: ReplicaUploads,
+  { run, send, chunk, count, pick, asMany = false, signal }: ReplicaUploads,
   make: MakeChunk,
 ): Promise<number | undefined> {
   const { chunks, progress } = run.services;
@@ -51,6 +53,7 @@ async function uploadMissing(
   const missing = Math.max(0, count - uploaded.length);
   const places = new ReplicaPlaces([...uploaded, ...begun.slice(missing)]);
   const sent = new Map<number, number>();
+  const failures: XftpError[] = [];
   const group = new TaskGroup(signal);
   const slots = Array.from({ length: missing }, (_, slot) => slot);
   const uploads = slots.map((slot) => {
@@ -74,9 +77,20 @@ async function uploadMissing(
   try {
     await group.run(async () => {
       // Each has its place before the first one looks for another.
-      const outcomes = uploads.map((upload) => group.add(() => uploadOrStop(upload, make)));
+      const outcomes = uploads.map((upload) =>
+        group.add(async () => {
+          try {
+            await uploadOrStop(upload, make);
+          } catch (error) {
+            if (!asMany || !isNoServerLeft(error)) throw error;
+            failures.push(error);
+          }
+        }),
+      );
       await Promise.all(outcomes);
     });
+    const [failure] = failures;
+    if (failure !== undefined) throw failure;
     return undefined;
   } catch (error) {
     if (error instanceof TooLarge) return error.size;
@@ -84,6 +98,12 @@ async function uploadMissing(
   } finally {
     progress.moving(run.id, chunk.number, 0);
   }
+}
+
+/** Whether one replica cannot be made for want of a relay; others may. */
+export function isNoServerLeft(error: unknown): error is XftpError {
+  if (!isXftpError(error)) return false;
+  return ['other-server', 'distrust'].includes(consequenceOf(error)) || error.code === 'INVALID_ARGUMENT';
 }
 
 /** Stops the chunk's other uploads: it is to be split. */

@@ -6,7 +6,7 @@ import { TaskGroup } from '../transfer/index.js';
 import { discardReplica, type UploadRun } from './chunk-upload.js';
 import { RECOVERY_MS } from './error-report.js';
 import { consequenceOf, toFailureInfo } from './failure-policy.js';
-import { uploadReplicas } from './replica-uploads.js';
+import { isNoServerLeft, uploadReplicas } from './replica-uploads.js';
 import { asXftpError, type RunServices } from './run.js';
 import { preparedSource, seal, sendOf, serversOf } from './send-source.js';
 import { ServerPick } from './server-pick.js';
@@ -160,7 +160,7 @@ async function replicate(run: UploadRun, signal: AbortSignal): Promise<void> {
         group.add(async () => {
           try {
             await uploadReplicas(
-              { run, send, chunk, count: send.replicas, pick, signal: group.signal },
+              { run, send, chunk, count: send.replicas, pick, asMany: true, signal: group.signal },
               (buffer) => seal(run, source, chunk, buffer),
             );
           } catch (error) {
@@ -174,12 +174,6 @@ async function replicate(run: UploadRun, signal: AbortSignal): Promise<void> {
   );
   const [failure] = failures;
   if (failure !== undefined) throw failure;
-}
-
-/** Whether one chunk cannot get another copy; others may. */
-function isNoServerLeft(error: unknown): error is XftpError {
-  if (!isXftpError(error)) return false;
-  return ['other-server', 'distrust'].includes(consequenceOf(error)) || error.code === 'INVALID_ARGUMENT';
 }
 
 /** Nobody waits for it: it changes no state, and tells of no progress. */

@@ -50,6 +50,21 @@ describe('the copies that a completed send does not wait for', () => {
     for (const ports of portsOf(recipient?.description ?? '')) expect(ports).toHaveLength(2);
   });
 
+  it('are as many as there can be when there are fewer relays than wanted', async () => {
+    const relays = await mortalRelays(3);
+    const agent = await eagerAgent({ servers: addressesOf(relays) });
+    const path = await sourceOf(agent);
+    const { id } = await agent.send({ path, replicas: 5, replicasRequired: 1, redirect: 'never' }, CALLER);
+    await agent.until(() => eventsOf(agent, id, 'transfer.replicated').length === 1);
+    expect(eventsOf(agent, id, 'transfer.replicated')[0]?.data).toMatchObject({
+      wanted: 5,
+      uploaded: 15,
+      missing: 10,
+      failure: { code: 'INVALID_ARGUMENT' },
+    });
+    expect(relays.map((relay) => relay.chunks())).toEqual([5, 5, 5]);
+  });
+
   it('are named by descriptions that were handed out before, after those that are there', async () => {
     const relays = (await mortalRelays(2)) as [MortalRelay, MortalRelay];
     const agent = await eagerAgent({ servers: addressesOf(relays) });

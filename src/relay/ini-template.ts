@@ -122,8 +122,9 @@ disconnect: off
 # The folder of the web pages, which browsers get when there is a web certificate.
 static_path: ${values.webPath}
 
-# A port for the pages without TLS.
+# Ports for the pages alone, without TLS and with the web certificate.
 # http: 8000
+# https: 8443
 
 # With a web certificate (the whole chain) browsers can send and receive files too. SIGHUP reads it again.
 # cert: ${values.webCertificate}

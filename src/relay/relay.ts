@@ -49,7 +49,8 @@ export interface RunningRelay {
    */
   readonly show: (identity: {
     readonly credentials: RelayCredentials;
-    readonly web?: Pick<WebOptions, 'certificate' | 'pagesPath'>;
+    /** What ports there are stays as it is. */
+    readonly web?: WebOptions;
   }) => Promise<void>;
   /** Deletes expired chunks now; happens by itself at the start and every two hours. */
   readonly expire: () => Promise<void>;

@@ -19,9 +19,9 @@ const SLOW_CLIENTS = 20;
 const DRIP_MS = 1000;
 /** Requests of the honest client in a round: 99 in 100 of fewer would be a matter of luck. */
 const REQUESTS = 200;
-const ROUNDS = 3;
+const ROUNDS = 5;
 /** Below this, in ms, the machine decides, not the relay. */
-const NOISE_MS = 3;
+const NOISE_MS = 1.5;
 /** Between two attacks, in ms: the processor must not be what is fought for, since attackers have it in this test. */
 const PAUSE_MS = 50;
 /** Registrations at once. */
@@ -135,18 +135,27 @@ it('slow clients, floods, resets and registrations without end leave others and 
       await setTimeout(PAUSE_MS);
     }
   })();
-  await probe.p99(REQUESTS); // Code that is not compiled yet.
-  const rounds: (readonly number[])[] = [];
-  for (let round = 0; round < ROUNDS; round++) rounds.push(await probe.p99(REQUESTS));
+  await probe.times(REQUESTS); // Code that is not compiled yet.
+  const rounds: (readonly (readonly number[])[])[] = [];
+  for (let round = 0; round < ROUNDS; round++) rounds.push(await probe.times(REQUESTS));
   busy = false;
   await Promise.all([attacking, flooding]);
-  const ratios = rounds.map(([hostile = NaN, calm = NaN]) => hostile / Math.max(calm, NOISE_MS));
-  expect(medianOf(ratios), `ms in each round, attacked and quiet: ${rounds.join('; ')}`).toBeLessThan(2);
+  const all = [0, 1].map((which) => rounds.flatMap((times) => times[which] ?? []));
+  expect(slowdown(all, 0.5), 'of half of the answers').toBeLessThan(1.5);
+  expect(slowdown(all, 0.95), 'of 95 in 100 answers').toBeLessThan(2);
+  // So few are beyond it that single moments of the machine decide, but not to this extent in most rounds.
+  const ratios = rounds.map((times) => slowdown(times, 0.99));
+  expect(quantile(ratios, 0.5), `of 99 in 100 answers, round by round: ${ratios.join(', ')}`).toBeLessThan(3);
   const { memory } = await relay.holdings();
   const slow = SLOW_CLIENTS * 5 * 0.5 * MIB;
   expect(memory - before.memory).toBeLessThan(slow + registered * 6 * 1024 + 8 * MIB);
 }, 180_000);
 
-function medianOf(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
+/** How many times longer a share of the answers of the first relay took than those of the second. */
+function slowdown([attacked = [], quiet = []]: readonly (readonly number[])[], share: number): number {
+  return quantile(attacked, share) / Math.max(quantile(quiet, share), NOISE_MS);
+}
+
+function quantile(times: readonly number[], share: number): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(share * times.length)] ?? NaN;
 }

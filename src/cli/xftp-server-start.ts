@@ -26,6 +26,9 @@ const CREDENTIAL_ADVICE = {
   identity: 'restore both from a backup, since the address of the relay depends on them',
 };
 
+/** Connection workers on a machine with many cores, unless the INI wants more: one owner of the records keeps some ten busy. */
+const MOST_WORKERS = 8;
+
 /** The program's version: alone, and as the programs show it. */
 export interface ServerVersion {
   readonly number: string;
@@ -107,8 +110,7 @@ function relayOptions(config: RelayConfig): RelayOptions {
   return {
     filesPath: config.filesPath,
     port: config.ports,
-    // One for each core unless the INI says something else.
-    connectionWorkers: config.connectionWorkers ?? availableParallelism(),
+    connectionWorkers: config.connectionWorkers ?? Math.min(availableParallelism(), MOST_WORKERS),
     limits: config.limits,
     chunkLifeSeconds: config.chunkLifeSeconds,
     newFiles: config.newFiles,

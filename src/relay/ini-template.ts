@@ -88,8 +88,8 @@ port: ${String(values.port)}
 # Addresses of this machine to listen on, with commas; all of them, IPv6 and IPv4, unless given.
 # listen: 127.0.0.1,::1
 
-# Processes that serve connections, some 60 MB of memory each, beside the one that keeps the records: as many as the
-# machine has cores unless given. 1: one process does everything, which is enough for a small relay.
+# Processes that serve connections beside the one that keeps the records, with 50 to 90 MB of memory each: as many as
+# the machine has cores, 8 at most, unless given. 1: one process does everything, which is enough for a small relay.
 # connection_workers: 2
 
 log_tls_errors: off

@@ -28,7 +28,7 @@ export interface NetworkConfig {
   readonly ports: readonly number[];
   /** Addresses to listen on; undefined: all of the machine's. */
   readonly listenAddresses: readonly string[] | undefined;
-  /** Processes that serve connections; 1: the main one does. Undefined: as many as there are cores. */
+  /** Processes that serve connections; 1: the main one does. Undefined: as there are cores. */
   readonly connectionWorkers: number | undefined;
   readonly web: WebConfig;
   /** Those that the INI sets. */

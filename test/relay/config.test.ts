@@ -94,6 +94,7 @@ describe('an INI', () => {
     const text = `[TRANSPORT]
 port: 443, 5223
 listen: 127.0.0.1, ::1
+connection_workers: 3
 [FILES]
 path: /srv
 [LIMITS]
@@ -108,6 +109,7 @@ static_path: /www
       port: 443,
       ports: [443, 5223],
       listenAddresses: ['127.0.0.1', '::1'],
+      connectionWorkers: 3,
       limits: { connections: 7, connectionsPerAddress: Infinity },
       web: { certificate: { certificatePath: '/web.crt', keyPath: '/web.key' }, pagesPath: '/www' },
     });
@@ -271,6 +273,10 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
     [
       `${MINIMAL}[STORE_LOG]\ndb_store_log:\n`,
       'file-server.ini, line 6: [STORE_LOG] db_store_log must be on or off, found "".',
+    ],
+    [
+      `${MINIMAL}[TRANSPORT]\nconnection_workers: 0\n`,
+      'file-server.ini, line 6: [TRANSPORT] connection_workers must be a whole number from 1 to 256, found "0".',
     ],
     [
       `${MINIMAL}[TRANSPORT]\nlog_tls_errors: ON\n`,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { encodeBase64Url } from '#src/protocol/index.js';
 import { fingerprintOf } from '#src/crypto/index.js';
@@ -17,6 +17,7 @@ import {
   readReply,
 } from '../support/raw-client.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
 
 const CHUNK = 1_048_576;
@@ -150,6 +151,23 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
       `A connection worker (process ${String(killed)}) ended (SIGKILL): its clients have to connect again, ` +
         'and another one takes its place.',
     ]);
+  });
+
+  it('does not start when its workers cannot, and says what to do', async () => {
+    const home = await temporaryFolder();
+    // An option that Node refuses to start with.
+    vi.stubEnv('NODE_OPTIONS', '--eval=0');
+    try {
+      await expect(testRelay({ connectionWorkers: 2 }, home)).rejects.toMatchObject({
+        code: 'LOCAL_IO',
+        message: expect.stringContaining('set connection_workers') as string,
+      });
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(await workers()).toEqual([]);
+    const relay = await testRelay({ connectionWorkers: 2 }, home);
+    expect(await (await relay.client()).put(await (await relay.client()).create(chunkBytes()))).toBe('OK');
   });
 
   it('refuses uploads beyond the bounds of the whole relay, whichever worker they come to', async () => {

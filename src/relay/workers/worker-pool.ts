@@ -48,16 +48,21 @@ export class WorkerPool implements ConnectionHost {
       },
       surroundings,
     );
-    const workers = Array.from({ length: count }, () => pool.#begin());
-    await Promise.all(workers.map(({ started }) => started));
-    pool.#kept = workers.map((worker) => pool.#keep(worker));
-    if (workers.every(({ ready }) => ready)) return pool;
-    await pool.stop();
-    throw new XftpError(
-      'LOCAL_IO',
-      'The processes that serve the connections of the relay could not be started: there may be too little memory for ' +
-        'so many; set connection_workers in [TRANSPORT] of file-server.ini to a smaller number.',
-    );
+    try {
+      const workers = Array.from({ length: count }, () => pool.#begin());
+      await Promise.all(workers.map(({ started }) => started));
+      if (!workers.every(({ ready }) => ready)) throw new Error('A worker ended before it served.');
+      pool.#kept = workers.map((worker) => pool.#keep(worker));
+      return pool;
+    } catch (cause) {
+      await pool.stop();
+      throw new XftpError(
+        'LOCAL_IO',
+        'The processes that serve the connections of the relay could not be started: there may be too little memory for ' +
+          'so many; set connection_workers in [TRANSPORT] of file-server.ini to a smaller number.',
+        { cause },
+      );
+    }
   }
 
   take(socket: Socket, client: string | undefined, ended: () => void): void {
@@ -109,20 +114,45 @@ export class WorkerPool implements ConnectionHost {
     const { signal } = this.#stopping;
     const stopping = (): boolean => signal.aborted;
     let pause = FIRST_PAUSE_MS;
-    for (let worker = first; ; worker = this.#begin()) {
+    let worker: WorkerProcess | undefined = first;
+    for (;;) {
       const since = performance.now();
-      const how = await worker.ended;
+      const how = await worker?.ended;
       if (stopping()) return;
-      const name =
-        worker.pid === undefined ? 'could not be started' : `(process ${String(worker.pid)}) ended`;
-      const sentence = `A connection worker ${name} (${how}): its clients have to connect again, and another one takes its place.`;
-      this.#surroundings.failed({ kind: `worker ${String(worker.pid)}`, sentence });
+      if (how !== undefined) this.#tellEnd(worker?.pid, how);
       if (performance.now() - since >= LASTING_MS) pause = FIRST_PAUSE_MS;
       // Rejects only when the relay stops.
       await wait(pause, undefined, { signal }).catch(() => undefined);
       if (stopping()) return;
       pause = Math.min(2 * pause, MAX_PAUSE_MS);
+      worker = this.#tryToBegin();
     }
+  }
+
+  /** Undefined when the system cannot start a process now. */
+  #tryToBegin(): WorkerProcess | undefined {
+    try {
+      return this.#begin();
+    } catch (error) {
+      this.#tellEnd(undefined, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  #tellEnd(pid: number | undefined, how: string): void {
+    this.#surroundings.failed(
+      pid === undefined
+        ? {
+            kind: 'no worker',
+            sentence: `A connection worker could not be started, and is tried again (${how}).`,
+          }
+        : {
+            kind: `worker ${String(pid)}`,
+            sentence:
+              `A connection worker (process ${String(pid)}) ended (${how}): its clients have to connect again, ` +
+              'and another one takes its place.',
+          },
+    );
   }
 }
 

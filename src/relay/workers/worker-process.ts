@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -49,6 +48,7 @@ export class WorkerProcess {
   /** Resolves, when all that it held has come back, with how it ended: `SIGKILL`, `exit code 1`. */
   readonly ended: Promise<string>;
 
+  /** @throws as the system does when it cannot start a process */
   constructor(settings: WorkerSettings, surroundings: WorkerSurroundings) {
     this.#owner = surroundings.owner;
     this.#shutdownMs = settings.limits.shutdownMs;
@@ -171,7 +171,9 @@ export class WorkerProcess {
   async #end(): Promise<string> {
     const child = this.#child;
     // What it said last is read until the channel has ended too.
-    const disconnected = once(child, 'disconnect');
+    const disconnected = new Promise<void>((resolve) => {
+      child.once('disconnect', resolve);
+    });
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => {
         resolve(signal ?? `exit code ${String(code)}`);

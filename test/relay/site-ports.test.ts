@@ -5,7 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -51,8 +51,8 @@ async function get(
   const request = kind === 'http' ? httpRequest(place) : httpsRequest(place);
   request.end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
-  const shown =
-    kind === 'https' ? (response.socket as TLSSocket).getPeerCertificate().fingerprint256 : undefined;
+  const { socket } = response;
+  const shown = socket instanceof TLSSocket ? socket.getPeerCertificate().fingerprint256 : undefined;
   const pieces: Buffer[] = [];
   for await (const piece of response) pieces.push(piece as Buffer);
   return { status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces), shown };
@@ -63,7 +63,10 @@ describe('the port for web pages over HTTP', () => {
     const [port] = (await siteRelay()).sitePorts.http;
     const home = await get('http', port, '/');
     expect([home.status, home.body.toString()]).toEqual([200, HOME]);
-    expect(home.headers).toMatchObject({ 'content-type': 'text/html', 'content-length': String(HOME.length) });
+    expect(home.headers).toMatchObject({
+      'content-type': 'text/html',
+      'content-length': String(HOME.length),
+    });
     const compressed = await get('http', port, '/', { headers: { 'accept-encoding': 'gzip' } });
     expect(gunzipSync(compressed.body).toString()).toBe(HOME);
     expect((await get('http', port, '/logo.png')).body).toEqual(PICTURE);
@@ -138,7 +141,10 @@ describe('http and https in [WEB]', () => {
     ['http: 8000\n', 'http has no effect: there are no pages without static_path'],
     [`${CERTIFICATE}https: 8443\n`, 'https has no effect: there are no pages without static_path'],
     ['static_path: /www\nhttps: 8443\n', 'https has no effect: it needs cert and key'],
-    ['static_path: /www\nhttp: 443\n', "http has no effect: port 443 is the relay's own, where there is only TLS"],
+    [
+      'static_path: /www\nhttp: 443\n',
+      "http has no effect: port 443 is the relay's own, where there is only TLS",
+    ],
     [
       `${CERTIFICATE}static_path: /www\nhttps: 443\n`,
       "https has no effect: port 443 is the relay's own, where browsers get the pages in any case",

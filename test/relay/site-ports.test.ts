@@ -63,7 +63,10 @@ describe('the port for web pages over HTTP', () => {
     const [port] = (await siteRelay()).sitePorts.http;
     const home = await get('http', port, '/');
     expect([home.status, home.body.toString()]).toEqual([200, HOME]);
-    expect(home.headers).toMatchObject({ 'content-type': 'text/html', 'content-length': String(HOME.length) });
+    expect(home.headers).toMatchObject({
+      'content-type': 'text/html',
+      'content-length': String(HOME.length),
+    });
     const compressed = await get('http', port, '/', { headers: { 'accept-encoding': 'gzip' } });
     expect(gunzipSync(compressed.body).toString()).toBe(HOME);
     expect((await get('http', port, '/logo.png')).body).toEqual(PICTURE);
@@ -138,7 +141,10 @@ describe('http and https in [WEB]', () => {
     ['http: 8000\n', 'http has no effect: there are no pages without static_path'],
     [`${CERTIFICATE}https: 8443\n`, 'https has no effect: there are no pages without static_path'],
     ['static_path: /www\nhttps: 8443\n', 'https has no effect: it needs cert and key'],
-    ['static_path: /www\nhttp: 443\n', "http has no effect: port 443 is the relay's own, where there is only TLS"],
+    [
+      'static_path: /www\nhttp: 443\n',
+      "http has no effect: port 443 is the relay's own, where there is only TLS",
+    ],
     [
       `${CERTIFICATE}static_path: /www\nhttps: 443\n`,
       "https has no effect: port 443 is the relay's own, where browsers get the pages in any case",

@@ -18,6 +18,8 @@ import type { ServerPick, Taken } from './server-pick.js';
 const MAX_CORRUPT = 3;
 /** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
 export const PATIENCE = 3;
+/** How long the answer to a registration is still awaited when the transfer is stopped, in ms: it is then not made twice. */
+const REGISTRATION_ANSWER_MS = 1000;
 /** How often relays may forget the chunk between its registration and its upload before it goes elsewhere. */
 const MAX_LOST = 3;
 /** How long chunks stay on relays, in ms, as far as a client can know. */
@@ -218,7 +220,7 @@ export class ChunkUpload {
     const ids = await client.createChunk(
       server,
       { senderKey, size, digest, recipientKeys },
-      { signal: this.#signal },
+      { signal: this.#signal, answerMs: REGISTRATION_ANSWER_MS },
     );
     database.transaction(() => {
       chunks.setReplicaState(replica.id, 'registered', ids.senderId);

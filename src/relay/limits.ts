@@ -52,16 +52,16 @@ export const DEFAULT_LIMITS: RelayLimits = {
   crowdedStallMs: 30_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
   shutdownMs: 10_000,
-  // Some 100 KiB of memory, half of it Node's for TLS and HTTP/2, and a file descriptor each.
+  // Some 75 KiB of memory, two thirds of it Node's for TLS and HTTP/2, and a file descriptor each.
   connections: 20_000,
   // Clients open up to 4; a thousand leave room for a university or a VPN behind one address.
   connectionsPerAddress: 1000,
   // Clients register a file's chunks before they upload them: this many are 40 GB, and cost some 20 MiB of memory.
   registrationsPerAddress: 10_000,
-  // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE bytes of memory: 2 GiB in all, since those with
-  // a wide window count as WIDE_UPLOAD_COST.
+  // Each has a file descriptor and at most STREAM_WINDOW + UPLOAD_QUEUE + UPLOAD_WRITE bytes of memory: 2.25 GiB in all,
+  // since those with a wide window count as WIDE_UPLOAD_COST.
   uploads: 1024,
-  // Clients send one at a time (section 15.4); this many cost at most 32 MiB of memory, 80 MiB with wide windows.
+  // Clients send one at a time (section 15.4); this many cost at most 36 MiB of memory, 84 MiB with wide windows.
   uploadsPerConnection: 16,
   // Each has a file descriptor and some 270 KiB of memory.
   downloads: 1024,

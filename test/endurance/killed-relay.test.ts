@@ -38,7 +38,7 @@ describe('A relay that is killed with -9 during a mixed load', () => {
 
 async function killOverAndOver(seed: number): Promise<void> {
   const metricsPort = await freePort();
-  const relay = await startRelayProcess({ ini: { metrics_port: String(metricsPort) } });
+  const relay = await startRelayProcess({ workers: 2, ini: { metrics_port: String(metricsPort) } });
   const all: KnownChunk[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const touched = await workUntilKilled(relay, all, answersIn(2 * round + seed));

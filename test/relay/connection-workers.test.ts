@@ -191,7 +191,7 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
 });
 
 describe.runIf(process.platform === 'linux')('xftp-server with two connection workers', () => {
-  const start = (): Promise<RelayProcess> => startRelayProcess({ ini: { connection_workers: '2' } });
+  const start = (): Promise<RelayProcess> => startRelayProcess({ workers: 2 });
 
   it('that is killed takes its workers with it, and has everything that it acknowledged at the next start', async () => {
     const relay = await start();

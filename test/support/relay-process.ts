@@ -19,6 +19,8 @@ export interface RelayProcessOptions {
   readonly quota?: number;
   /** Keys of the INI with their values. */
   readonly ini?: Readonly<Record<string, string>>;
+  /** Processes that serve its connections: 1 unless given, which starts faster. */
+  readonly workers?: number;
   /** When to end it; at the end of the running test unless told otherwise. */
   readonly onEnd?: OnEnd;
 }
@@ -66,7 +68,12 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
   const filesPath = join(folder, 'files');
   const folders = { config: join(folder, 'etc'), log: join(folder, 'var') };
   const iniPath = join(folders.config, 'file-server.ini');
-  const run = { onEnd, env: { XFTP_SERVER_CFG_PATH: folders.config, XFTP_SERVER_LOG_PATH: folders.log } };
+  const env = {
+    XFTP_SERVER_CFG_PATH: folders.config,
+    XFTP_SERVER_LOG_PATH: folders.log,
+    XFTP_TRANSPORT_CONNECTION_WORKERS: String(options.workers ?? 1),
+  };
+  const run = { onEnd, env };
   // As `xftp-server init` does, without a start of a program for it.
   const { fingerprint } = await initRelay(folders, {
     filesPath,

@@ -24,7 +24,6 @@ const LONGEST = [
   'test/protocol/description-hostile.test.ts',
   'test/cli/xftp-interruption.test.ts',
   'test/agent/agent-steering.test.ts',
-  'test/faults/several-relays.test.ts',
   'test/faults/agent-network.test.ts',
   'test/relay/server-program.test.ts',
   'test/cli/agent-administration.test.ts',

@@ -21,8 +21,8 @@ import {
   loopbackRelay,
   startReceive,
   withOtherFingerprint,
-} from './agent-fault-samples.js';
-import { bodyLie, type Lie, longer, startLyingRelay } from './lying-relay.js';
+} from '../faults/agent-fault-samples.js';
+import { bodyLie, type Lie, longer, startLyingRelay } from '../faults/lying-relay.js';
 
 const MIB = 1024 * 1024;
 

@@ -18,8 +18,8 @@ import {
   transferContext,
   xftp,
 } from '../support/transfers.js';
-import { loopbackRelay } from './agent-fault-samples.js';
-import { bodyLie, type Lie, longer, startLyingRelay } from './lying-relay.js';
+import { loopbackRelay } from '../faults/agent-fault-samples.js';
+import { bodyLie, type Lie, longer, startLyingRelay } from '../faults/lying-relay.js';
 
 type Context = ReturnType<typeof transferContext>;
 

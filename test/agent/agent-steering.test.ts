@@ -53,7 +53,10 @@ describe('a send', () => {
     expect(chunksDone).toBeLessThan(chunksTotal);
     expect(run).toBe(1);
     const { FNEW, FPUT } = await relay.counts();
-    expect([FPUT, FNEW]).toEqual([chunksTotal, chunksTotal]);
+    expect(FPUT).toBe(chunksTotal);
+    // The next chunk was being registered: if that answer was lost with the connection, it is made again.
+    expect(FNEW).toBeGreaterThanOrEqual(chunksTotal);
+    expect(FNEW).toBeLessThanOrEqual(chunksTotal + 1);
     await expectReceived(how, id);
   });
 

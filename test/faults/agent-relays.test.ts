@@ -35,7 +35,7 @@ describe('A relay that is down for a while', () => {
     const relay = await startRelayProcess();
     const proxy = await startFaultProxy(relay.port);
     const agent = await eagerAgent({ servers: [relay.addressWith({ port: proxy.port })] });
-    proxy.setFault({ type: 'cut', direction: 'up', after: 400_000 });
+    proxy.setFault({ type: 'cut', direction: 'up', after: 200_000 });
     const { id } = await startSend(agent, FIVE_CHUNKS);
     await proxy.struck();
     await relay.kill();

@@ -5,8 +5,11 @@ import LongestFirst from './test/support/longest-first.js';
 /** Tests that put something in the place of Node's modules. */
 const ALONE = ['test/transfer/retry.test.ts'];
 
-/** Tests of size, number and time: a GiB, thousands of transfers, a hundred kills, leaks. Each takes half a minute or more. */
+/** Tests that take long: a hundred kills of the agent, broken connections, dying relays, full disks. */
 const ENDURANCE = 'test/endurance/*.test.ts';
+
+/** A GiB, ten thousand transfers, fifty kills of a relay, leaks and memory: before a release, and after what concerns them. */
+const SOAK = 'test/soak/*.test.ts';
 
 /** Needs Debian's `tor` package, and takes a minute. */
 const TOR = 'test/tor/*.test.ts';
@@ -38,10 +41,11 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, TOR, LINK, BROWSER],
+          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, SOAK, TOR, LINK, BROWSER],
         },
       },
       { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
+      { extends: true, test: { name: 'soak', include: [SOAK] } },
       { extends: true, test: { name: 'link', include: [LINK] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
       { extends: true, test: { name: 'browser', include: [BROWSER] } },

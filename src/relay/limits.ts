@@ -52,7 +52,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   crowdedStallMs: 30_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
   shutdownMs: 10_000,
-  // Some 75 KiB of memory, two thirds of it Node's for TLS and HTTP/2, and a file descriptor each.
+  // Some 105 KiB of memory, half of it Node's for TLS and HTTP/2, and a file descriptor each.
   connections: 20_000,
   // Clients open up to 4; a thousand leave room for a university or a VPN behind one address.
   connectionsPerAddress: 1000,

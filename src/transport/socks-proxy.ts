@@ -100,6 +100,7 @@ export async function connectThroughProxy(
     );
     const silent =
       error instanceof Error && error.message === TIMED_OUT && !(await proxyAnswers(proxy, signal));
+    throwIfAborted(signal);
     if (silent)
       throw new XftpError('PROXY_FAILED', `The SOCKS proxy ${formatEndpoint(proxy)} does not answer.`, {
         cause: error,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { parseDescription } from '#src/protocol/index.js';
 import { failing } from '../crypto/expected-failure.js';
@@ -58,6 +58,18 @@ describe('a send', () => {
     expect(FNEW).toBeGreaterThanOrEqual(chunksTotal);
     expect(FNEW).toBeLessThanOrEqual(chunksTotal + 1);
     await expectReceived(how, id);
+  });
+
+  it('that is paused while its chunk is being registered takes the answer, and registers it once', async () => {
+    const { agent, relay, proxy, path } = await setting(1000);
+    proxy.setFault({ type: 'delay', direction: 'down', ms: 300 });
+    const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+    await vi.waitUntil(async () => (await relay.counts()).FNEW === 1, { timeout: 20_000, interval: 5 });
+    agent.pause(id);
+    proxy.setFault();
+    agent.resume(id);
+    await agent.reached(id, 'completed');
+    expect(await relay.counts()).toMatchObject({ FNEW: 1, FPUT: 1 });
   });
 
   it('over a restart of the agent sends no acknowledged chunk twice', async () => {

@@ -211,6 +211,14 @@ describe('a session through a proxy', () => {
     await vi.waitUntil(() => proxy.open() === 0, 10_000);
   });
 
+  it('is given up when the caller stops while a proxy that said nothing is asked once more', async () => {
+    const relay = await startFakeRelay();
+    const proxy = await startSocksServer({ target: () => relay.port, silent: true });
+    const signal = AbortSignal.timeout(600);
+    const outcome = open(relay.server, routeThrough(proxy), { connectMs: 200, signal });
+    await expect(outcome).rejects.toThrow(failing('CANCELLED'));
+  });
+
   it('breaks with the proxy', async () => {
     const relay = await startFakeRelay();
     const proxy = await startSocksServer({ target: () => relay.port });

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -25,8 +24,10 @@ export interface EndpointDescription {
  */
 export async function writeEndpoint(dataDir: string, endpoint: EndpointDescription): Promise<void> {
   const path = join(dataDir, ENDPOINT_FILE);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  // The lock of the folder keeps other agents away; what one that was killed has left is replaced.
+  const temporary = `${path}.new`;
   try {
+    await rm(temporary, { force: true });
     const file = await open(temporary, 'wx', 0o600);
     try {
       await file.writeFile(`${JSON.stringify(endpoint)}\n`);

@@ -1,5 +1,4 @@
 // The worker thread of a CipherThread: encryption, decryption, digests and the file access that goes with them.
-import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 
 import { XftpError } from '../protocol/index.js';
@@ -54,7 +53,7 @@ const handlers: CipherHandlers = {
   },
   openPart({ stream, path }) {
     const part = find(opens, stream);
-    part.finalMode = attempt(path, () => newFileMode(dirname(path)));
+    part.finalMode = attempt(path, () => newFileMode(path));
     const writer = attempt(path, () => new PartWriter(path));
     part.path = path;
     part.writer = writer;

@@ -1,5 +1,4 @@
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
 
 import { SecretBoxStream } from '../crypto/index.js';
 import { XftpError } from '../protocol/index.js';
@@ -58,7 +57,7 @@ export function cutToContent(path: string, contentLength: number): void {
     if (fstatSync(file).size < contentLength)
       throw new XftpError('FILE_CORRUPT', `${path} was cut off after it was verified.`);
     ftruncateSync(file, contentLength);
-    changeMode(file, newFileMode(dirname(path)));
+    changeMode(file, newFileMode(path));
     fsyncSync(file);
   });
 }

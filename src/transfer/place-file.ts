@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 
 import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
+import { modeProbePath } from './file-mode.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { exists, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
@@ -104,13 +105,14 @@ async function moveOver(part: string, path: string): Promise<true> {
 }
 
 /**
- * Removes a part file that nobody wants any more, and what `placeExact` has begun to do with it under `path`: another
- * name of the part file, or a reservation for it. A file of others at that path stays.
+ * Removes a part file that nobody wants any more, and what a crash has left of its placing: the file that the mode of
+ * new files is learned from, and under `path` another name of the part file, or a reservation for it. A file of others
+ * at that path stays.
  */
 export async function discardPart(part: string, path?: string): Promise<void> {
   if (path !== undefined && ((await isSameFile(part, path)) || (await isReservation(part, path))))
     await unlink(path).catch(() => undefined);
-  await unlink(part).catch(() => undefined);
+  for (const own of [part, modeProbePath(part)]) await unlink(own).catch(() => undefined);
 }
 
 /** Whether a crash left `path` reserved for the part file. The part's name is random, so no other file holds it. */

@@ -15,7 +15,7 @@ import { basename, join, relative } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { CipherPool, finishPart, type PartToFinish } from '#src/transfer/index.js';
+import { CipherPool, discardPart, finishPart, type PartToFinish } from '#src/transfer/index.js';
 import { failing } from '../crypto/expected-failure.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -172,6 +172,19 @@ describe.each(['rename', 'overwrite', 'fail'] as const)(
 );
 
 describe('after a crash in the middle of placing', () => {
+  it('the file that the mode of new files is learned from goes, with the part or when nobody wants it', async () => {
+    const { directory, part, run, files } = await partIn();
+    const probe = join(directory, '.1234.mode');
+    writeFileSync(probe, '', { mode: 0o777 });
+    const path = await run();
+    expect(files()).toStrictEqual({ [NAME]: CONTENT });
+    writeFileSync(join(directory, 'new'), '');
+    expect(statSync(path).mode).toBe(statSync(join(directory, 'new')).mode);
+    writeFileSync(probe, '');
+    await discardPart(part.partPath);
+    expect(existsSync(probe)).toBe(false);
+  });
+
   it.each(['rename', 'fail'] as const)(
     'two names of one file become one, on conflict %s',
     async (onConflict) => {

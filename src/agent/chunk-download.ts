@@ -99,7 +99,7 @@ export class ChunkDownload {
         },
       });
       await finish(async () => {
-        this.#record(
+        await this.#record(
           await this.#write({ index: number - 1, box: memory, boxSecret: secret, boxNonce: nonce, digest }),
         );
       });
@@ -110,11 +110,11 @@ export class ChunkDownload {
     }
   }
 
-  /** In one transaction, since each one is flushed: a file of one chunk costs few. */
-  #record(first: FilePrefix | undefined): void {
+  /** The last chunk takes the transfer on, in the same transaction: a file of one chunk costs few. */
+  async #record(first: FilePrefix | undefined): Promise<void> {
     const { chunks, database, receives, transfers } = this.#run.services;
     const { id } = this.#run;
-    database.transaction(() => {
+    const record = (): void => {
       if (first !== undefined) {
         const receive = receiveOf(this.#run);
         receives.setPart(id, { path: partPathOf(receive), prefix: first.prefix });
@@ -124,9 +124,15 @@ export class ChunkDownload {
         });
       }
       chunks.finish(id, this.#chunk.number);
-      const { chunks_done: done, chunks_total: total } = this.#run.row;
-      if (done === total) this.#run.enter('verifying');
-    });
+    };
+    const { chunks_done: before, chunks_total: all } = this.#run.row;
+    if (before + 1 < all) await database.transactionAsync(record);
+    else
+      database.transaction(() => {
+        record();
+        const { chunks_done: done, chunks_total: total } = this.#run.row;
+        if (done === total) this.#run.enter('verifying');
+      });
     this.#run.showProgress();
   }
 

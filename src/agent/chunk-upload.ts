@@ -184,7 +184,7 @@ export class ChunkUpload {
     // There may be more recipients while keys are made.
     while (keys.length < this.#recipients) keys.push(...(await newKeys(this.#recipients - keys.length)));
     throwIfAborted(this.#signal);
-    const id = database.transaction(() => {
+    const id = await database.transactionAsync(() => {
       const replicaId = chunks.addReplica({
         transferId: this.#chunk.transfer_id,
         chunk: this.#chunk.number,
@@ -193,11 +193,11 @@ export class ChunkUpload {
         accessKey: generateKeyPair('ed25519').privateKey,
       });
       chunks.addRecipients(replicaId, 1, keys);
+      this.#replicaId = replicaId;
       return replicaId;
     });
     const replica = chunks.replica(id);
     if (replica === undefined) throw new XftpError('DATABASE_UNUSABLE', 'A chunk was not recorded.');
-    this.#replicaId = id;
     return replica;
   }
 
@@ -222,7 +222,7 @@ export class ChunkUpload {
       { senderKey, size, digest, recipientKeys },
       { signal: this.#signal, answerMs: REGISTRATION_ANSWER_MS },
     );
-    database.transaction(() => {
+    await database.transactionAsync(() => {
       chunks.setReplicaState(replica.id, 'registered', ids.senderId);
       chunks.setRecipientIds(replica.id, pairUp(first, ids.recipientIds));
     });
@@ -264,7 +264,7 @@ export class ChunkUpload {
       }
     });
     this.#run.services.fit.arrived(serverKey(server), size);
-    database.transaction(() => {
+    await database.transactionAsync(() => {
       chunks.setReplicaState(replica.id, 'uploaded');
       if (chunks.uploadedReplicas(this.#run.id, number) >= this.#options.send.replicas_required)
         chunks.finish(this.#run.id, number);

@@ -49,6 +49,14 @@ export function databaseFailure(error: unknown, path: string): unknown {
   }
 }
 
+/** The failure that an error of the system stands for which came while the log of the database was flushed. */
+export function flushFailure(error: unknown, path: string): unknown {
+  const cause = Object.assign(new Error(`The log of the database was not flushed.`, { cause: error }), {
+    code: errorCode(error) === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_FSYNC',
+  });
+  return databaseFailure(cause, path);
+}
+
 /**
  * The failure that an error stands for which came while the database was opened. What is a mistake in a statement
  * elsewhere means here that the file is not the agent's.

@@ -3,7 +3,8 @@ import { chmodSync, existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
 import { isXftpError, XftpError } from '../protocol/index.js';
-import { damaged, databaseFailure } from './database-failure.js';
+import { BackgroundFlush } from './background-flush.js';
+import { damaged, databaseFailure, flushFailure } from './database-failure.js';
 
 /** What SQLite takes and gives. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
@@ -23,6 +24,8 @@ export class Database {
   readonly path: string;
   readonly #sqlite: Sqlite.Database;
   readonly #statements = new Map<string, Sqlite.Statement<SqlValue[]>>();
+  /** A database in memory has nothing to flush. */
+  readonly #log: BackgroundFlush | undefined;
   readonly #afterCommit: (() => void)[] = [];
   #telling = false;
 
@@ -33,6 +36,7 @@ export class Database {
    */
   constructor(path: string) {
     this.path = path;
+    this.#log = path === ':memory:' ? undefined : new BackgroundFlush(`${path}-wal`);
     try {
       const isNew = path !== ':memory:' && !existsSync(path);
       this.#sqlite = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
@@ -113,6 +117,29 @@ export class Database {
     return result;
   }
 
+  /**
+   * Does `work` in one transaction, whose flush nobody else has to wait for; what it wrote outlives a power loss when
+   * this returns. For what is recorded with each chunk: the disk is asked while other things are done.
+   *
+   * @param work tells nobody of anything (`afterCommit`): clients hear only of what is on disk
+   */
+  async transactionAsync<T>(work: () => T): Promise<T> {
+    const result = this.transaction(
+      () => {
+        const untold = this.#afterCommit.length;
+        const done = work();
+        if (this.#afterCommit.length > untold)
+          throw new Error('What tells of itself has to be flushed at once.');
+        return done;
+      },
+      { flush: false },
+    );
+    await this.#log?.flush().catch((error: unknown) => {
+      throw flushFailure(error, this.path);
+    });
+    return result;
+  }
+
   /** Calls `action` when the open transaction is committed, at once if there is none. */
   afterCommit(action: () => void): void {
     this.#afterCommit.push(action);
@@ -121,6 +148,7 @@ export class Database {
 
   close(): void {
     this.#sqlite.close();
+    void this.#log?.close();
   }
 
   /** In the order of the commits, even when an action makes another commit. */

@@ -18,7 +18,7 @@ export async function registerRecipients(
   server: ServerAddress,
   wait: Required<Pick<Ask, 'signal' | 'givesUp'>>,
 ): Promise<void> {
-  const { chunks, relays } = run.services;
+  const { chunks, database, relays } = run.services;
   for (;;) {
     const batch = chunks.recipients(replica.id, { unregistered: true }).slice(0, RECIPIENTS_PER_REQUEST);
     const { access_id: id } = chunks.replica(replica.id) ?? replica;
@@ -39,7 +39,9 @@ export async function registerRecipients(
         { signal: wait.signal },
       ),
     );
-    chunks.setRecipientIds(replica.id, pairUp(batch, ids));
+    await database.transactionAsync(() => {
+      chunks.setRecipientIds(replica.id, pairUp(batch, ids));
+    });
   }
 }
 

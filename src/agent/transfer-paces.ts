@@ -1,6 +1,12 @@
 import { bothPaces, Pace, type Pacing } from '../transport/index.js';
 import type { Direction, Settings } from './model.js';
 
+/**
+ * The most that an upload hands to a connection at once, in bytes. To encrypt and write a larger piece takes so long
+ * that whoever calls the agent meanwhile notices.
+ */
+const LARGEST_PIECE = 64 * 1024;
+
 /** What transfers are held to: all of them together, and each by a limit of its own. */
 export class TransferPaces {
   readonly #send: Pace;
@@ -8,7 +14,7 @@ export class TransferPaces {
   readonly #own = new Map<string, Pace>();
 
   constructor(settings: Pick<Settings, 'uploadLimit' | 'downloadLimit'>) {
-    this.#send = new Pace(settings.uploadLimit ?? undefined);
+    this.#send = new Pace(settings.uploadLimit ?? undefined, { largestPiece: LARGEST_PIECE });
     this.#receive = new Pace(settings.downloadLimit ?? undefined);
   }
 

@@ -18,19 +18,26 @@ export interface Pacing {
   spend(bytes: number): number;
 }
 
+/** Options of a pace. */
+export interface PaceOptions {
+  /** The most that is moved at once, in bytes: for a process in which others wait for their turn. No limit unless given. */
+  readonly largestPiece?: number;
+  /** Monotonic time in ms. */
+  readonly now?: () => number;
+}
+
 /** Holds the bytes of many requests together to a rate. */
 export class Pace implements Pacing {
+  readonly #largestPiece: number;
   readonly #now: () => number;
   #rate: number | undefined;
   /** Monotonic time in ms at which all bytes so far are paid for. */
   #paidUntil = 0;
 
-  /**
-   * @param rate bytes per second; undefined for no limit
-   * @param now monotonic time in ms
-   */
-  constructor(rate?: number, now: () => number = () => performance.now()) {
+  /** @param rate bytes per second; undefined for no limit */
+  constructor(rate?: number, { largestPiece = Infinity, now = () => performance.now() }: PaceOptions = {}) {
     this.#rate = rate;
+    this.#largestPiece = largestPiece;
     this.#now = now;
   }
 
@@ -47,8 +54,9 @@ export class Pace implements Pacing {
   }
 
   pieceSize(largest: number): number {
-    if (this.#rate === undefined) return largest;
-    return Math.max(MIN_PIECE, Math.min(largest, Math.floor(this.#rate * BURST_SECONDS)));
+    const most = Math.min(largest, this.#largestPiece);
+    if (this.#rate === undefined) return most;
+    return Math.max(MIN_PIECE, Math.min(most, Math.floor(this.#rate * BURST_SECONDS)));
   }
 
   spend(bytes: number): number {

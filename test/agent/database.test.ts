@@ -71,6 +71,43 @@ describe('the database of an agent', () => {
   });
 });
 
+describe('a transaction whose flush nobody else waits for', () => {
+  const put = (database: Database, name: string): unknown =>
+    database.run('INSERT INTO settings (name, value) VALUES (?, 1)', name);
+
+  it('is there at once, and leaves the next one as it was', async () => {
+    const database = await testDatabase();
+    const flushed = database.transactionAsync(() => put(database, 'beside'));
+    expect(database.all('SELECT name FROM settings')).toEqual([{ name: 'beside' }]);
+    expect(database.get('PRAGMA synchronous')).toEqual({ synchronous: 2 });
+    await flushed;
+    database.close();
+  });
+
+  it('is undone when it fails, and when clients would hear of it before it is flushed', async () => {
+    const database = await testDatabase();
+    const tell = database.transactionAsync(() => {
+      put(database, 'told');
+      database.afterCommit(() => undefined);
+    });
+    await expect(tell).rejects.toThrow('flushed at once');
+    const fail = database.transactionAsync(() => {
+      put(database, 'failed');
+      throw new Error('undone');
+    });
+    await expect(fail).rejects.toThrow('undone');
+    expect(database.all('SELECT name FROM settings')).toEqual([]);
+  });
+
+  it('fails when its log cannot be flushed, as one that waits does', async () => {
+    const database = await testDatabase();
+    rmSync(`${database.path}-wal`);
+    await expect(database.transactionAsync(() => put(database, 'lost'))).rejects.toThrow(
+      failing('DATABASE_UNUSABLE'),
+    );
+  });
+});
+
 describe('the migrations', () => {
   it('give the schema that is checked in (else run npm run schema:dump)', async () => {
     const { ended } = startCommand([

@@ -71,7 +71,7 @@ describe('A rate', () => {
     'of %i bytes per second for %i requests at once holds within five hundredths over 10 seconds',
     (rate, count) => {
       const requests = new Requests();
-      const pace = new Pace(rate, requests.now);
+      const pace = new Pace(rate, { now: requests.now });
       requests.run(5 * SECOND);
       for (let index = 0; index < count; index += 1) requests.add(pace);
       requests.run(20 * SECOND);
@@ -83,7 +83,7 @@ describe('A rate', () => {
 
   it('is no higher after a minute without a request', () => {
     const requests = new Requests();
-    const pace = new Pace(200 * KB, requests.now);
+    const pace = new Pace(200 * KB, { now: requests.now });
     requests.add(pace);
     requests.run(2 * SECOND);
     requests.stop();
@@ -96,7 +96,7 @@ describe('A rate', () => {
 
   it('changes at once, and does not begin anew when it is set to what it is', () => {
     const requests = new Requests();
-    const pace = new Pace(100 * KB, requests.now);
+    const pace = new Pace(100 * KB, { now: requests.now });
     for (let index = 0; index < 4; index += 1) requests.add(pace);
     for (let index = 0; index < 100; index += 1) {
       pace.setRate(100 * KB);
@@ -110,11 +110,20 @@ describe('A rate', () => {
     expect([pace.spend(1e9), pace.pieceSize(1e6)]).toEqual([0, 1e6]);
   });
 
+  it('moves no more at once than it may, with a limit and without', () => {
+    const all = new Pace(undefined, { largestPiece: 64 * KB });
+    const pieces = [undefined, 100 * KB, 50_000 * KB].map((rate) =>
+      bothPaces(new Pace(rate), all).pieceSize(1000 * KB),
+    );
+    expect(pieces).toEqual([64 * KB, 10 * KB, 64 * KB]);
+    expect(all.pieceSize(KB)).toBe(KB);
+  });
+
   it('of one transfer holds beside the rate of all', () => {
     const requests = new Requests();
-    const all = new Pace(500 * KB, requests.now);
-    const slow = bothPaces(new Pace(100 * KB, requests.now), all);
-    const free = bothPaces(new Pace(undefined, requests.now), all);
+    const all = new Pace(500 * KB, { now: requests.now });
+    const slow = bothPaces(new Pace(100 * KB, { now: requests.now }), all);
+    const free = bothPaces(new Pace(undefined, { now: requests.now }), all);
     expect([slow.rate, free.rate, bothPaces(new Pace(), new Pace()).rate]).toEqual([
       100 * KB,
       500 * KB,

@@ -2,10 +2,10 @@ import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { ChunkMemory } from './chunk-memory.js';
 
 /**
- * Memory for the chunks of one transfer, in bytes: four that are uploaded to a relay, and as many whose turn comes next,
- * so that they are encrypted and registered by then. What a long link carries in a round trip is less.
+ * Memory for the chunks of one transfer, in bytes: four that are uploaded to a relay, and two whose turn comes next, so
+ * that they are encrypted and registered by then. What a long link carries in a round trip is less.
  */
-const CHUNK_MEMORY = 32 * 1024 * 1024;
+const CHUNK_MEMORY = 24 * 1024 * 1024;
 /** Most chunks in memory at once: with small chunks more would only mean more requests at a time. */
 const MAX_CHUNKS_IN_MEMORY = 16;
 

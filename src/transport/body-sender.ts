@@ -5,7 +5,7 @@ import { type Pacing, whenPaid } from './pace.js';
 /** What a slow path is handed at once, in bytes: so little that progress shows, and that it is told from a stall. */
 const SMALLEST_PIECE = 64 * 1024;
 /** What a fast path is handed at once, in bytes: each piece costs time, however large it is. */
-const LARGEST_PIECE = 1024 * 1024;
+const LARGEST_PIECE = 256 * 1024;
 /** A piece that left within this time is followed by a larger one, in ms. */
 const QUICK_MS = 200;
 /** After a piece that took longer come small ones again, in ms. */

@@ -122,7 +122,7 @@ describe('A download', () => {
       proxy.setFault({ type: 'stall', direction: 'down', after: 36_000_000 });
       const program = startProgram('xftp', ['recv', sent.recipients[0], sent.into, '-y']);
       await proxy.struck();
-      // At most eight of the ten chunks are under way at once, so the first one is written by now, or is about to be.
+      // At most six of the ten chunks are under way at once, so the first one is written by now, or is about to be.
       await expect
         .poll(() => readdir(sent.into), { interval: 10, timeout: 20_000 })
         .toEqual([expect.stringMatching(/^\..*sample\.bin.*part$/)]);

@@ -59,6 +59,8 @@ export class ChunkUpload {
   #replicaId: number | undefined;
   /** Servers that failed too often. */
   readonly #left = new Set<string>();
+  /** Whether a relay has failed it. */
+  #hasFailed = false;
   /** Failures since it is at its server. */
   #failures = 0;
   #corrupt = 0;
@@ -184,7 +186,7 @@ export class ChunkUpload {
     // There may be more recipients while keys are made.
     while (keys.length < this.#recipients) keys.push(...(await newKeys(this.#recipients - keys.length)));
     throwIfAborted(this.#signal);
-    const id = await database.transactionAsync(() => {
+    const record = (): number => {
       const replicaId = chunks.addReplica({
         transferId: this.#chunk.transfer_id,
         chunk: this.#chunk.number,
@@ -195,7 +197,9 @@ export class ChunkUpload {
       chunks.addRecipients(replicaId, 1, keys);
       this.#replicaId = replicaId;
       return replicaId;
-    });
+    };
+    // One that goes from a relay that fails to the next would seem to move while the disk is asked.
+    const id = this.#hasFailed ? database.transaction(record) : await database.transactionAsync(record);
     const replica = chunks.replica(id);
     if (replica === undefined) throw new XftpError('DATABASE_UNUSABLE', 'A chunk was not recorded.');
     return replica;
@@ -307,6 +311,7 @@ export class ChunkUpload {
   /** Returns when the chunk is to be tried again, here or elsewhere. */
   #follow(server: ServerAddress, error: unknown): void {
     if (!isXftpError(error)) throw error;
+    this.#hasFailed = true;
     switch (consequenceOf(error)) {
       case 'retry':
         this.#failures += 1;

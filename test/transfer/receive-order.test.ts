@@ -13,7 +13,7 @@ import { deferred } from '../transport/channel-samples.js';
 const SIZE = 17_000_000;
 const CHUNKS = 5;
 /** Half of those that memory is for. */
-const AT_FIRST = 4;
+const AT_FIRST = 3;
 
 it('half of the downloads begin when the first one has brought something, and then all of them come', async () => {
   const relay = await testRelay();

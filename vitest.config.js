@@ -5,8 +5,8 @@ import LongestFirst from './test/support/longest-first.js';
 /** Tests that put something in the place of Node's modules. */
 const ALONE = ['test/transfer/retry.test.ts'];
 
-/** Tests that take long: a hundred kills of the agent, broken connections, dying relays, full disks. */
-const ENDURANCE = 'test/endurance/*.test.ts';
+/** Tests that take long: a hundred kills of the agent, broken connections, lying and dying relays, full disks. */
+const ENDURANCE = ['test/endurance/*.test.ts', 'test/faults/*.test.ts'];
 
 /** A GiB, ten thousand transfers, fifty kills of a relay, leaks and memory: before a release, and after what concerns them. */
 const SOAK = 'test/soak/*.test.ts';
@@ -41,10 +41,10 @@ export default defineConfig({
           name: 'together',
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE, ENDURANCE, SOAK, TOR, LINK, BROWSER],
+          exclude: [...configDefaults.exclude, ...ALONE, ...ENDURANCE, SOAK, TOR, LINK, BROWSER],
         },
       },
-      { extends: true, test: { name: 'endurance', include: [ENDURANCE] } },
+      { extends: true, test: { name: 'endurance', include: ENDURANCE } },
       { extends: true, test: { name: 'soak', include: [SOAK] } },
       { extends: true, test: { name: 'link', include: [LINK] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },

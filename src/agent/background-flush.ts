@@ -21,10 +21,11 @@ export class BackgroundFlush {
     return this.#next;
   }
 
-  /** Ends with the flush that is under way. */
+  /** Ends when the flushes that were asked for have ended. Never throws. */
   async close(): Promise<void> {
+    await this.#next?.catch(() => undefined);
     await this.#running;
-    await this.#file?.close();
+    await this.#file?.close().catch(() => undefined);
     this.#file = undefined;
   }
 

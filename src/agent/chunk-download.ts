@@ -112,8 +112,9 @@ export class ChunkDownload {
 
   /** The last chunk takes the transfer on, in the same transaction: a file of one chunk costs few. */
   async #record(first: FilePrefix | undefined): Promise<void> {
-    const { chunks, database, receives, transfers } = this.#run.services;
+    const { chunks, database, progress, receives, transfers } = this.#run.services;
     const { id } = this.#run;
+    const { number } = this.#chunk;
     const record = (): void => {
       if (first !== undefined) {
         const receive = receiveOf(this.#run);
@@ -123,17 +124,21 @@ export class ChunkDownload {
           ...(receive.wanted_name === null ? { file_name: first.header.name } : {}),
         });
       }
-      chunks.finish(id, this.#chunk.number);
+      chunks.finish(id, number);
     };
     const { chunks_done: before, chunks_total: all } = this.#run.row;
-    if (before + 1 < all) await database.transactionAsync(record);
+    let recorded: Promise<void> | undefined;
+    if (before + 1 < all) recorded = database.transactionAsync(record);
     else
       database.transaction(() => {
         record();
         const { chunks_done: done, chunks_total: total } = this.#run.row;
         if (done === total) this.#run.enter('verifying');
       });
+    // Its bytes count once: those that are recorded do not move any more.
+    progress.moving(id, number, 0);
     this.#run.showProgress();
+    await recorded;
   }
 
   /** Gives what the first chunk tells of the file, unless that is recorded already. */

@@ -170,6 +170,8 @@ export class ChunkUpload {
     const { chunks } = this.#run.services;
     const replica = existing ?? (await this.#intend(server));
     if (replica.state === 'registering') {
+      // An earlier run may have recorded it, and not have come to its flush.
+      if (existing !== undefined && !this.#hasFailed) await this.#run.services.database.flushed();
       const first = chunks.recipients(replica.id).slice(0, RECIPIENTS_PER_REQUEST);
       await this.#ask(server, 'create', (client) => this.#create(client, server, replica, first));
     }
@@ -235,7 +237,7 @@ export class ChunkUpload {
   async #upload(server: ServerAddress, replica: ReplicaRow, make: MakeChunk): Promise<void> {
     const { access_id: id, access_key: privateKey } = replica;
     if (id === null) throw new XftpError('DATABASE_UNUSABLE', 'The ID of a chunk was not recorded.');
-    const { chunks, ciphers, clock, database, transfers } = this.#run.services;
+    const { chunks, ciphers, clock, database, progress, transfers } = this.#run.services;
     const { number, size } = this.#chunk;
     await this.#ask(server, 'upload', async (client, moving) => {
       const buffer = ciphers.memory.take(size);
@@ -268,17 +270,20 @@ export class ChunkUpload {
       }
     });
     this.#run.services.fit.arrived(serverKey(server), size);
-    await database.transactionAsync(() => {
+    const isDone = chunks.uploadedReplicas(this.#run.id, number) + 1 >= this.#options.send.replicas_required;
+    const recorded = database.transactionAsync(() => {
       chunks.setReplicaState(replica.id, 'uploaded');
-      if (chunks.uploadedReplicas(this.#run.id, number) >= this.#options.send.replicas_required)
-        chunks.finish(this.#run.id, number);
+      if (isDone) chunks.finish(this.#run.id, number);
       const expires = replica.created_at + CHUNK_LIFE_MS;
       const { expires_at: before } = this.#run.row;
       transfers.update(this.#run.id, {
         expires_at: Math.min(before ?? Infinity, expires, clock.now() + CHUNK_LIFE_MS),
       });
     });
+    // Its bytes count once: those that are recorded do not move any more.
+    if (isDone) progress.moving(this.#run.id, number, 0);
     this.#run.showProgress();
+    await recorded;
   }
 
   #ask<T>(server: ServerAddress, action: Ask['action'], request: Request<T>): Promise<T> {

@@ -51,7 +51,7 @@ export function databaseFailure(error: unknown, path: string): unknown {
 
 /** The failure that an error of the system stands for which came while the log of the database was flushed. */
 export function flushFailure(error: unknown, path: string): unknown {
-  const cause = Object.assign(new Error(`The log of the database was not flushed.`, { cause: error }), {
+  const cause = Object.assign(new Error('The log of the database was not flushed.', { cause: error }), {
     code: errorCode(error) === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_FSYNC',
   });
   return databaseFailure(cause, path);

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, existsSync, realpathSync } from 'node:fs';
 
 import Sqlite from 'better-sqlite3';
 
@@ -24,8 +24,10 @@ export class Database {
   readonly path: string;
   readonly #sqlite: Sqlite.Database;
   readonly #statements = new Map<string, Sqlite.Statement<SqlValue[]>>();
-  /** A database in memory has nothing to flush. */
+  /** Flushes the write-ahead log; a database in memory has none. */
   readonly #log: BackgroundFlush | undefined;
+  /** After a flush that failed, later ones may succeed and leave a hole in the log, behind which all is lost. */
+  #logIsDamaged = false;
   readonly #afterCommit: (() => void)[] = [];
   #telling = false;
 
@@ -36,7 +38,6 @@ export class Database {
    */
   constructor(path: string) {
     this.path = path;
-    this.#log = path === ':memory:' ? undefined : new BackgroundFlush(`${path}-wal`);
     try {
       const isNew = path !== ':memory:' && !existsSync(path);
       this.#sqlite = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
@@ -46,6 +47,8 @@ export class Database {
       this.#sqlite.pragma('synchronous = FULL');
       this.#sqlite.pragma('foreign_keys = ON');
       this.#sqlite.pragma(`cache_size = -${String(CACHE_KIB)}`);
+      // The log lies beside the file itself, not beside a link to it.
+      this.#log = path === ':memory:' ? undefined : new BackgroundFlush(`${realpathSync(path)}-wal`);
     } catch (cause) {
       const failure = databaseFailure(cause, path);
       if (isXftpError(failure)) throw failure;
@@ -77,6 +80,7 @@ export class Database {
 
   /** Runs a statement; gives the number of changed rows and the last row id. */
   run(sql: string, ...values: readonly SqlValue[]): { changes: number; lastId: number } {
+    if (!this.#sqlite.inTransaction) this.#mendLog();
     const { changes, lastInsertRowid } = this.#guarded(() => this.#prepare(sql).run(...values));
     return { changes, lastId: Number(lastInsertRowid) };
   }
@@ -101,6 +105,7 @@ export class Database {
    */
   transaction<T>(work: () => T, { flush = true }: { readonly flush?: boolean } = {}): T {
     if (this.#sqlite.inTransaction) return work();
+    this.#mendLog();
     // What an earlier commit has still to tell stays, whatever becomes of this one.
     const untold = this.#afterCommit.length;
     let result: T;
@@ -134,10 +139,21 @@ export class Database {
       },
       { flush: false },
     );
-    await this.#log?.flush().catch((error: unknown) => {
-      throw flushFailure(error, this.path);
-    });
+    await this.flushed();
     return result;
+  }
+
+  /** Returns when everything that was committed before the call outlives a power loss. */
+  async flushed(): Promise<void> {
+    try {
+      await this.#log?.flush();
+    } catch (error) {
+      // When it is closed, SQLite has brought everything into the database file.
+      if (!this.#sqlite.open) return;
+      this.#logIsDamaged = true;
+      this.#mendLog(error);
+    }
+    this.#mendLog();
   }
 
   /** Calls `action` when the open transaction is committed, at once if there is none. */
@@ -149,6 +165,19 @@ export class Database {
   close(): void {
     this.#sqlite.close();
     void this.#log?.close();
+  }
+
+  /**
+   * Brings what is in a damaged log into the database file, flushed, and begins the log anew; nothing is added to it
+   * before that.
+   */
+  #mendLog(cause?: unknown): void {
+    if (!this.#logIsDamaged) return;
+    const [outcome] = this.#guarded(() => this.#sqlite.pragma('wal_checkpoint(TRUNCATE)')) as [
+      { busy: number },
+    ];
+    if (outcome.busy !== 0) throw flushFailure(cause, this.path);
+    this.#logIsDamaged = false;
   }
 
   /** In the order of the commits, even when an action makes another commit. */

@@ -133,7 +133,10 @@ export class Steering {
   async descriptions(id: string): Promise<DescriptionsResult> {
     this.#handingOut(id);
     try {
-      return await describeSend(this.#services, id);
+      const described = await describeSend(this.#services, id);
+      // Further copies are recorded while clients ask.
+      await this.#services.database.flushed();
+      return described;
     } finally {
       // It may have been removed or revoked meanwhile, which also is a better reason for a failure.
       this.#handingOut(id);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
@@ -10,6 +11,8 @@ import { CALLER, fakeClock, type TestAgent, testAgent } from './agent-samples.js
 import { countedRelay } from './relay-samples.js';
 
 const DAY_MS = 24 * 3600_000;
+/** Longer than a disk takes for a flush, in ms. */
+const FLUSH_MS = 500;
 const ALL_STEPS = 'name tcp tls identity handshake create upload download compare delete'.split(' ');
 
 async function sentFile(agent: TestAgent, name: string, size = 10): Promise<string> {
@@ -81,6 +84,8 @@ describe('priorities', () => {
     ];
     const ids = [low, high, raised];
     await agent.until(() => ids.every((id) => agent.get(id).state === 'uploading'));
+    // What they are about to do has to be on disk before they wait.
+    await delay(FLUSH_MS);
     agent.setPriority(high, 5);
     agent.setPriority(raised, 9);
     proxy.setFault();

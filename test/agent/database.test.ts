@@ -3,6 +3,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
   closeSync,
@@ -10,8 +11,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import Sqlite from 'better-sqlite3';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
+import { BackgroundFlush } from '#src/agent/background-flush.js';
 import { Database } from '#src/agent/database.js';
 import { openAgent } from '#src/agent/index.js';
 import { migrate } from '#src/agent/migrations.js';
@@ -72,6 +75,14 @@ describe('the database of an agent', () => {
 });
 
 describe('a transaction whose flush nobody else waits for', () => {
+  const failOneFlush = (): void => {
+    const flush = vi
+      .spyOn(BackgroundFlush.prototype, 'flush')
+      .mockRejectedValueOnce(Object.assign(new Error('broken'), { code: 'EIO' }));
+    onTestFinished(() => {
+      flush.mockRestore();
+    });
+  };
   const put = (database: Database, name: string): unknown =>
     database.run('INSERT INTO settings (name, value) VALUES (?, 1)', name);
 
@@ -99,12 +110,47 @@ describe('a transaction whose flush nobody else waits for', () => {
     expect(database.all('SELECT name FROM settings')).toEqual([]);
   });
 
-  it('fails when its log cannot be flushed, as one that waits does', async () => {
+  it('is brought into the database file when its log cannot be flushed', async () => {
     const database = await testDatabase();
-    rmSync(`${database.path}-wal`);
-    await expect(database.transactionAsync(() => put(database, 'lost'))).rejects.toThrow(
+    failOneFlush();
+    await database.transactionAsync(() => put(database, 'kept'));
+    expect(statSync(`${database.path}-wal`).size).toBe(0);
+    expect(database.all('SELECT name FROM settings')).toEqual([{ name: 'kept' }]);
+  });
+
+  it('fails when neither is possible, and nothing is recorded behind it until it is', async () => {
+    const database = await testDatabase();
+    put(database, 'before');
+    const reader = new Sqlite(database.path, { readonly: true });
+    reader.exec('BEGIN; SELECT * FROM settings');
+    failOneFlush();
+    await expect(database.transactionAsync(() => put(database, 'beside'))).rejects.toThrow(
       failing('DATABASE_UNUSABLE'),
     );
+    expect(() => put(database, 'behind')).toThrow(failing('DATABASE_UNUSABLE'));
+    reader.close();
+    put(database, 'after');
+    const names = database.all<{ name: string }>('SELECT name FROM settings').map(({ name }) => name);
+    expect(names.sort()).toEqual(['after', 'before', 'beside']);
+  });
+
+  it('is flushed where the log is when the database is behind a link', async () => {
+    const { path } = await testDatabase();
+    const link = join(await temporaryFolder(), 'link.sqlite');
+    symlinkSync(path, link);
+    const database = new Database(link);
+    await database.transactionAsync(() => put(database, 'linked'));
+    database.close();
+  });
+
+  it('is as good when the database is closed at once', async () => {
+    const database = await testDatabase();
+    const flushed = database.transactionAsync(() => put(database, 'closed'));
+    database.close();
+    await flushed;
+    const again = new Database(database.path);
+    expect(again.all('SELECT name FROM settings')).toEqual([{ name: 'closed' }]);
+    again.close();
   });
 });
 

@@ -45,7 +45,8 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'endurance', include: ENDURANCE } },
-      { extends: true, test: { name: 'soak', include: [SOAK] } },
+      // Measured one after another: each has the machine to itself.
+      { extends: true, test: { name: 'soak', include: [SOAK], fileParallelism: false } },
       { extends: true, test: { name: 'link', include: [LINK] } },
       { extends: true, test: { name: 'tor', include: [TOR] } },
       { extends: true, test: { name: 'browser', include: [BROWSER] } },

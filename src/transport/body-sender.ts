@@ -4,7 +4,7 @@ import { type Pacing, whenPaid } from './pace.js';
 
 /** What a slow path is handed at once, in bytes: so little that progress shows, and that it is told from a stall. */
 const SMALLEST_PIECE = 64 * 1024;
-/** What a fast path is handed at once, in bytes: each piece costs time, however large it is. */
+/** What a fast path is handed at once, in bytes: each piece costs time, however large, and copies of it take memory. */
 const LARGEST_PIECE = 256 * 1024;
 /** A piece that left within this time is followed by a larger one, in ms. */
 const QUICK_MS = 200;

@@ -10,10 +10,6 @@ const LONGEST = [
   'test/endurance/killed-agent.test.ts',
   'test/endurance/connections.test.ts',
   'test/endurance/end-to-end.test.ts',
-  'test/soak/many-transfers.test.ts',
-  'test/soak/large-file.test.ts',
-  'test/soak/agent-leaks.test.ts',
-  'test/soak/killed-relay.test.ts',
   // A process that files share ends before one that needs its own: these stand together.
   'test/transfer/retry.test.ts',
   'test/cli/xftp.test.ts',

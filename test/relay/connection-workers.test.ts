@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
@@ -112,6 +113,25 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
     await relay.stop();
     expect(await workers()).toEqual([]);
     expect(relay.problems).toEqual([]);
+  });
+
+  it('gives connections to the other one while one of them hangs, but for the two that it was about to take', async () => {
+    const relay = await testRelay({ connectionWorkers: 2 });
+    const [hanging = 0] = await workers();
+    process.kill(hanging, 'SIGSTOP');
+    onTestFinished(() => {
+      process.kill(hanging, 'SIGCONT');
+    });
+    let served = 0;
+    const clients = Array.from({ length: 8 }, async (_, index) => {
+      await wait(100 * index);
+      const client = await relay.client();
+      served += 1;
+      return client;
+    });
+    await expect.poll(() => served, { timeout: 10_000 }).toBe(6);
+    process.kill(hanging, 'SIGCONT');
+    await Promise.all(clients);
   });
 
   it('goes on when one is killed in the midst of uploads: what it held comes back, and another takes its place', async () => {

@@ -14,7 +14,7 @@ const MAX_PAUSE_MS = 30_000;
 /** A worker that has worked so long, in ms, has lasted. */
 const LASTING_MS = 60_000;
 
-/** Serves connections in several processes: each connection in the one that has the fewest. */
+/** Serves connections in several processes: each in the one that has the fewest, if it takes them. */
 export class WorkerPool implements ConnectionHost {
   readonly #surroundings: WorkerSurroundings;
   readonly #workers = new Set<WorkerProcess>();
@@ -68,7 +68,7 @@ export class WorkerPool implements ConnectionHost {
   take(socket: Socket, client: string | undefined, ended: () => void): void {
     let least: WorkerProcess | undefined;
     for (const worker of this.#workers)
-      if (worker.ready && (least === undefined || worker.load < least.load)) least = worker;
+      if (worker.ready && (least === undefined || isLessBusy(worker, least))) least = worker;
     if (least !== undefined) {
       least.take(socket, client, ended);
       return;
@@ -154,6 +154,11 @@ export class WorkerPool implements ConnectionHost {
           },
     );
   }
+}
+
+/** A worker that hangs takes no more connections, so that those before them count more than those that it serves. */
+function isLessBusy(one: WorkerProcess, other: WorkerProcess): boolean {
+  return one.waiting === other.waiting ? one.load < other.load : one.waiting < other.waiting;
 }
 
 /** Fails, before any worker is told, when TLS cannot use it. */

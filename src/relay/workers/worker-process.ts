@@ -40,6 +40,7 @@ export class WorkerProcess {
   readonly #connections = new Map<number, HandedConnection>();
   readonly #tickets = new Set<string>();
   #next = 0;
+  #waiting = 0;
   #measures: WorkerMeasures | undefined;
   #ready = false;
 
@@ -88,13 +89,20 @@ export class WorkerProcess {
     return this.#connections.size;
   }
 
+  /** Connections that wait until it takes them: more than one only while it does nothing else, or nothing at all. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Hands a connection over. */
   take(socket: Socket, client: string | undefined, ended: () => void): void {
     const number = this.#next++;
     const connection: HandedConnection = { ended, socket };
     this.#connections.set(number, connection);
+    this.#waiting += 1;
     socket.on('error', ignore);
     this.#channel.hand('take', [number, client], socket, (error) => {
+      this.#waiting -= 1;
       connection.socket = undefined;
       socket.destroy(); // The worker has it, or nobody.
       if (error !== null) this.#forget(number);

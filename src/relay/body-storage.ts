@@ -22,6 +22,8 @@ export interface BodyStorage {
   remove(place: string): Promise<boolean>;
   /** All stored bodies, whatever the records say of them. */
   list(): Promise<readonly ListedBody[]>;
+  /** When a stored body was committed or put here, in seconds (Unix time); undefined if it is not there any more. */
+  storedAt(place: string): Promise<number | undefined>;
   /** Those of some bodies that are there. */
   present<T extends { readonly place: string }>(bodies: Iterable<T>): AsyncIterable<T>;
   /** The place that a body would have here, given one that it had before the storage was moved, or has here. */

@@ -21,12 +21,17 @@ const DAY_MS = 24 * 3600 * 1000;
 const KEPT_OLD_BACKUPS = 3;
 const BACKUP_LIFE_MS = 21 * DAY_MS;
 
+/**
+ * What a log tells of chunks that are not in it: `whole`: they were never acknowledged, or are deleted; `gaps`: nothing,
+ * since some of its lines could not be read; `missing`: nothing, since it was not there.
+ */
+export type StoreLogState = 'whole' | 'gaps' | 'missing';
+
 /** A store log at work, and the records that it held. */
 export interface OpenedStoreLog {
   readonly table: RecordTable;
   readonly log: StoreLog;
-  /** Whether every line was read: whatever is not in the table was never acknowledged, or is deleted. */
-  readonly complete: boolean;
+  readonly state: StoreLogState;
 }
 
 /** What starting a store log needs. */
@@ -53,16 +58,16 @@ export async function openStoreLog(path: string, options: StoreLogOptions): Prom
   const { signal, now } = options;
   try {
     const hadLog = await takeBack(path);
-    let complete = hadLog;
+    let state: StoreLogState = hadLog ? 'whole' : 'missing';
     const unreadable: string[] = [];
     const report = (problem: string, line?: string): void => {
-      complete = false;
+      state = 'gaps';
       if (line !== undefined) unreadable.push(line);
       options.report(problem);
     };
     const table = await readStoreLog(path, { report, signal });
     await replaceStoreLog(path, table, { hadLog, unreadable, now: now(), signal });
-    return { table, log: await StoreLog.open(path, options.flushes), complete };
+    return { table, log: await StoreLog.open(path, options.flushes), state };
   } catch (error) {
     throw describeFileError(error, `The store log ${path} cannot be opened`);
   }

@@ -23,6 +23,7 @@ import {
   acceptHandshake,
   acceptHello,
   type HandshakeState,
+  type HandshakeStep,
   handshakeStep,
 } from './handshake-state.js';
 import {
@@ -37,10 +38,17 @@ import {
   TCP_KEEP_ALIVE_MS,
 } from './limits.js';
 import { RequestBody } from './request-body.js';
-import { drainRequest, sendBlock, sendDownload, sendPage, type SendResult } from './response-writer.js';
+import {
+  drainRequest,
+  isOver,
+  sendBlock,
+  sendDownload,
+  sendPage,
+  type SendResult,
+} from './response-writer.js';
 import type { ConnectionServices } from './services.js';
 import type { ShownIdentity } from './shown-identity.js';
-import { respondWithPage } from './web/page-response.js';
+import { type PageResponse, respondWithPage } from './web/page-response.js';
 import { headOf, NATIVE_HEAD, PREFLIGHT_HEAD, type ResponseHead, WEB_HEAD } from './web/response-heads.js';
 
 /** What a request leads to: a block or nothing to send, a download when its turn comes, or an end without an answer. */
@@ -77,6 +85,8 @@ export class RelayConnection {
   #state: HandshakeState;
   #lastRequestAt: number;
   #handshakeTimer: NodeJS.Timeout | undefined;
+  /** Pages that are being sent. */
+  #pages = 0;
 
   /** @param socket after its TLS handshake */
   constructor(socket: TLSSocket, { client, shown }: ConnectedClient, services: ConnectionServices) {
@@ -152,10 +162,11 @@ export class RelayConnection {
     });
   }
 
-  /** Whoever connects must soon say what for. */
+  /** Whoever connects must soon say what for. A page that moves has a deadline of its own. */
   #startHandshakeTimer(): void {
     this.#handshakeTimer = setTimeout(() => {
-      this.destroy();
+      if (this.#pages > 0) this.#handshakeTimer?.refresh();
+      else this.destroy();
     }, this.#services.limits.protocolHandshakeMs);
     void this.#closed.then(() => {
       this.#endHandshake();
@@ -178,6 +189,8 @@ export class RelayConnection {
       const result = await (this.#serveBrowser(stream, headers, body) ??
         this.#serveProtocol(stream, headers, body));
       if (result === 'stuck') this.destroy();
+      // Node keeps a stream that its client has reset without an error for as long as nobody reads its rest.
+      else if (result === 'gone' && stream.closed) stream.destroy();
     } catch (error) {
       this.#services.failed(error);
       this.destroy();
@@ -208,17 +221,26 @@ export class RelayConnection {
         return sendBlock(stream, body, undefined, limits, PREFLIGHT_HEAD);
       case 'GET':
       case 'HEAD': {
-        this.#handshakeTimer?.refresh();
         const page = respondWithPage(this.#web.pages, {
           method: headers[':method'],
           path: headers[':path'],
           codings: headers['accept-encoding'],
         });
-        const head = headOf({ ':status': page.status, ...page.headers });
-        return sendPage(stream, body, page.content, limits, head);
+        return this.#sendPage(stream, body, page);
       }
       default:
         return undefined;
+    }
+  }
+
+  async #sendPage(stream: ServerHttp2Stream, body: RequestBody, page: PageResponse): Promise<SendResult> {
+    const head = headOf({ ':status': page.status, ...page.headers });
+    this.#pages += 1;
+    try {
+      return await sendPage(stream, body, page.content, this.#services.limits, head);
+    } finally {
+      this.#pages -= 1;
+      this.#handshakeTimer?.refresh();
     }
   }
 
@@ -226,12 +248,7 @@ export class RelayConnection {
     const block = await body.readBlock(this.#services.limits.blockMs);
     if (block === undefined) return { type: 'none', result: body.lost ? 'gone' : 'stuck' };
     if (this.#deaf) return { type: 'block', block: undefined };
-    const step = handshakeStep(this.#state.stage, {
-      sniUsed: this.#web !== undefined,
-      webHello: HEADER_WEB_HELLO in headers,
-      webHandshake: HEADER_HANDSHAKE in headers,
-    });
-    switch (step) {
+    switch (this.#step(headers)) {
       case 'hello':
         return { type: 'block', block: this.#hello(block), pieceSize: HELLO_PIECE };
       case 'handshake':
@@ -241,6 +258,15 @@ export class RelayConnection {
       case 'command':
         return await this.#command(block, body);
     }
+  }
+
+  #step(headers: IncomingHttpHeaders): HandshakeStep {
+    if (this.#state === ACCEPTED_WITHOUT_HANDSHAKE) return 'command';
+    return handshakeStep(this.#state.stage, {
+      sniUsed: this.#web !== undefined,
+      webHello: HEADER_WEB_HELLO in headers,
+      webHandshake: HEADER_HANDSHAKE in headers,
+    });
   }
 
   #send(stream: ServerHttp2Stream, body: RequestBody, outcome: Outcome): Promise<SendResult> | SendResult {
@@ -299,7 +325,7 @@ export class RelayConnection {
       leaving.abort();
     };
     stream.once('close', leave);
-    if (stream.destroyed) leave();
+    if (isOver(stream)) leave();
     // What comes behind the block must not wait in memory, and who sends too much need not wait.
     const drained = drainRequest(body, limits);
     void drained.then((end) => {

@@ -9,12 +9,22 @@ const ROUNDING_SECONDS = 3600;
 const BATCH = 64;
 
 /**
- * Deletes expired chunks: "expired when `createdAt + 3600 < now − ttl`" (section 5.3). Chunks that cannot be deleted
+ * Before when a chunk was created that is expired now, in seconds (Unix time): "expired when
+ * `createdAt + 3600 < now − ttl`" (section 5.3).
+ *
+ * @param now in ms
+ */
+export function expiryBound(now: number, chunkLifeSeconds: number): number {
+  return now / 1000 - chunkLifeSeconds - ROUNDING_SECONDS;
+}
+
+/**
+ * Deletes expired chunks. Chunks that cannot be deleted
  * now are left for the next time. Stops early when `signal` says so.
  */
 export async function deleteExpired(services: OwnerServices, signal: AbortSignal): Promise<void> {
-  const oldest = services.now() / 1000 - services.policy.chunkLifeSeconds;
-  const expired = await services.store.createdBefore(oldest - ROUNDING_SECONDS);
+  const bound = expiryBound(services.now(), services.policy.chunkLifeSeconds);
+  const expired = await services.store.createdBefore(bound);
   for (let start = 0; start < expired.length && !signal.aborted; start += BATCH)
     await Promise.all(
       expired.slice(start, start + BATCH).map(async ({ senderId }) => {

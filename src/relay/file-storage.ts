@@ -92,6 +92,15 @@ export class FileStorage implements BodyStorage {
     return names.map((name) => ({ senderId: decodeBase64Url(name), place: join(this.#folder, name) }));
   }
 
+  async storedAt(place: string): Promise<number | undefined> {
+    try {
+      return (await stat(place)).mtimeMs / 1000;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
   async *present<T extends { readonly place: string }>(bodies: Iterable<T>): AsyncGenerator<T> {
     const names = new Set(await this.#fileNames());
     for (const body of bodies) {

@@ -93,10 +93,10 @@ export const SESSION_MEMORY_MB = 64;
 export const MAX_IDLE_FRAMES = 300;
 /** In ms. The reference relay ends connections for 5 of them in one second (section 2.5). */
 export const FRAME_WINDOW_MS = 10_000;
-/** Bytes of request headers: the protocol needs about 200. */
-export const MAX_HEADER_LIST_SIZE = 8 * 1024;
-/** Number of request headers: the protocol needs 6. */
-export const MAX_HEADER_PAIRS = 32;
+/** Bytes of request headers: the protocol needs about 200, a browser with the cookies of a whole domain thousands. */
+export const MAX_HEADER_LIST_SIZE = 16 * 1024;
+/** Number of request headers: the protocol needs 6, a browser 18 and one for each cookie. */
+export const MAX_HEADER_PAIRS = 128;
 /** Frames that break HTTP/2 but may be ignored: a few are bugs, more are an attack. */
 export const MAX_INVALID_FRAMES = 100;
 /** Bytes of an upload that must come within `uploadStallMs`. */

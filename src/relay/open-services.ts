@@ -3,6 +3,7 @@ import type { BodyStorage } from './body-storage.js';
 import { openStoreLog, type StoreLogOptions } from './compaction.js';
 import { DownloadSlots } from './download-slots.js';
 import { Exclusive } from './exclusive.js';
+import { expiryBound } from './expiry.js';
 import { openFileStorage } from './file-storage.js';
 import { FlushSchedule } from './flush-schedule.js';
 import type { RelayLimits } from './limits.js';
@@ -15,7 +16,7 @@ import type { RelayOptions } from './relay-options.js';
 import type { ConnectionServices, OwnerServices } from './services.js';
 import { restoreStatistics } from './statistics/statistics-files.js';
 import { NO_JOURNAL } from './store-log.js';
-import { sweepChunks } from './sweep.js';
+import { sweepChunks, type SweepOptions } from './sweep.js';
 import { UploadSlots } from './upload-slots.js';
 
 const DEFAULT_LIFE_SECONDS = 48 * 3600;
@@ -48,8 +49,9 @@ export async function openOwnerServices(
   const storage = options.bodies ?? (await openFileStorage(options.filesPath, flushes));
   const unfinished = await storage.removeUnfinished(signal);
   const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
-  const { store, complete } = await openStore(options.storeLogPath, { now, report, flushes, signal });
-  await sweepChunks(storage, store, { complete, unfinished, report, signal });
+  const { store, log } = await openStore(options.storeLogPath, { now, report, flushes, signal });
+  const oldest = expiryBound(now(), chunkLifeSeconds);
+  await sweepChunks(storage, store, { log, oldest, unfinished, report, signal });
   return {
     store,
     storage,
@@ -93,9 +95,9 @@ async function bytesStored(storage: BodyStorage, store: RecordStore): Promise<nu
 async function openStore(
   path: string | undefined,
   options: StoreLogOptions,
-): Promise<{ readonly store: RecordStore; readonly complete: boolean }> {
+): Promise<{ readonly store: RecordStore; readonly log: SweepOptions['log'] }> {
   if (path === undefined)
-    return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), complete: false };
-  const { table, log, complete } = await openStoreLog(path, options);
-  return { store: new MemoryRecordStore(table, log), complete };
+    return { store: new MemoryRecordStore(new RecordTable(), NO_JOURNAL), log: 'unwanted' };
+  const { table, log, state } = await openStoreLog(path, options);
+  return { store: new MemoryRecordStore(table, log), log: state };
 }

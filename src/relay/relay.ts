@@ -131,6 +131,8 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   } catch (error) {
     await Promise.all([site.stop(), listener?.close(), host?.stop()]);
     await services.store.close();
+    // A service manager tells the workers too, which may have ended for that reason.
+    throwIfStopped(options.signal);
     throw error;
   }
   const [listening, serving] = [listener, host];

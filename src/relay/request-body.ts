@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 
 import { BLOCK_SIZE } from '../protocol/index.js';
 import { countReceived } from '../system/index.js';
@@ -35,6 +35,12 @@ type Stage =
       readonly pace: BodyPace;
     };
 
+/**
+ * When the client of a session was told last that bytes come. One PING tells it for all of its uploads, and official
+ * programs end connections on which more than four come in a second (protocol reference, section 2.5).
+ */
+const signedAt = new WeakMap<Http2Session, number>();
+
 /** How fast a chunk has to come, and what a client sends behind a request that is refused. */
 export function uploadPace({ uploadSignMs, uploadStallMs }: RelayLimits): BodyPace {
   return { bytes: UPLOAD_STEP, ms: uploadStallMs, signMs: uploadSignMs };
@@ -56,8 +62,7 @@ export class RequestBody {
   #timedOut = false;
   #draining: Promise<DrainEnd> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When the client was told last that bytes come. */
-  #signedAt = performance.now();
+  readonly #begunAt = performance.now();
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
@@ -176,8 +181,8 @@ export class RequestBody {
     const { session } = this.#stream;
     if (signMs === undefined || session === undefined || session.destroyed) return;
     const now = performance.now();
-    if (now - this.#signedAt < signMs) return;
-    this.#signedAt = now;
+    if (now - Math.max(signedAt.get(session) ?? 0, this.#begunAt) < signMs) return;
+    signedAt.set(session, now);
     session.ping(() => undefined);
   }
 

@@ -27,6 +27,11 @@ export interface DownloadTurn {
   readonly isWanted: () => boolean;
 }
 
+/** Whether nothing can be sent any more, though the stream may not have ended yet for who reads it. */
+export function isOver(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
+}
+
 /** Throws away what a client sends behind the last part of its request that matters. */
 export function drainRequest(body: RequestBody, limits: RelayLimits): Promise<DrainEnd> {
   return body.drain(MAX_DRAINED, uploadPace(limits));
@@ -47,7 +52,7 @@ export async function sendBlock(
   head: ResponseHead,
   pieceSize: number = BLOCK_SIZE,
 ): Promise<SendResult> {
-  if (stream.destroyed) return 'gone';
+  if (isOver(stream)) return 'gone';
   head(stream);
   if (block === undefined) return await drainAndEnd(stream, body, undefined, limits);
   // A body that is out of the way already lets the last piece end the stream.
@@ -85,7 +90,7 @@ export async function sendPage(
   limits: RelayLimits,
   head: ResponseHead,
 ): Promise<SendResult> {
-  if (stream.destroyed) return 'gone';
+  if (isOver(stream)) return 'gone';
   const drained = drainRequest(body, limits);
   head(stream);
   const sent = await writePieces(stream, content, DOWNLOAD_PIECE, limits);
@@ -127,7 +132,7 @@ async function sendChunk(
   turn: DownloadTurn,
 ): Promise<ChunkResult> {
   try {
-    if (stream.destroyed) return { result: 'gone' };
+    if (isOver(stream)) return { result: 'gone' };
     head(stream);
     const begun = await write(stream, block, limits, turn);
     return begun === 'sent' ? await sendBody(stream, download, limits, turn) : { result: begun };
@@ -225,7 +230,7 @@ function settled(
       if (waited >= downloadStallMs || turn?.isWanted() === true) settle('stuck');
     }, step);
     stream.once('close', onClose);
-    if (stream.destroyed) settle('gone');
+    if (isOver(stream)) settle('gone');
     else
       act((error) => {
         settle(error === undefined || error === null ? 'sent' : 'gone');

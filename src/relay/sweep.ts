@@ -1,37 +1,42 @@
 import { encodeBase64Url } from '../protocol/index.js';
-import type { BodyStorage, ListedBody } from './body-storage.js';
+import type { BodyStorage } from './body-storage.js';
+import type { StoreLogState } from './compaction.js';
 import { describeFileError } from './file-errors.js';
 import type { RecordStore } from './record-store.js';
 
 /** What a sweep needs to know. */
 export interface SweepOptions {
-  /** Whether the records are all that there are: their log was read without a gap. Else no body is touched. */
-  readonly complete: boolean;
+  /** The log that the records come from. */
+  readonly log: StoreLogState | 'unwanted';
+  /** Chunks created before are expired, in seconds (Unix time). */
+  readonly oldest: number;
   /** How many unfinished uploads were removed already, to be told with the rest. */
   readonly unfinished: number;
-  /** Told, in one sentence, what was removed or why that failed. */
+  /** Told, in one sentence each, what was removed, what was left, and what failed. */
   readonly report: (problem: string) => void;
   /** Ends it early; the next start goes on. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Removes bodies that no record owns: their removal was not yet on disk when the power went, the line that says so was.
- * To be called before clients come, since new chunks look the same for a moment. Reports their number, and that of the
- * unfinished uploads. Never fails: what is left costs no more than room.
+ * Removes bodies that no record owns, if it is certain that none ever will. To be called before clients come, since new
+ * chunks look the same for a moment. Reports the number of what was removed, with that of the unfinished uploads, and of
+ * what was left. Never fails: what is left costs no more than room.
  */
 export async function sweepChunks(
   storage: BodyStorage,
   store: RecordStore,
-  { complete, unfinished, report, signal }: SweepOptions,
+  { log, oldest, unfinished, report, signal }: SweepOptions,
 ): Promise<void> {
   let removed = 0;
   try {
-    for (const { place } of complete ? await findOrphans(storage, store) : []) {
+    const { useless, unknown } = await findOrphans(storage, store, log, oldest);
+    for (const place of useless) {
       if (signal?.aborted === true) break;
       await storage.remove(place);
       removed += 1;
     }
+    if (unknown > 0) report(describeUnknown(unknown, log));
   } catch (error) {
     report(describeFileError(error, 'A chunk that no record owns cannot be removed').message);
   }
@@ -42,11 +47,26 @@ export async function sweepChunks(
   );
 }
 
+interface Orphans {
+  /** Places of bodies that can go. */
+  readonly useless: readonly string[];
+  /** How many others no record owns, as far as the log can tell. */
+  readonly unknown: number;
+}
+
 /**
- * Bodies of chunks whose upload was never noted (the relay was killed before that) or that are blocked, and bodies of
- * no chunk at all. Of the latter none when no record has its body here: the log is probably that of other chunks.
+ * Bodies of chunks that the log knows without a body can go: their upload was never noted (the relay was killed before
+ * that), or they are blocked. Bodies of chunks that it does not know may have been deleted before the power went, when
+ * their removal was not yet on disk. Or the log is that of other chunks, as when its folder was not mounted: so they stay
+ * until they would be expired in any log, and longer if the log knows none of the bodies.
  */
-async function findOrphans(storage: BodyStorage, store: RecordStore): Promise<readonly ListedBody[]> {
+async function findOrphans(
+  storage: BodyStorage,
+  store: RecordStore,
+  log: SweepOptions['log'],
+  oldest: number,
+): Promise<Orphans> {
+  if (log === 'gaps' || log === 'unwanted') return { useless: [], unknown: 0 };
   const bodies = await storage.list();
   const owned = new Set<string>();
   const known = new Set<string>();
@@ -55,6 +75,18 @@ async function findOrphans(storage: BodyStorage, store: RecordStore): Promise<re
     if (place !== undefined) owned.add(storage.placeHere(place));
   }
   const orphans = bodies.filter(({ place }) => !owned.has(place));
-  if (orphans.length < bodies.length) return orphans;
-  return orphans.filter(({ senderId }) => known.has(encodeBase64Url(senderId)));
+  const ownsSome = orphans.length < bodies.length;
+  const useless: string[] = [];
+  for (const { senderId, place } of orphans) {
+    const isKnown = known.has(encodeBase64Url(senderId));
+    if (isKnown || (ownsSome && ((await storage.storedAt(place)) ?? Infinity) < oldest)) useless.push(place);
+  }
+  return { useless, unknown: orphans.length - useless.length };
+}
+
+function describeUnknown(count: number, log: SweepOptions['log']): string {
+  const there = `${String(count)} of the files in the folder of chunks belong to no chunk of the store log`;
+  return log === 'missing'
+    ? `${there}, which was not there and is new: if it has been lost, stop the relay and restore it, or set XFTP_SERVER_LOG_PATH.`
+    : `${there}, and stay until they are too old to be of any use: \`xftp-server check --repair\` removes them, if it is the right log.`;
 }

@@ -83,6 +83,10 @@ export function describeBodyStorage(kind: string, make: () => Promise<StorageUnd
       expect(others).toEqual([]);
       expect(listed?.place).toBe(place);
       expect(Buffer.from(listed?.senderId ?? [])).toEqual(senderId);
+      const age = Date.now() / 1000 - ((await later.storedAt(place)) ?? 0);
+      expect(age).toBeGreaterThan(-60);
+      expect(age).toBeLessThan(60);
+      expect(await later.storedAt(storage.placeOf(newId()))).toBeUndefined();
     });
 
     it('opens no body of another size, and none that is not there', async () => {

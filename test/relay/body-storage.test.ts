@@ -54,7 +54,7 @@ it('a relay stores, gives out, deletes and finds again chunks in a storage that 
 
   // What a crash leaves behind: half an upload, and a body whose deletion is in the log.
   bodies.incoming.set('half', []);
-  bodies.stored.set('memory:left', { senderId: deleted.senderId, bytes: Buffer.from(deleted.bytes) });
+  bodies.stored.set('memory:left', { senderId: deleted.senderId, bytes: Buffer.from(deleted.bytes), at: 0 });
   const again = await relay.restart();
   expect(again.problems).toEqual([expect.stringContaining('1 of unfinished uploads, 1 that no record owns')]);
   expect([bodies.incoming.size, bodies.stored.size, again.usedBytes()]).toEqual([0, 1, 1_048_576]);

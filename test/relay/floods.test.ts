@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
-import { END_HEADERS, flood, FRAME, frame, openHttp2, POST_HEADERS } from '../support/http2-frames.js';
+import {
+  END_HEADERS,
+  END_STREAM,
+  flood,
+  FRAME,
+  frame,
+  openHttp2,
+  POST_HEADERS,
+} from '../support/http2-frames.js';
 import { type MeasuredRelay, measuredRelay } from '../support/measured-relay.js';
-import { chunkBytes } from '../support/test-relay.js';
+import { chunkBytes, testRelay } from '../support/test-relay.js';
 
 const MIB = 1024 ** 2;
 /** Frames that are written at once. */
@@ -82,6 +90,36 @@ it('a client that pings and sets now and then, and gives up uploads, is no flood
     await new Promise((resolve) => client.http2.ping(resolve));
   }
   expect((await client.command({ type: 'PING' })).response.type).toBe('PONG');
+});
+
+it('a request that is reset without an error harms no other one, and leaves nothing behind, however many come', async () => {
+  const relay = await testRelay();
+  const socket = await openHttp2(relay.port);
+  const answered = new Set<number>();
+  let received = Buffer.alloc(0);
+  socket.on('data', (bytes: Buffer) => {
+    received = Buffer.concat([received, bytes]);
+    while (received.length >= 9 && received.length >= 9 + received.readUIntBE(0, 3)) {
+      if (received.readUInt8(3) === FRAME.headers) answered.add(received.readUInt32BE(5));
+      received = received.subarray(9 + received.readUIntBE(0, 3));
+    }
+  });
+  for (let index = 0; index < 150; index++) {
+    const [stream, next] = [streamOf(2 * index), streamOf(2 * index + 1)];
+    socket.write(
+      Buffer.concat([
+        frame(FRAME.headers, END_HEADERS, stream, POST_HEADERS),
+        // A block that is answered, and more behind it, which nobody reads.
+        frame(FRAME.data, 0, stream, Buffer.alloc(16384)),
+        frame(FRAME.data, 0, stream, Buffer.alloc(10_000)),
+        frame(FRAME.reset, 0, stream, Buffer.alloc(4)),
+        frame(FRAME.headers, END_HEADERS | END_STREAM, next, POST_HEADERS),
+      ]),
+    );
+    await expect.poll(() => answered.has(next), { interval: 2 }).toBe(true);
+    expect(socket.destroyed).toBe(false);
+  }
+  expect(relay.problems).toEqual([]);
 });
 
 it('a header of many MiB takes no memory, and its connection ends with the deadline of the handshake', async () => {

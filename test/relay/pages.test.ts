@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 import { describe, expect, it } from 'vitest';
@@ -82,7 +84,7 @@ it('pages that are too large for memory are refused with a sentence', async () =
 });
 
 describe('a browser gets', () => {
-  async function get(path: string, headers: Record<string, string> = {}): Promise<WebReply> {
+  async function get(path: string, headers: Record<string, string | string[]> = {}): Promise<WebReply> {
     const relay = await testRelay({ web: { certificate: webCertificate, pagesPath: await site() } });
     const client = await connectBrowser({ port: relay.port });
     return await webRequest(client, { ':method': 'GET', ':path': path, ...headers });
@@ -114,6 +116,35 @@ describe('a browser gets', () => {
     const { headers, body } = await get('/nothing');
     expect(headers[':status']).toBe(404);
     expect(body.toString()).toBe('There is no such page on this relay.\n');
+  });
+
+  it('a page with as many cookies as a domain may have', async () => {
+    const headers = {
+      cookie: Array.from({ length: 100 }, (_, index) => `c${String(index)}=${'x'.repeat(100)}`),
+    };
+    expect((await get('/', headers)).body.toString()).toBe(HOME);
+  });
+
+  it('a large page on a slow link, although it is longer on its way than a handshake may take', async () => {
+    const protocolHandshakeMs = 300;
+    const relay = await testRelay({
+      web: { certificate: webCertificate, pagesPath: await site() },
+      limits: { protocolHandshakeMs },
+    });
+    const client = await connectBrowser({ port: relay.port, window: 50_000 });
+    const begun = performance.now();
+    const stream = client.start({ ':method': 'GET', ':path': '/logo.png' }, true);
+    let length = 0;
+    for await (const piece of stream) {
+      length += (piece as Buffer).length;
+      await wait(100);
+    }
+    expect(length).toBe(300_000);
+    expect(performance.now() - begun).toBeGreaterThan(protocolHandshakeMs);
+    const { headers } = await webRequest(client, { ':method': 'GET', ':path': '/nothing' });
+    expect(headers[':status']).toBe(404);
+    // Who asks for nothing more is not served for ever.
+    await once(client.http2, 'close');
   });
 
   it('404 from a relay whose folder of pages is missing, which says so and serves chunks all the same', async () => {

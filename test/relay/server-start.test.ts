@@ -50,6 +50,24 @@ async function expectRefused(args: readonly string[], words: string): Promise<vo
 }
 
 describe('xftp-server start', () => {
+  it.runIf(process.platform === 'linux')(
+    'ends with 0 when a service manager ends it together with workers that do not serve yet',
+    async () => {
+      const program = startProgram('xftp-server', ['start'], {
+        env: { ...serverVariables(home), XFTP_TRANSPORT_CONNECTION_WORKERS: '2' },
+      });
+      const children = `/proc/${String(program.pid)}/task/${String(program.pid)}/children`;
+      const workers = async (): Promise<string[]> =>
+        (await readFile(children, 'utf8')).split(' ').filter(Boolean);
+      await expect.poll(workers, { interval: 1, timeout: 10_000 }).toHaveLength(2);
+      process.kill(program.pid, 'SIGTERM');
+      for (const pid of await workers()) process.kill(Number(pid), 'SIGTERM');
+      const { exitCode, stdout, stderr } = await program.ended;
+      expect([exitCode, stderr]).toEqual([0, '']);
+      expect(stdout).toMatch(/\nServer stopped\n$/);
+    },
+  );
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'that reads a large log ends with 0 on one %s, and the next start finds everything',
     async (signal) => {

@@ -1,4 +1,14 @@
-import { copyFile, mkdir, readdir, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -26,14 +36,26 @@ async function withLeftBody(): Promise<{ relay: TestRelay; kept: RawChunk; left:
   return { relay, kept, left };
 }
 
+/** Makes a body one of three days ago: chunks live two days. */
+async function makeOld(relay: TestRelay, chunk: RawChunk): Promise<void> {
+  const time = Date.now() / 1000 - 3 * 24 * 3600;
+  await utimes(join(relay.filesPath, nameOf(chunk)), time, time);
+}
+
+/** What a relay says that has left so many. */
+const stayed = (bodies: number): string =>
+  `${String(bodies)} of the files in the folder of chunks belong to no chunk of the store log, and stay until they are ` +
+  'too old to be of any use: `xftp-server check --repair` removes them, if it is the right log.';
+
 /** What a relay says that removed so many. */
 const removed = (uploads: number, bodies: number): string =>
   `Left-over files were removed from the folder of chunks: ${String(uploads)} of unfinished uploads, ` +
   `${String(bodies)} that no record owns.`;
 
 describe('at the start', () => {
-  it('bodies that no record owns are removed, those of records are not', async () => {
-    const { relay, kept } = await withLeftBody();
+  it('old bodies that no record owns are removed, those of records are not', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    for (const chunk of [kept, left]) await makeOld(relay, chunk);
     const again = await relay.restart();
     expect(again.problems).toEqual([removed(0, 1)]);
     expect(await readdir(relay.filesPath)).toEqual([nameOf(kept)]);
@@ -41,8 +63,25 @@ describe('at the start', () => {
     expect((await again.restart()).problems).toEqual([]);
   });
 
+  it('all bodies are there again when the right log is back, after a start and an upload with another one', async () => {
+    const { relay, kept, left } = await withLeftBody();
+    const elsewhere = join(await temporaryFolder(), basename(relay.storeLogPath));
+    const wrong = await testRelay({ filesPath: relay.filesPath, storeLogPath: elsewhere });
+    const client = await wrong.client();
+    const other = await client.create(chunkBytes());
+    expect(await client.put(other)).toBe('OK');
+    const again = await wrong.restart();
+    expect(again.problems).toEqual([stayed(2)]);
+    await again.stop();
+    const right = await relay.restart();
+    expect(right.problems).toEqual([stayed(2)]);
+    expect(await (await right.client()).get(kept)).toBeInstanceOf(Buffer);
+    expect((await readdir(relay.filesPath)).sort()).toEqual([kept, left, other].map(nameOf).sort());
+  });
+
   it('a body is removed whose upload was never noted, and the chunk can be uploaded again', async () => {
     const { relay, kept, left } = await withLeftBody();
+    await makeOld(relay, left);
     const first = await relay.restart();
     const registered = await (await first.client()).create(left.bytes);
     await first.stop();
@@ -54,7 +93,8 @@ describe('at the start', () => {
   });
 
   it('unfinished uploads are removed, and nothing that only looks like one', async () => {
-    const { relay, kept } = await withLeftBody();
+    const { relay, kept, left } = await withLeftBody();
+    await makeOld(relay, left);
     const orphan = nameOf({ ...kept, senderId: new Uint8Array(16).fill(7) });
     const others = [
       'letter.txt',
@@ -90,6 +130,7 @@ describe('at the start', () => {
 
   it('no body is removed when the store log is missing, empty, or that of another relay', async () => {
     const { relay, kept, left } = await withLeftBody();
+    for (const chunk of [kept, left]) await makeOld(relay, chunk);
     const names = [nameOf(kept), nameOf(left)].sort();
     const elsewhere = join(await temporaryFolder(), basename(relay.storeLogPath));
     const missing = await testRelay({ filesPath: relay.filesPath, storeLogPath: elsewhere });
@@ -101,7 +142,11 @@ describe('at the start', () => {
     await truncate(relay.storeLogPath, 0);
     const empty = await relay.restart();
     expect((await readdir(relay.filesPath)).sort()).toEqual(names);
-    expect([...missing.problems, ...other.problems, ...empty.problems]).toEqual([]);
+    expect(missing.problems).toEqual([
+      '2 of the files in the folder of chunks belong to no chunk of the store log, which was not there and is new: ' +
+        'if it has been lost, stop the relay and restore it, or set XFTP_SERVER_LOG_PATH.',
+    ]);
+    expect([...other.problems, ...empty.problems]).toEqual([stayed(2), stayed(2)]);
   });
 
   it('no body is removed while the store log has a line that cannot be read, however often the relay starts', async () => {

@@ -139,6 +139,27 @@ describe('FPUT', () => {
     expect(signs).toBeGreaterThanOrEqual(3);
   });
 
+  it('beside others on one connection is told of with them, not each with a PING of its own', async () => {
+    const relay = await testRelay({ limits: { uploadSignMs: 1000 } });
+    const client = await relay.client();
+    let signs = 0;
+    client.http2.on('ping', () => (signs += 1));
+    const chunks = await Promise.all(Array.from({ length: 8 }, () => client.create(chunkBytes(STEP))));
+    const uploads = chunks.map((chunk) => beginUpload(client, chunk, 0));
+    const begun = performance.now();
+    let sent = 0;
+    for (; performance.now() - begun < 1500; sent += 100) {
+      for (const [index, { stream }] of uploads.entries())
+        stream.write(chunks[index]?.bytes.subarray(sent, sent + 100) ?? '');
+      await delay(50);
+    }
+    const periods = Math.floor((performance.now() - begun) / 1000);
+    for (const [index, { finish }] of uploads.entries())
+      expect(await finish(chunks[index]?.bytes.subarray(sent))).toBe('OK');
+    expect(signs).toBeGreaterThanOrEqual(1);
+    expect(signs).toBeLessThanOrEqual(periods + 1);
+  });
+
   it('that the client breaks off leaves nothing and may be repeated on another connection', async () => {
     const relay = await testRelay();
     const client = await relay.client();

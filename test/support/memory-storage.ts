@@ -4,7 +4,10 @@ import { encodeBase64Url } from '#src/protocol/index.js';
 /** Bodies in memory, in which nothing is like a file: it shows what a relay asks of a storage. */
 export class MemoryStorage implements BodyStorage {
   readonly incoming = new Map<string, Buffer[]>();
-  readonly stored = new Map<string, { readonly senderId: Uint8Array; readonly bytes: Buffer }>();
+  readonly stored = new Map<
+    string,
+    { readonly senderId: Uint8Array; readonly bytes: Buffer; readonly at: number }
+  >();
 
   receive(name: string): ReturnType<BodyStorage['receive']> {
     const pieces: Buffer[] = [];
@@ -33,7 +36,11 @@ export class MemoryStorage implements BodyStorage {
     if (pieces === undefined) return Promise.reject(new Error('There is no such body.'));
     this.incoming.delete(name);
     const place = this.placeOf(senderId);
-    this.stored.set(place, { senderId: Uint8Array.from(senderId), bytes: Buffer.concat(pieces) });
+    this.stored.set(place, {
+      senderId: Uint8Array.from(senderId),
+      bytes: Buffer.concat(pieces),
+      at: Date.now() / 1000,
+    });
     return Promise.resolve(place);
   }
 
@@ -53,6 +60,10 @@ export class MemoryStorage implements BodyStorage {
 
   remove(place: string): Promise<boolean> {
     return Promise.resolve(this.stored.delete(place));
+  }
+
+  storedAt(place: string): Promise<number | undefined> {
+    return Promise.resolve(this.stored.get(place)?.at);
   }
 
   list(): ReturnType<BodyStorage['list']> {

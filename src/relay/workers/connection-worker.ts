@@ -1,5 +1,5 @@
 // The program of a connection worker, which a relay starts beside itself. Signals are the business of the relay: those
-// that a terminal or a service manager sends to all processes must not end a worker before its requests are done.
+// that a service manager sends to all processes must not end a worker before its requests are done.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 if (process.send === undefined) {

@@ -55,6 +55,8 @@ export class WorkerProcess {
     this.#shutdownMs = settings.limits.shutdownMs;
     const child = fork(PROGRAM, [], {
       serialization: 'advanced',
+      // Out of the reach of a terminal, whose signals would end it before it can take care of them.
+      detached: true,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child = child;

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
+import { encodeCommand, encodeTransmission } from '#src/protocol/index.js';
+import { generateKeyPair, sha256, sign } from '#src/crypto/index.js';
+
 import {
   END_HEADERS,
   END_STREAM,
@@ -60,6 +63,23 @@ const FLOODS: readonly (readonly [string, (round: number) => Buffer])[] = [
   ],
 ];
 
+/** A command that is answered when its line is on the disk. */
+function registration(sessionId: Uint8Array): Uint8Array {
+  const [sender, recipient] = [generateKeyPair('ed25519'), generateKeyPair('ed25519')];
+  const empty = new Uint8Array();
+  const command = encodeCommand({
+    type: 'FNEW',
+    senderKey: sender.publicKey,
+    size: 65536,
+    digest: sha256(empty),
+    recipientKeys: [recipient.publicKey],
+    password: undefined,
+  });
+  return encodeTransmission({ sessionId, correlationId: empty, entityId: empty, command }, (authorized) =>
+    sign(sender.privateKey, authorized),
+  );
+}
+
 async function expectHealthy(relay: MeasuredRelay): Promise<void> {
   const client = await relay.client();
   const chunk = await client.create(chunkBytes());
@@ -94,7 +114,9 @@ it('a client that pings and sets now and then, and gives up uploads, is no flood
 
 it('a request that is reset without an error harms no other one, and leaves nothing behind, however many come', async () => {
   const relay = await testRelay();
-  const socket = await openHttp2(relay.port);
+  // Without ALPN there is no handshake: each request is a command.
+  const socket = await openHttp2(relay.port, { alpn: [] });
+  const sessionId = Uint8Array.from(socket.getFinished() ?? []);
   const answered = new Set<number>();
   let received = Buffer.alloc(0);
   socket.on('data', (bytes: Buffer) => {
@@ -109,9 +131,9 @@ it('a request that is reset without an error harms no other one, and leaves noth
     socket.write(
       Buffer.concat([
         frame(FRAME.headers, END_HEADERS, stream, POST_HEADERS),
-        // A block that is answered, and more behind it, which nobody reads.
-        frame(FRAME.data, 0, stream, Buffer.alloc(16384)),
-        frame(FRAME.data, 0, stream, Buffer.alloc(10_000)),
+        // A command that takes a while, and more behind it, which nobody reads.
+        frame(FRAME.data, 0, stream, registration(sessionId)),
+        ...Array.from({ length: 3 }, () => frame(FRAME.data, 0, stream, Buffer.alloc(16_000))),
         frame(FRAME.reset, 0, stream, Buffer.alloc(4)),
         frame(FRAME.headers, END_HEADERS | END_STREAM, next, POST_HEADERS),
       ]),

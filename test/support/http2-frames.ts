@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 
 import { hasPeer } from '#src/system/index.js';
 
-import { openTls } from './raw-client.js';
+import { openTls, type RawOptions } from './raw-client.js';
 
 /** Frames of HTTP/2 by their number (RFC 9113, section 6). */
 export const FRAME = {
@@ -45,8 +45,8 @@ export const PREFACE = Buffer.concat([
 ]);
 
 /** A TLS connection that has said the preface, and nothing that HTTP/2 would say by itself. */
-export async function openHttp2(port: number): Promise<TLSSocket> {
-  const socket = await openTls({ port });
+export async function openHttp2(port: number, options: Partial<RawOptions> = {}): Promise<TLSSocket> {
+  const socket = await openTls({ ...options, port });
   onTestFinished(() => {
     socket.destroy();
   });

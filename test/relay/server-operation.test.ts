@@ -131,6 +131,22 @@ describe('xftp-server start and status', () => {
     expect([stopped.code, stopped.stderr]).toEqual([3, '']);
     expect(stopped.stdout).toBe('Relay:   not running\nChunks:  1 on the disk, 64.0 KiB of 10.0 GiB (0 %)\n');
   });
+
+  it('tells a relay that does not answer from one that does not run', async () => {
+    const { home } = await initialized();
+    const server = await startServerProcess(home);
+    server.signal('SIGSTOP');
+    const status = await runServer(home, ['status']);
+    expect(status.stdout).toMatch(/^Relay: +running \(does not answer\)\nChunks: +0 on the disk/);
+    expect(status.stderr).toMatch(/^Warning: The relay does not answer: [^\n]*\n$/);
+    expect(status.code).toBe(1);
+    server.signal('SIGCONT');
+    expect(await runServer(home, ['status'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Relay: +running \(process \d+\)\n/) as string,
+    });
+    expect(await server.end('SIGTERM')).toBe(0);
+  });
 });
 
 it('a relay that takes no new files lets uploads that were begun end, and downloads and deletions go on', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
@@ -66,6 +66,26 @@ it('xftp-server delete -y does not ask', async () => {
   const { code, stdout } = await runServer(home, ['delete', '-y']);
   expect([code, stdout.includes('Continue')]).toEqual([0, false]);
   expect(await readdir(home)).toEqual(['srv']);
+});
+
+it('xftp-server delete is refused while the relay runs, however little is left of its INI', async () => {
+  const { home, ini } = await initialized();
+  const server = await startServerProcess(home);
+  for (const [text, used] of [
+    [await readFile(ini, 'utf8'), `folder of chunks ${join(home, 'srv')}`],
+    ['no INI at all', `store log ${join(home, 'var/file-server-store.log')}`],
+  ] as const) {
+    await writeFile(ini, text);
+    const { code, stdout, stderr } = await runServer(home, ['delete'], 'Y\n');
+    expect([code === 0, stdout]).toEqual([false, '']);
+    expect(stderr).toMatch(/^The .* is in use by another relay \(process \d+\): stop that one first\.\n$/);
+    expect(stderr).toContain(used);
+  }
+  expect(await readdir(join(home, 'etc'))).toContain('ca.key');
+  expect(await server.end('SIGTERM')).toBe(0);
+  await rm(join(home, 'srv'), { recursive: true });
+  expect((await runServer(home, ['delete'], 'Y\n')).code).toBe(0);
+  expect(await readdir(home)).toEqual([]);
 });
 
 it.each(['import', 'export'])(

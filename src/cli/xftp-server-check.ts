@@ -33,10 +33,11 @@ export async function checkServer(
 }
 
 function textOf({ findings, repairs, outcome, chunks, bodies, bytes }: CheckReport, repair: boolean): string {
+  const repairable = !repair && findings.some(({ kind }) => kind === 'damage');
   return [
     ...findings.map(({ kind, message }) => (kind === 'warning' ? `Warning: ${message}` : message)),
     ...repairs,
     `${String(chunks)} chunks, ${String(bodies)} of them uploaded (${humanSize(bytes)}): ${outcome}.` +
-      (outcome === 'damaged' && !repair ? ' `xftp-server check --repair` repairs what can be repaired.' : ''),
+      (repairable ? ' `xftp-server check --repair` repairs what can be repaired.' : ''),
   ].join('\n');
 }

@@ -1,20 +1,27 @@
 import { humanSize } from '../protocol/index.js';
 import { askRelay, loadRelayConfig, type RelayFolders, storedFiles } from '../relay/index.js';
+import { EXIT_FAILURE } from './exit-codes.js';
 import type { Output } from './output.js';
 import { formatFields } from './table.js';
 import { elapsed } from './time-text.js';
 
 /** Exit code of `status` when no relay runs, as service managers have it. */
 export const EXIT_NOT_RUNNING = 3;
+/** What `status` says of a relay that runs but is of no use to anybody, with the exit code of a failure: it is not well. */
+const NO_ANSWER =
+  'The relay does not answer: its process is stopped or too busy. If that does not pass, end it and start it again.';
 
 type Fields = readonly (readonly [string, string | undefined])[];
 
 /** `status`: how the relay is, as it tells itself or as its files tell. */
 export async function showServerStatus(folders: RelayFolders, output: Output): Promise<void> {
   const config = await loadRelayConfig(folders, process.env);
-  const { running, process: pid, metrics } = await askRelay(config);
-  const state = `${running ? 'running' : 'not running'}${pid === undefined ? '' : ` (process ${String(pid)})`}`;
+  const { running, answers, process: pid, metrics } = await askRelay(config);
+  const silent = running && !answers;
+  const detail = silent ? ' (does not answer)' : pid === undefined ? '' : ` (process ${String(pid)})`;
+  const state = `${running ? 'running' : 'not running'}${detail}`;
   if (!running) process.exitCode = EXIT_NOT_RUNNING;
+  else if (silent) process.exitCode = EXIT_FAILURE;
   if (metrics === undefined) {
     const { count, bytes } = await storedFiles(config.filesPath);
     const fields: Fields = [
@@ -23,12 +30,14 @@ export async function showServerStatus(folders: RelayFolders, output: Output): P
     ];
     output.result('status', formatFields(fields).join('\n'), {
       running,
+      ...(silent ? { answers } : {}),
       ...(pid === undefined ? {} : { pid }),
       chunks: count,
       bytes,
       quota: config.storageQuota,
     });
-    if (running)
+    if (silent) output.warn(NO_ANSWER);
+    else if (running)
       output.warn(
         'The relay tells no more: set metrics_port, or control_port with a password, in [TRANSPORT].',
       );

@@ -7,14 +7,15 @@ import { errorCode } from '../system/index.js';
  * Turns an error of the file system or of a socket into one with a sentence for the operator.
  *
  * @param what the sentence's beginning: what could not be done
- * @param ifMissing the sentence's end when the file does not exist: what to do about it
+ * @param ifMissing the sentence's end when the file does not exist: what to do about it, perhaps as a question
  */
 export function describeFileError(error: unknown, what: string, ifMissing?: string): XftpError {
   if (error instanceof XftpError) return error;
   const system = errorCode(error);
   const { code, reason } = explain(system, error);
   const advice = system === 'ENOENT' && ifMissing !== undefined ? `; ${ifMissing}` : '';
-  return new XftpError(code, `${what}: ${reason}${advice}.`, { cause: error });
+  const stop = advice.endsWith('?') ? '' : '.';
+  return new XftpError(code, `${what}: ${reason}${advice}${stop}`, { cause: error });
 }
 
 /** Whether an error of the file system means that there is no room left. */

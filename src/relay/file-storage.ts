@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join, parse } from 'node:path';
 
@@ -64,7 +65,7 @@ export class FileStorage implements BodyStorage {
   }
 
   async open(place: string, size: number): Promise<BodyReader | undefined> {
-    const file = await openIfThere(place);
+    const file = await openBodyFile(place);
     if (file === undefined) return undefined;
     try {
       const status = await file.stat();
@@ -159,6 +160,22 @@ export async function openFileStorage(folder: string, flushes: FlushSchedule): P
   }
 }
 
+/**
+ * Opens the file of a body for reading, without waiting for anybody: a pipe in its place would else keep a thread busy
+ * until somebody writes to it. What was opened may be no regular file.
+ *
+ * @returns undefined when there is no such file, or only a socket
+ * @throws the error of the system
+ */
+export async function openBodyFile(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (isMissing(error) || errorCode(error) === 'ENXIO') return undefined;
+    throw error;
+  }
+}
+
 /** Whether a file is named as a body that is being received. */
 export function isIncomingName(name: string): boolean {
   return INCOMING_NAME.test(name);
@@ -191,20 +208,11 @@ function readerOf(file: FileHandle): BodyReader {
 
 /** A body that was deleted meanwhile needs no flush. */
 async function flushBody(path: string): Promise<void> {
-  const file = await openIfThere(path);
+  const file = await openBodyFile(path);
   try {
     await file?.datasync();
   } finally {
     await file?.close();
-  }
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }
 

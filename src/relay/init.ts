@@ -4,12 +4,13 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { DEFAULT_PORT, encodeBase64Url, XftpError } from '../protocol/index.js';
 import { fingerprintOf, type SigningAlgorithm } from '../crypto/index.js';
 import { errorCode, makeFolders } from '../system/index.js';
-import { notInitialized } from './config.js';
+import { loadRelayConfig, notInitialized } from './config.js';
 import { createCredentials, writeCredentials } from './credentials.js';
 import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
 import { checkFolderPath, checkPassword, hostNamesOf } from './init-values.js';
 import { formatIni } from './ini-template.js';
+import { lockRelayFiles, type Unlock } from './instance-lock.js';
 
 /** What a new relay is to be. */
 export interface InitOptions {
@@ -90,19 +91,44 @@ const OWN_FILES = {
 } as const;
 
 /**
- * Deletes configuration, credentials and log of a relay, and their folders if nothing else is in them. Chunk bodies
- * stay, and so do files that no relay makes: a wrong path in the environment must not cost more than it names.
+ * Deletes configuration, credentials and log of a relay that does not run, and their folders if nothing else is in them.
+ * Chunk bodies stay, and so do files that no relay makes: a wrong path in the environment must not cost more than it
+ * names. No relay can be started on the files while the answer is waited for.
  *
- * @returns the folders that were kept because of other files; both may be the same one
- * @throws XftpError INVALID_CONFIG when there is no relay, NO_PERMISSION or LOCAL_IO
+ * @param confirm asked once all that could stand in the way was looked at; nothing is deleted unless it says true
+ * @param environment counts more than the INI, which tells where the chunks are
+ * @returns the folders that were kept because of other files, both may be the same one; undefined when nothing was
+ * deleted
+ * @throws XftpError INVALID_CONFIG when there is no relay, ALREADY_RUNNING while it runs, NO_PERMISSION or LOCAL_IO
  */
-export async function deleteRelay(folders: RelayFolders): Promise<readonly string[]> {
+export async function deleteRelay(
+  folders: RelayFolders,
+  confirm: () => Promise<boolean>,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Promise<readonly string[] | undefined> {
   await requireRelay(folders);
-  for (const which of ['log', 'config'] as const) await deleteOwnFiles(folders[which], OWN_FILES[which]);
-  const kept: string[] = [];
-  for (const folder of new Set([folders.log, folders.config]))
-    if (!(await deleteFolder(folder))) kept.push(folder);
-  return kept;
+  const unlock = await lockForDeletion(folders, environment);
+  try {
+    if (!(await confirm())) return undefined;
+    for (const which of ['log', 'config'] as const) await deleteOwnFiles(folders[which], OWN_FILES[which]);
+    const kept: string[] = [];
+    for (const folder of new Set([folders.log, folders.config]))
+      if (!(await deleteFolder(folder))) kept.push(folder);
+    return kept;
+  } finally {
+    await unlock();
+  }
+}
+
+/** A relay whose INI makes no sense or whose folders are gone can be deleted too: nobody uses what is not there. */
+async function lockForDeletion(
+  folders: RelayFolders,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Unlock> {
+  const config = await loadRelayConfig(folders, environment).catch(() => undefined);
+  const filesPath = config !== undefined && (await exists(config.filesPath)) ? config.filesPath : undefined;
+  const storeLog = (await exists(folders.log)) ? relayFiles(folders).storeLog : undefined;
+  return lockRelayFiles(filesPath, storeLog);
 }
 
 async function deleteOwnFiles(folder: string, own: RegExp): Promise<void> {

@@ -10,19 +10,34 @@ import { describeFileError } from './file-errors.js';
 /** Gives a lock back. */
 export type Unlock = () => Promise<void>;
 
+/** Whether a lock is held; the process is undefined when it does not say in time who it is. */
+export type LockHolder =
+  { readonly held: false } | { readonly held: true; readonly process: number | undefined };
+
+const NOBODY: LockHolder = { held: false };
+
 /** How long the holder of a lock has to say who it is, in ms: it may be busy, and the message does without. */
 const ANSWER_MS = 1000;
 /** Process numbers are shorter. */
 const MAX_ANSWER_LENGTH = 10;
+/** What the system says of a lock that nobody holds, or not any more. */
+const GIVEN_BACK: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET']);
 
 /**
  * Makes sure that no other relay uses the same chunks or the same log.
  *
+ * @param filesPath undefined when there is no such folder
  * @param storeLogPath undefined for a relay without a log
  * @throws XftpError ALREADY_RUNNING with the other relay's process, and as the file system fails
  */
-export async function lockRelayFiles(filesPath: string, storeLogPath: string | undefined): Promise<Unlock> {
-  const unlockFiles = await lockInstance(lockPath(filesPath), `The folder of chunks ${filesPath}`);
+export async function lockRelayFiles(
+  filesPath: string | undefined,
+  storeLogPath: string | undefined,
+): Promise<Unlock> {
+  const unlockFiles =
+    filesPath === undefined
+      ? (): Promise<void> => Promise.resolve()
+      : await lockInstance(lockPath(filesPath), `The folder of chunks ${filesPath}`);
   if (storeLogPath === undefined) return unlockFiles;
   try {
     const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
@@ -36,18 +51,16 @@ export async function lockRelayFiles(filesPath: string, storeLogPath: string | u
   }
 }
 
-/**
- * The process of the relay that uses a folder of chunks; undefined when there is none, where locks cannot tell (only on
- * Linux they do), or when it does not answer.
- */
-export async function relayProcessOf(filesPath: string): Promise<number | undefined> {
+/** The relay that uses a folder of chunks; undefined where locks cannot tell: only on Linux they do. */
+export async function relayHolderOf(filesPath: string): Promise<LockHolder | undefined> {
   if (process.platform !== 'linux') return undefined;
+  let name: string;
   try {
-    const holder = await holderOf(await socketName(lockPath(filesPath)));
-    return holder === undefined ? undefined : Number(holder);
+    name = await socketName(lockPath(filesPath));
   } catch {
-    return undefined; // There is no such folder.
+    return NOBODY; // There is no such folder.
   }
+  return await holderOf(name);
 }
 
 /** No such file is made: the name only tells the lock of a folder from that of a file. */
@@ -80,14 +93,10 @@ async function lockInstance(path: string, what: string): Promise<Unlock> {
   } catch (cause) {
     if (errorCode(cause) !== 'EADDRINUSE') throw describeFileError(cause, `${what} cannot be locked`);
     const holder = await holderOf(name);
-    const process = holder === undefined ? '' : ` (process ${holder})`;
-    throw new XftpError(
-      'ALREADY_RUNNING',
-      `${what} is in use by another relay${process}: stop that one first.`,
-      {
-        cause,
-      },
-    );
+    const who = holder.held && holder.process !== undefined ? ` (process ${String(holder.process)})` : '';
+    throw new XftpError('ALREADY_RUNNING', `${what} is in use by another relay${who}: stop that one first.`, {
+      cause,
+    });
   }
   // Such as running out of file descriptors when somebody connects: the lock holds all the same.
   server.on('error', ignore);
@@ -105,10 +114,14 @@ async function socketName(path: string): Promise<string> {
   return `\0xftp-relay-${createHash('sha256').update(target).digest('hex')}`;
 }
 
-/** The number of the process that holds a lock; undefined if it does not tell. */
-function holderOf(name: string): Promise<string | undefined> {
+/**
+ * Asks who holds a lock. The system takes connections for a process that is stopped or busy, so only one that is refused
+ * means that nobody does; one that is broken off, that the holder has just given the lock back.
+ */
+function holderOf(name: string): Promise<LockHolder> {
   return new Promise((resolve) => {
     let answer = '';
+    let free = false;
     const socket = connect(name);
     socket.setEncoding('latin1');
     const timer = setTimeout(() => socket.destroy(), ANSWER_MS);
@@ -116,10 +129,13 @@ function holderOf(name: string): Promise<string | undefined> {
       answer += text;
       if (answer.length > MAX_ANSWER_LENGTH) socket.destroy();
     });
-    socket.on('error', ignore);
+    socket.on('error', (error) => {
+      free = GIVEN_BACK.has(errorCode(error) ?? '');
+    });
     socket.once('close', () => {
       clearTimeout(timer);
-      resolve(/^\d{1,10}$/.test(answer) ? answer : undefined);
+      if (free) resolve(NOBODY);
+      else resolve({ held: true, process: /^\d{1,10}$/.test(answer) ? Number(answer) : undefined });
     });
   });
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { expect, it, onTestFinished } from 'vitest';
@@ -9,6 +9,7 @@ import { FlushSchedule } from '#src/relay/flush-schedule.js';
 
 import { MemoryStorage } from '../support/memory-storage.js';
 import { asRecipient, asSender, errorText } from '../support/raw-client.js';
+import { makePipe } from '../support/pipe.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
 import { describeBodyStorage } from './body-storage-contract.js';
@@ -38,6 +39,18 @@ it('files tell the name of a body that another folder had', async () => {
   );
   const senderId = new Uint8Array(16).fill(7);
   expect(storage.placeHere(`/elsewhere/${encodeBase64Url(senderId)}`)).toBe(storage.placeOf(senderId));
+});
+
+it('a pipe or a folder in the place of a body is no body, and nobody waits for it', async () => {
+  const storage = await openFileStorage(
+    join(await temporaryFolder(), 'files'),
+    new FlushSchedule('never', () => undefined),
+  );
+  const [pipe, folder] = [1, 2].map((byte) => storage.placeOf(new Uint8Array(16).fill(byte)));
+  await makePipe(pipe!);
+  await mkdir(folder!);
+  expect(await storage.open(pipe!, 0)).toBeUndefined();
+  expect(await storage.open(folder!, 0)).toBeUndefined();
 });
 
 it('a relay stores, gives out, deletes and finds again chunks in a storage that has nothing of files', async () => {

@@ -1,4 +1,14 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -16,6 +26,7 @@ import { strictRecords } from '../support/log-grammar.js';
 import type { RawChunk } from '../support/raw-client.js';
 import { recordedRelay } from '../support/recorded-relay.js';
 import { runServer } from '../support/server-process.js';
+import { makePipe } from '../support/pipe.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, type TestRelay, testRelay } from '../support/test-relay.js';
 
@@ -152,18 +163,112 @@ describe('the check of a relay', () => {
   it('repairs nothing when none of the chunks is there: more likely their disk is not', async () => {
     const { files, log, check } = await stoppedRelay();
     await rename(files, `${files}.old`);
-    await expect(check()).rejects.toThrow(`The folder of chunks ${files} cannot be read: it does not exist`);
+    await expect(check()).rejects.toThrow(
+      /^The folder of chunks \S+ cannot be read: it does not exist; is its disk mounted\?$/,
+    );
     await mkdir(files);
+    await appendFile(log, 'FPUT tor');
     const before = await readFile(log, 'utf8');
     const report = await check({ repair: true });
     expect(report).toMatchObject({ outcome: 'damaged', repairs: [] });
+    // Nor is anything else promised to be repairable.
     expect(report.findings).toEqual([
+      {
+        kind: 'hopeless',
+        message: 'file-server-store.log, line 13 means nothing: it is cut off at the end of the file.',
+      },
       {
         kind: 'hopeless',
         message: `None of the 4 chunks is in ${files}: is the disk mounted, and is [FILES] path right?`,
       },
     ]);
     expect(await readFile(log, 'utf8')).toBe(before);
+  });
+
+  it('goes on after a chunk that cannot be read, and leaves that one alone', async () => {
+    const { log, chunks, pathOf, check } = await stoppedRelay();
+    const [unreadable, torn] = chunks;
+    // Whose mode forbids it, root could read.
+    await rm(pathOf(unreadable));
+    await symlink(pathOf(unreadable), pathOf(unreadable));
+    await truncate(pathOf(torn), 1000);
+    const finding = {
+      kind: 'hopeless',
+      message: `The chunk ${pathOf(unreadable)} cannot be read: too many symbolic links encountered (ELOOP).`,
+    };
+    expect((await check()).findings).toEqual(
+      expect.arrayContaining([
+        finding,
+        { kind: 'damage', message: `The chunk ${pathOf(torn)} has a wrong size.` },
+      ]),
+    );
+    expect((await check({ repair: true })).outcome).toBe('damaged');
+    expect(await check({ repair: true })).toMatchObject({
+      findings: [finding],
+      repairs: [],
+      outcome: 'damaged',
+    });
+    // It may be sound: where it lies is not forgotten.
+    expect(await readFile(log, 'utf8')).toContain(`FPUT ${encodeBase64Url(unreadable!.senderId)} `);
+  });
+
+  it('takes a chunk that lies here for the one of another folder that cannot be read', async () => {
+    const { home, log, files, check } = await stoppedRelay();
+    const elsewhere = join(home, 'elsewhere');
+    await symlink(elsewhere, elsewhere);
+    const text = await readFile(log, 'utf8');
+    await writeFile(
+      log,
+      text.replaceAll(/^(FPUT (\S+)) \S+$/gm, (_line, head: string, id: string) =>
+        [head, encodeBase64Url(Buffer.from(join(elsewhere, id)))].join(' '),
+      ),
+    );
+    expect(await check({ repair: true })).toMatchObject({ outcome: 'repaired' });
+    expect(await check()).toMatchObject({ bodies: 4, outcome: 'clean' });
+    expect(await readdir(files)).toHaveLength(4);
+  });
+
+  it('does not wait at a pipe in the place of a chunk', async () => {
+    const { chunks, pathOf, check } = await stoppedRelay();
+    const [piped] = chunks;
+    await rm(pathOf(piped));
+    await makePipe(pathOf(piped));
+    expect((await check()).findings).toEqual([
+      { kind: 'damage', message: `The chunk ${pathOf(piped)} is no regular file.` },
+    ]);
+    expect((await check({ repair: true })).outcome).toBe('repaired');
+    expect(await check()).toMatchObject({ bodies: 3, outcome: 'clean' });
+  });
+
+  it('says which file stopped it', async () => {
+    const { log, check } = await stoppedRelay();
+    await rm(log);
+    await mkdir(log);
+    await expect(check()).rejects.toThrow(/^The check could not be finished[^:]*: it is a folder\.$/);
+    await rm(log, { recursive: true });
+    await symlink(log, log);
+    await expect(check()).rejects.toThrow(`The check could not be finished because of ${log}: too many`);
+  });
+
+  it('says what to do about chunks without a store log, and removes none of them', async () => {
+    const { files, log, check } = await stoppedRelay();
+    await rename(log, `${log}.away`);
+    await writeFile(join(files, `.incoming-${'a'.repeat(24)}`), 'half');
+    const kept =
+      'Files that belong to no chunk kept, as there is no store log that tells whose they are ' +
+      '(restore it from a backup or, if it is lost for good, remove them by hand): 4.';
+    const { findings, repairs } = await check({ repair: true });
+    expect(findings[0]).toEqual({
+      kind: 'warning',
+      message: `There is no store log ${log}: the relay was never started, or its log is lost and has to be restored from a backup.`,
+    });
+    expect(findings.filter(({ kind }) => kind === 'hopeless')).toHaveLength(4);
+    expect(repairs).toEqual(['Left-over files removed: 1.', kept]);
+    const again = await check({ repair: true });
+    expect([again.outcome, again.repairs]).toEqual(['damaged', [kept]]);
+    expect(again.findings.some(({ kind }) => kind === 'damage')).toBe(false);
+    await rename(`${log}.away`, log);
+    expect(await check()).toMatchObject({ bodies: 4, outcome: 'clean' });
   });
 
   it('is refused while a relay runs', async () => {
@@ -208,6 +313,11 @@ describe('xftp-server check', () => {
       bodies: 10,
     });
     expect((await run('--quick'))[0]).toBe(0);
+    // Nothing of this can be repaired.
+    await rename(relay.filesPath, `${relay.filesPath}.away`);
+    await mkdir(relay.filesPath);
+    const [hopeless, words] = await run();
+    expect([hopeless, words.includes('--repair')]).toEqual([3, false]);
     await rm(relay.iniPath);
     expect((await run())[0]).toBe(1);
   });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
@@ -68,6 +68,26 @@ it('xftp-server delete -y does not ask', async () => {
   expect(await readdir(home)).toEqual(['srv']);
 });
 
+it('xftp-server delete is refused while the relay runs, however little is left of its INI', async () => {
+  const { home, ini } = await initialized();
+  const server = await startServerProcess(home);
+  for (const [text, used] of [
+    [await readFile(ini, 'utf8'), `folder of chunks ${join(home, 'srv')}`],
+    ['no INI at all', `store log ${join(home, 'var/file-server-store.log')}`],
+  ] as const) {
+    await writeFile(ini, text);
+    const { code, stdout, stderr } = await runServer(home, ['delete'], 'Y\n');
+    expect([code === 0, stdout]).toEqual([false, '']);
+    expect(stderr).toMatch(/^The .* is in use by another relay \(process \d+\): stop that one first\.\n$/);
+    expect(stderr).toContain(used);
+  }
+  expect(await readdir(join(home, 'etc'))).toContain('ca.key');
+  expect(await server.end('SIGTERM')).toBe(0);
+  await rm(join(home, 'srv'), { recursive: true });
+  expect((await runServer(home, ['delete'], 'Y\n')).code).toBe(0);
+  expect(await readdir(home)).toEqual([]);
+});
+
 it.each(['import', 'export'])(
   'xftp-server database %s says that there is no database here',
   async (direction) => {
@@ -130,6 +150,22 @@ describe('xftp-server start and status', () => {
     const stopped = await runServer(home, ['status']);
     expect([stopped.code, stopped.stderr]).toEqual([3, '']);
     expect(stopped.stdout).toBe('Relay:   not running\nChunks:  1 on the disk, 64.0 KiB of 10.0 GiB (0 %)\n');
+  });
+
+  it('tells a relay that does not answer from one that does not run', async () => {
+    const { home } = await initialized();
+    const server = await startServerProcess(home);
+    server.signal('SIGSTOP');
+    const status = await runServer(home, ['status']);
+    expect(status.stdout).toMatch(/^Relay: +running \(does not answer\)\nChunks: +0 on the disk/);
+    expect(status.stderr).toMatch(/^Warning: The relay does not answer: [^\n]*\n$/);
+    expect(status.code).toBe(1);
+    server.signal('SIGCONT');
+    expect(await runServer(home, ['status'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Relay: +running \(process \d+\)\n/) as string,
+    });
+    expect(await server.end('SIGTERM')).toBe(0);
   });
 });
 

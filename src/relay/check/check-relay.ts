@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 
@@ -11,7 +12,7 @@ import { relayFiles, type RelayFolders } from '../folders.js';
 import { lockRelayFiles } from '../instance-lock.js';
 import { readStoreLog } from '../read-store-log.js';
 import type { RecordTable } from '../record-table.js';
-import { checkBody } from './body-check.js';
+import { type BodyDamage, checkBody } from './body-check.js';
 import type { Damage } from './damage.js';
 import { repairRelay } from './repair-relay.js';
 
@@ -30,7 +31,7 @@ export interface CheckOptions {
 /** Something that is not as it should be, in one sentence. */
 export interface CheckFinding {
   readonly message: string;
-  /** `damage`: a repair helps; `hopeless`: it does not; `warning`: it costs nothing but should be known. */
+  /** `damage`: a repair helps; `hopeless`: it does not, or not yet; `warning`: it costs nothing but should be known. */
   readonly kind: 'damage' | 'hopeless' | 'warning';
 }
 
@@ -63,7 +64,8 @@ export async function checkRelay(
       'INVALID_CONFIG',
       'There is nothing to check: this relay keeps no store log ([STORE_LOG] enable is off).',
     );
-  await access(filesPath).catch((error: unknown) => {
+  // The dot: what is no folder is told apart from one that may not be read.
+  await access(`${filesPath}/.`, constants.R_OK | constants.X_OK).catch((error: unknown) => {
     throw describeFileError(
       error,
       `The folder of chunks ${filesPath} cannot be read`,
@@ -75,10 +77,19 @@ export async function checkRelay(
   try {
     return await checkLocked(folders, config, storeLogPath, options);
   } catch (error) {
-    throw describeFileError(error, 'The check could not be finished');
+    const path = pathOf(error);
+    throw describeFileError(
+      error,
+      `The check could not be finished${path === undefined ? '' : ` because of ${path}`}`,
+    );
   } finally {
     await unlock();
   }
+}
+
+/** The file that an error of the file system is about, where it says so. */
+function pathOf(error: unknown): string | undefined {
+  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : undefined;
 }
 
 async function checkLocked(
@@ -92,9 +103,9 @@ async function checkLocked(
     findings.push({ kind, message });
   };
   await checkCredentials(folders, find);
-  const { table, lines, complete } = await checkLog(storeLogPath, find);
+  const { table, lines, hadLog } = await checkLog(storeLogPath, find);
   const { bodies, moved } = await checkBodies(table, config.filesPath, options, find);
-  const leftOvers = await checkFolder(table, config.filesPath, find);
+  const leftOvers = await checkFolder(table, config.filesPath, hadLog, find);
   const { stored } = table;
   const { storageQuota } = config;
   if (storageQuota !== undefined && stored.bytes > storageQuota)
@@ -103,11 +114,18 @@ async function checkLocked(
       `The chunks take up ${String(stored.bytes)} bytes, more than the ${String(storageQuota)} of storage_quota: ` +
         'no more can be uploaded until enough have expired.',
     );
-  const report = { chunks: table.size, bodies: stored.count, bytes: stored.bytes, findings };
-  const damage: Damage = { table, lines, complete, bodies, moved, leftOvers };
-  const damaged = findings.some(({ kind }) => kind === 'damage');
-  const hopeless = findings.some(({ kind }) => kind === 'hopeless');
-  if (!options.repair || !damaged || isWrongFolder(bodies, stored.count))
+  const wrongFolder = isWrongFolder(bodies, stored.count);
+  const report = {
+    chunks: table.size,
+    bodies: stored.count,
+    bytes: stored.bytes,
+    findings: wrongFolder ? findings.map(withoutRepair) : findings,
+  };
+  const damage: Damage = { table, lines, hadLog, bodies, moved, leftOvers };
+  const damaged = report.findings.some(({ kind }) => kind === 'damage');
+  const hopeless = report.findings.some(({ kind }) => kind === 'hopeless');
+  // A repair that can remove none of the left-over files still tells what to do about them.
+  if (!options.repair || wrongFolder || !(damaged || leftOvers.length > 0))
     return { ...report, repairs: [], outcome: damaged || hopeless ? 'damaged' : 'clean' };
   const { repairs, left } = await repairRelay(damage, {
     filesPath: config.filesPath,
@@ -130,10 +148,13 @@ async function checkCredentials(folders: RelayFolders, find: Find): Promise<void
   }
 }
 
-async function checkLog(path: string, find: Find): Promise<Pick<Damage, 'table' | 'lines' | 'complete'>> {
+async function checkLog(path: string, find: Find): Promise<Pick<Damage, 'table' | 'lines' | 'hadLog'>> {
   const hadLog = await takeBack(path);
   if (!hadLog)
-    find('warning', `There is no store log ${path}: the relay was never started, or its log is lost.`);
+    find(
+      'warning',
+      `There is no store log ${path}: the relay was never started, or its log is lost and has to be restored from a backup.`,
+    );
   let lines = 0;
   const table = await readStoreLog(path, {
     report: (problem) => {
@@ -145,8 +166,15 @@ async function checkLog(path: string, find: Find): Promise<Pick<Damage, 'table' 
     },
     signal: undefined,
   });
-  return { table, lines, complete: hadLog && lines === 0 };
+  return { table, lines, hadLog };
 }
+
+const IN_WORDS: Readonly<Record<BodyDamage, string>> = {
+  missing: 'is missing',
+  'no regular file': 'is no regular file',
+  'wrong size': 'has a wrong size',
+  'wrong digest': 'has a wrong digest',
+};
 
 async function checkBodies(
   table: RecordTable,
@@ -165,23 +193,29 @@ async function checkBodies(
     checkedBodies += 1;
     done += record.size;
     progress?.(done, table.stored.bytes);
-    if (checked.state !== 'sound') bodies.push({ record, ...checked });
-    else if (checked.path !== place) moved.push({ record, path: checked.path });
+    const { path, state } = checked;
+    if (state === 'unreadable')
+      find('hopeless', describeFileError(checked.error, `The chunk ${path} cannot be read`).message);
+    else if (state !== 'sound') bodies.push({ record, path, state });
+    else if (path !== place) moved.push({ record, path });
   }
   if (isWrongFolder(bodies, checkedBodies))
     find(
       'hopeless',
       `None of the ${String(checkedBodies)} chunks is in ${filesPath}: is the disk mounted, and is [FILES] path right?`,
     );
-  else
-    for (const { path, state } of bodies)
-      find('damage', `The chunk ${path} ${state === 'missing' ? 'is missing' : `has a ${state}`}.`);
+  else for (const { path, state } of bodies) find('damage', `The chunk ${path} ${IN_WORDS[state]}.`);
   for (const { record, path } of moved)
     find('damage', `The chunk ${path} is stored here, but the store log names ${String(record.place)}.`);
   return { bodies, moved };
 }
 
-async function checkFolder(table: RecordTable, filesPath: string, find: Find): Promise<readonly string[]> {
+async function checkFolder(
+  table: RecordTable,
+  filesPath: string,
+  hadLog: boolean,
+  find: Find,
+): Promise<readonly string[]> {
   const owned = new Set<string>();
   for (const { place } of table.records()) if (place !== undefined) owned.add(basename(place));
   const entries = await readdir(filesPath, { withFileTypes: true });
@@ -190,8 +224,17 @@ async function checkFolder(table: RecordTable, filesPath: string, find: Find): P
     .map(({ name }) => name)
     .filter((name) => isIncomingName(name) || (isBodyName(name) && !owned.has(name)));
   for (const name of leftOvers)
-    find('damage', `The file ${name} in the folder of chunks belongs to no chunk.`);
+    find(
+      // No repair removes what may be chunks of a log that is lost.
+      hadLog || isIncomingName(name) ? 'damage' : 'hopeless',
+      `The file ${name} in the folder of chunks belongs to no chunk.`,
+    );
   return leftOvers;
+}
+
+/** As nothing is repaired while the chunks are not there. */
+function withoutRepair({ kind, message }: CheckFinding): CheckFinding {
+  return { kind: kind === 'damage' ? 'hopeless' : kind, message };
 }
 
 /** When nothing that the log names is there, a repair would give up all chunks for what is more likely a wrong path. */

@@ -14,6 +14,11 @@ export interface RepairOutcome {
 /** A damaged body is kept under this name: it may be worth a look, and no relay takes it for a chunk. */
 const DAMAGED_SUFFIX = '.damaged';
 
+/** Why files stay that no record names, and what becomes of them. */
+const LINES_LOST = 'lines of the log could not be read (the next `check --repair` removes them)';
+const LOG_LOST =
+  'there is no store log that tells whose they are (restore it from a backup or, if it is lost for good, remove them by hand)';
+
 /**
  * Makes log and folder fit each other. Nothing is lost that could be of use: the old log stays beside the new one, and
  * damaged bodies beside the sound ones. A chunk that has lost its body is as if it had not been uploaded yet.
@@ -22,7 +27,7 @@ export async function repairRelay(
   damage: Damage,
   place: { readonly filesPath: string; readonly storeLogPath: string; readonly now: number },
 ): Promise<RepairOutcome> {
-  const { table, lines, complete, bodies, moved, leftOvers } = damage;
+  const { table, lines, hadLog, bodies, moved, leftOvers } = damage;
   const repairs: string[] = [];
   const tell = (count: number, what: string): void => {
     if (count > 0) repairs.push(`${what}: ${String(count)}.`);
@@ -41,13 +46,11 @@ export async function repairRelay(
   tell(bodies.length, 'Chunks that wait for their upload again, damaged ones kept as NAME.damaged');
   tell(moved.length, 'Chunks whose place in the store log was put right');
   // A body without a record may be that of a line which could not be read: those stay until the log is in order.
+  const complete = hadLog && lines === 0;
   const removable = leftOvers.filter((name) => complete || isIncomingName(name));
   for (const name of removable) await rm(join(place.filesPath, name), { force: true });
   tell(removable.length, 'Left-over files removed');
   const kept = leftOvers.length - removable.length;
-  tell(
-    kept,
-    'Files that belong to no chunk kept, as lines of the log could not be read (the next `check --repair` removes them)',
-  );
+  tell(kept, `Files that belong to no chunk kept, as ${hadLog ? LINES_LOST : LOG_LOST}`);
   return { repairs, left: kept > 0 };
 }

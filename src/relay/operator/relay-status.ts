@@ -3,12 +3,14 @@ import { connect } from 'node:net';
 
 import { XftpError } from '../../protocol/index.js';
 import type { RelayConfig } from '../config.js';
-import { relayProcessOf } from '../instance-lock.js';
+import { relayHolderOf } from '../instance-lock.js';
 import { LOOPBACK } from './loopback.js';
 
 /** A relay as it is seen from outside. */
 export interface RelayStatus {
   readonly running: boolean;
+  /** Whether it says anything: one that runs and does not is stopped, or too busy. */
+  readonly answers: boolean;
   /** Number of its process, where that can be told (on Linux). */
   readonly process: number | undefined;
   /** What it tells, by the names of the metrics; undefined when it does not run, or has no port to ask at. */
@@ -27,14 +29,17 @@ const MAX_ANSWER = 256 * 1024;
  * @throws XftpError CONNECT_FAILED when it has a port but does not answer there as it should
  */
 export async function askRelay(config: RelayConfig): Promise<RelayStatus> {
-  const holder = await relayProcessOf(config.filesPath);
-  const stopped = { running: false, process: undefined, metrics: undefined };
-  if (holder === undefined && process.platform === 'linux') return stopped;
+  const holder = await relayHolderOf(config.filesPath);
+  const stopped = { running: false, answers: false, process: undefined, metrics: undefined };
+  if (holder?.held === false) return stopped;
+  const number = holder?.process;
+  const silent = { ...stopped, running: holder !== undefined };
   try {
     const metrics = await askForMetrics(config);
-    return { running: holder !== undefined || metrics !== undefined, process: holder, metrics };
+    if (number === undefined && metrics === undefined) return silent;
+    return { running: true, answers: true, process: number, metrics };
   } catch (error) {
-    if (holder === undefined) return stopped;
+    if (number === undefined) return silent;
     throw error;
   }
 }
@@ -101,7 +106,8 @@ function askControlPort(port: number, password: string): Promise<string> {
 function noAnswer(port: number, cause: unknown): XftpError {
   return new XftpError(
     'CONNECT_FAILED',
-    `The relay runs but tells nothing on ${LOOPBACK}, port ${String(port)}: was the INI changed since it was started?`,
+    `The relay runs but tells nothing on ${LOOPBACK}, port ${String(port)}: is it still starting, which a large store ` +
+      'log makes long, or was the INI changed since it was started?',
     { cause },
   );
 }

@@ -37,7 +37,7 @@ export interface InitArguments {
   readonly path: string;
   /** Bytes. */
   readonly quota: number;
-  readonly fqdn?: string;
+  readonly fqdn?: string | undefined;
   readonly ip: string;
   readonly signAlgorithm: Algorithm;
   readonly disableStoreLog?: boolean;

@@ -68,7 +68,7 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
-  onHangup(starting.then((relay) => () => renewCertificates(relay, folders)));
+  onHangup(starting.then((relay) => () => renewCertificates(relay, folders, config.remarks)));
   const relay = await starting;
   if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
   if (relay.metricsPort !== undefined)
@@ -82,9 +82,15 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
 }
 
 /** SIGHUP: certificates and pages are read again. When they cannot be used, the relay goes on with those it has. */
-async function renewCertificates(relay: RunningRelay, folders: RelayFolders): Promise<void> {
+async function renewCertificates(
+  relay: RunningRelay,
+  folders: RelayFolders,
+  told: readonly string[],
+): Promise<void> {
   try {
-    const { web } = await loadRelayConfig(folders, process.env);
+    const { web, remarks } = await loadRelayConfig(folders, process.env);
+    // What the INI has come to say since the start.
+    for (const remark of remarks) if (!told.includes(remark)) report(remark);
     const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
     await relay.show({ credentials, web: await readWeb(web) });
     print(['Certificates and web pages read again; new connections get them.']);

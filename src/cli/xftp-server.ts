@@ -82,8 +82,11 @@ program
   .option('-l, --store-log', 'keep a store log (always on: accepted for old scripts)')
   .option('--disable-store-log', 'keep no store log: all chunks are lost when the server stops')
   .option('--web-path <PATH>', 'folder of the web pages')
-  .action(async (options: InitArguments) => {
-    await initServer(folders, versionText, { ...options, password: defaults.password });
+  .action(async (options: InitArguments, command: Command) => {
+    const isGiven = (name: keyof InitArguments): boolean => command.getOptionValueSource(name) === 'cli';
+    // An address that is given counts more than a host name of the environment.
+    const fqdn = isGiven('ip') && !isGiven('fqdn') ? undefined : options.fqdn;
+    await initServer(folders, versionText, { ...options, fqdn, password: defaults.password });
   });
 
 program

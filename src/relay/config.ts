@@ -11,10 +11,15 @@ import { withEnvironment } from './ini-keys.js';
 import { IniReader } from './ini-reader.js';
 import type { ControlPasswords } from './operator/control-session.js';
 import { parseSizeOption } from './size-option.js';
-import { type NetworkConfig, readNetworkConfig } from './network-config.js';
+import {
+  type NetworkConfig,
+  type OperatorPorts,
+  readNetworkConfig,
+  readOperatorPorts,
+} from './network-config.js';
 
 /** What the INI says (protocol reference, section 11.3). */
-export interface RelayConfig extends NetworkConfig {
+export interface RelayConfig extends NetworkConfig, OperatorPorts {
   /** Shown when the relay starts. */
   readonly sourceCode: string | undefined;
   /** Whether records survive a restart. */
@@ -39,12 +44,8 @@ export interface RelayConfig extends NetworkConfig {
   readonly dailyStatistics: boolean;
   /** How often the file with metrics for Prometheus is written, in seconds; undefined: never. */
   readonly metricsFileSeconds: number | undefined;
-  /** Port of the control commands on loopback; undefined: none. */
-  readonly controlPort: number | undefined;
   /** Who may give which control commands. Secrets. */
   readonly controlPasswords: ControlPasswords;
-  /** Port of the metrics on loopback, over HTTP; undefined: none. */
-  readonly metricsPort: number | undefined;
   /** Whether TLS handshakes that fail are reported. */
   readonly logTlsErrors: boolean;
   /** Sentences about what is in the INI or the environment and has no effect. */
@@ -98,25 +99,24 @@ export function parseRelayConfig(
   const { network, remarks: networkRemarks } = readNetworkConfig(ini);
   return {
     ...network,
+    ...readOperatorPorts(ini, network),
     sourceCode: ini.text('INFORMATION', 'source_code'),
     storeLog: ini.flag('STORE_LOG', 'enable') ?? false,
     chunkLifeSeconds:
       (ini.integer('STORE_LOG', 'expire_files_hours', 1, MAX_LIFE_HOURS) ?? DEFAULT_LIFE_HOURS) * 3600,
     newFiles: ini.flag('AUTH', 'new_files') ?? true,
     createPassword: readPassword(ini, 'create_password'),
-    host: ini.text('TRANSPORT', 'host'),
+    host: readHosts(ini),
     filesPath: ini.required('FILES', 'path', ini.text('FILES', 'path')),
     storageQuota: readQuota(ini),
     inactiveClients: readInactiveClients(ini),
     fsync: ini.choice('STORE_LOG', 'fsync', FLUSH_POLICIES) ?? 'always',
     dailyStatistics: ini.flag('STORE_LOG', 'log_stats') ?? false,
     metricsFileSeconds: ini.integer('STORE_LOG', 'prometheus_interval', 1, MAX_TIMER_SECONDS),
-    controlPort: ini.integer('TRANSPORT', 'control_port', 0, 65535),
     controlPasswords: {
       admin: readPassword(ini, 'control_port_admin_password'),
       user: readPassword(ini, 'control_port_user_password'),
     },
-    metricsPort: ini.integer('TRANSPORT', 'metrics_port', 0, 65535),
     logTlsErrors: ini.flag('TRANSPORT', 'log_tls_errors') ?? false,
     remarks: [...remarks, ...networkRemarks],
   };
@@ -148,6 +148,15 @@ function readPassword(ini: IniReader, key: string): string | undefined {
   if (password !== undefined && !isPassword(password))
     throw ini.expected('AUTH', key, `${PASSWORD_RULE}, or not be there at all`, 'hide');
   return password;
+}
+
+/** People put blanks behind commas; an address has none. */
+function readHosts(ini: IniReader): string | undefined {
+  return ini
+    .text('TRANSPORT', 'host')
+    ?.split(',')
+    .map((name) => name.trim())
+    .join(',');
 }
 
 function readQuota(ini: IniReader): number | undefined {

@@ -67,10 +67,10 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
     storeLog: options.storeLog,
     host,
     port: DEFAULT_PORT,
-    filesPath: isAbsolute(options.filesPath) ? options.filesPath : resolve(options.filesPath),
+    filesPath: absolute(options.filesPath),
     storageQuota: options.storageQuota,
     createPassword: options.createPassword,
-    webPath,
+    webPath: absolute(webPath),
     webCertificate: join(folders.config, 'web.crt'),
     webKey: join(folders.config, 'web.key'),
   });
@@ -81,6 +81,11 @@ export async function initRelay(folders: RelayFolders, options: InitOptions): Pr
     throw describeFileError(error, `${files.ini} cannot be written`);
   }
   return { fingerprint: encodeBase64Url(fingerprintOf(credentials.identityCertificate)), host };
+}
+
+/** The same folder wherever the relay is started from. */
+function absolute(path: string): string {
+  return isAbsolute(path) ? path : resolve(path);
 }
 
 /** Files that this relay or the reference makes in each folder (protocol reference, section 11.2). */

@@ -50,7 +50,7 @@ export function readNetworkConfig(ini: IniReader): {
 } {
   const [port, ...others] = readPorts(ini);
   const ports = [port, ...others];
-  const { web, remarks } = withoutUseless(readWeb(ini), ports);
+  const { web, remarks } = readWeb(ini, ports);
   const limits = {
     ...readLimit(ini, 'connections', 'connections'),
     ...readLimit(ini, 'connections_per_address', 'connectionsPerAddress'),
@@ -59,6 +59,47 @@ export function readNetworkConfig(ini: IniReader): {
   const listenAddresses = readAddresses(ini);
   const connectionWorkers = ini.integer('TRANSPORT', 'connection_workers', 1, MAX_WORKERS);
   return { network: { port, ports, listenAddresses, connectionWorkers, web, limits }, remarks };
+}
+
+/** Ports of the operator's side, which are on 127.0.0.1. */
+export interface OperatorPorts {
+  /** Of the control commands; undefined: none. */
+  readonly controlPort: number | undefined;
+  /** Of the metrics over HTTP; undefined: none. */
+  readonly metricsPort: number | undefined;
+}
+
+/**
+ * Reads the ports of the operator's side.
+ *
+ * @throws XftpError INVALID_CONFIG when one of them is that of another key too, where both cannot listen
+ */
+export function readOperatorPorts(
+  ini: IniReader,
+  { ports, listenAddresses, web }: NetworkConfig,
+): OperatorPorts {
+  const taken = new Map<number, string>();
+  const take = (port: number | undefined, section: string, key: string): void => {
+    if (port !== undefined && port !== 0) taken.set(port, `${key} in [${section}]`);
+  };
+  if (includesLoopback(listenAddresses)) {
+    take(web.httpsPort, 'WEB', 'https');
+    take(web.httpPort, 'WEB', 'http');
+    for (const port of ports) take(port, 'TRANSPORT', 'port');
+  }
+  const read = (key: string): number | undefined => {
+    const port = ini.integer('TRANSPORT', key, 0, 65535);
+    const other = port === undefined ? undefined : taken.get(port);
+    if (other !== undefined) throw ini.expected('TRANSPORT', key, `another port than ${other}`);
+    take(port, 'TRANSPORT', key);
+    return port;
+  };
+  return { controlPort: read('control_port'), metricsPort: read('metrics_port') };
+}
+
+/** Whether whoever listens on these addresses has their ports on 127.0.0.1 too: all of IPv6 takes IPv4 in. */
+function includesLoopback(addresses: readonly string[] | undefined): boolean {
+  return addresses?.some((address) => ['127.0.0.1', '0.0.0.0', '::'].includes(address)) ?? true;
 }
 
 function readPorts(ini: IniReader): [number, ...number[]] {
@@ -84,22 +125,30 @@ function readAddresses(ini: IniReader): readonly string[] | undefined {
   return addresses;
 }
 
-function readWeb(ini: IniReader): WebConfig {
-  return {
-    certificate: readCertificatePaths(ini),
-    pagesPath: ini.text('WEB', 'static_path'),
-    httpPort: ini.integer('WEB', 'http', 0, 65535),
-    httpsPort: ini.integer('WEB', 'https', 0, 65535),
-  };
-}
-
-function readCertificatePaths(ini: IniReader): WebCertificatePaths | undefined {
+function readWeb(
+  ini: IniReader,
+  ports: readonly number[],
+): { readonly web: WebConfig; readonly remarks: readonly string[] } {
   const certificatePath = ini.text('WEB', 'cert');
   const keyPath = ini.text('WEB', 'key');
-  if (certificatePath === undefined && keyPath === undefined) return undefined;
+  const isWhole = certificatePath !== undefined && keyPath !== undefined;
+  const { web, remarks } = withoutUseless(
+    {
+      certificate: isWhole ? { certificatePath, keyPath } : undefined,
+      pagesPath: ini.text('WEB', 'static_path'),
+      httpPort: ini.integer('WEB', 'http', 0, 65535),
+      httpsPort: ini.integer('WEB', 'https', 0, 65535),
+    },
+    ports,
+  );
+  if (isWhole || (certificatePath === undefined && keyPath === undefined)) return { web, remarks };
+  const [there, missing] = keyPath === undefined ? ['cert', 'key'] : ['key', 'cert'];
   return {
-    certificatePath: ini.required('WEB', 'cert', certificatePath),
-    keyPath: ini.required('WEB', 'key', keyPath),
+    web,
+    remarks: [
+      `[WEB] ${there} has no effect: the web certificate is not used without ${missing}; set ${missing} too.`,
+      ...remarks,
+    ],
   };
 }
 
@@ -125,12 +174,14 @@ function withoutUseless(
 function uselessness(
   key: 'http' | 'https',
   port: number,
-  { pagesPath, certificate }: WebConfig,
+  { pagesPath, certificate, httpPort }: WebConfig,
   ports: readonly number[],
 ): string | undefined {
   if (pagesPath === undefined) return 'there are no pages without static_path';
   if (key === 'https' && certificate === undefined) return 'it needs cert and key';
-  if (port === 0 || !ports.includes(port)) return undefined;
+  if (port === 0) return undefined;
+  if (!ports.includes(port))
+    return key === 'https' && port === httpPort ? `port ${String(port)} is that of http` : undefined;
   return key === 'https'
     ? `port ${String(port)} is the relay's own, where browsers get the pages in any case`
     : `port ${String(port)} is the relay's own, where there is only TLS`;

@@ -134,6 +134,19 @@ describe('a program', () => {
     expect(await server.end('SIGTERM')).toBe(0);
   });
 
+  it('says on SIGHUP that half of a web certificate is not used', async () => {
+    const { home, server } = await startWithWeb();
+    const ini = join(home, 'etc', 'file-server.ini');
+    await writeFile(ini, (await readFile(ini, 'utf8')).replace(/^cert:/m, '# cert:'));
+    server.signal('SIGHUP');
+    await expect.poll(() => server.output().stdout).toContain('Certificates and web pages read again');
+    expect(server.output().stderr).toBe(
+      '[WEB] key has no effect: the web certificate is not used without cert; set cert too.\n',
+    );
+    expect(await shownTo(server.port, AS_BROWSER)).toBe(await shownTo(server.port));
+    expect(await server.end('SIGTERM')).toBe(0);
+  });
+
   it('goes on with the certificates it has when those that it finds cannot be used, and says why', async () => {
     const { home, server } = await startWithWeb();
     const before = await shownTo(server.port, AS_BROWSER);

@@ -115,6 +115,21 @@ static_path: /www
     });
   });
 
+  it('may have blanks around the commas between hosts', () => {
+    const text = '[TRANSPORT]\nhost = a.example, b.example ,c.onion\nport: 443\n[FILES]\npath: /srv\n';
+    expect(parseRelayConfig(text, NAME).host).toBe('a.example,b.example,c.onion');
+  });
+
+  it('may name a port twice where nothing is in the way of the other', () => {
+    const operator = '[TRANSPORT]\ncontrol_port: 443\nmetrics_port: 8443\n';
+    const elsewhere = `${MINIMAL}${operator}listen: 192.0.2.1, ::1\n`;
+    expect(parseRelayConfig(elsewhere, NAME)).toMatchObject({ controlPort: 443, metricsPort: 8443 });
+    const useless = `${MINIMAL}[TRANSPORT]\ncontrol_port: 8000\n[WEB]\nhttp: 8000\n`;
+    expect(parseRelayConfig(useless, NAME)).toMatchObject({ controlPort: 8000 });
+    const chosen = '[TRANSPORT]\nport: 0\ncontrol_port: 0\nmetrics_port: 0\n[FILES]\npath: /srv\n';
+    expect(parseRelayConfig(chosen, NAME)).toMatchObject({ port: 0, controlPort: 0, metricsPort: 0 });
+  });
+
   it('turns on the closing of inactive clients', () => {
     const text = `${MINIMAL}[INACTIVE_CLIENTS]\ndisconnect: on\nttl: 60\ncheck_interval: 10\n`;
     expect(parseRelayConfig(text, NAME).inactiveClients).toEqual({ ttlSeconds: 60, checkSeconds: 10 });
@@ -220,8 +235,22 @@ describe('a mistake in the INI is one sentence naming line, section, key and wha
       `${MINIMAL}[TRANSPORT]\nlisten: localhost\n`,
       'file-server.ini, line 6: [TRANSPORT] listen must be an IPv4 or IPv6 address, or several with commas, found "localhost".',
     ],
-    [`${MINIMAL}[WEB]\ncert: /web.crt\n`, 'file-server.ini: section [WEB] needs the key "key".'],
-    [`${MINIMAL}[WEB]\nkey: /web.key\n`, 'file-server.ini: section [WEB] needs the key "cert".'],
+    [
+      `${MINIMAL}[TRANSPORT]\ncontrol_port: 443\n`,
+      'file-server.ini, line 6: [TRANSPORT] control_port must be another port than port in [TRANSPORT], found "443".',
+    ],
+    [
+      `[TRANSPORT]\nport: 443,5223\nlisten: ::1,::\n[FILES]\npath: x\n[TRANSPORT]\nmetrics_port: 5223\n`,
+      'file-server.ini, line 7: [TRANSPORT] metrics_port must be another port than port in [TRANSPORT], found "5223".',
+    ],
+    [
+      `${MINIMAL}[TRANSPORT]\ncontrol_port: 5226\nmetrics_port: 5226\n`,
+      'file-server.ini, line 7: [TRANSPORT] metrics_port must be another port than control_port in [TRANSPORT], found "5226".',
+    ],
+    [
+      `${MINIMAL}[TRANSPORT]\ncontrol_port: 8000\n[WEB]\nstatic_path: /www\nhttp: 8000\n`,
+      'file-server.ini, line 6: [TRANSPORT] control_port must be another port than http in [WEB], found "8000".',
+    ],
     ...['0', '-1', 'many', '99999999'].map((number): [string, string] => [
       `${MINIMAL}[LIMITS]\nconnections_per_address: ${number}\n`,
       'file-server.ini, line 6: [LIMITS] connections_per_address must be a whole number from 1 to 10000000, or off',

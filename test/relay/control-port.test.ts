@@ -44,6 +44,11 @@ class Talk {
     return done === true ? undefined : value;
   }
 
+  /** Says that nothing more is sent; replies are still read. */
+  end(text = ''): void {
+    this.#socket.end(text);
+  }
+
   async ask(line: string): Promise<string | undefined> {
     this.send(`${line}\n`);
     return await this.line();
@@ -118,6 +123,34 @@ describe('the control port', () => {
     expect(relay.usedBytes()).toBe(0);
     expect(await (await relay.client()).get(chunk)).toBe('AUTH');
     expect((await relay.figures()).statistics.counts.filesDeleted).toBe(1);
+  });
+
+  it('carries out what was sent before the client ended, with or without a line feed behind the last line', async () => {
+    const { relay, id } = await relayWithControl();
+    const whole = await (await Talk.with(relay)).greeted();
+    whole.end('auth user-pass\nstats-rts\nstats\n');
+    expect(await whole.line()).toBe('Current role is CPRUser');
+    expect(await whole.line()).toMatch(/^uptime/);
+    let last: string | undefined;
+    for (let line = await whole.line(); line !== undefined; line = await whole.line()) last = line;
+    expect(last).toContain('simplex_xftp_info{');
+    const torn = await (await Talk.with(relay)).greeted();
+    torn.end(`auth admin-pass\r\ndelete ${id}`);
+    expect([await torn.line(), await torn.line(), await torn.line()]).toEqual([
+      'Current role is CPRAdmin',
+      'ok',
+      undefined,
+    ]);
+    expect(relay.usedBytes()).toBe(0);
+    const quitting = await (await Talk.with(relay)).greeted();
+    quitting.end('help\nquit');
+    expect([await quitting.line(), await quitting.line()]).toEqual([
+      'commands: stats-rts, delete, help, quit',
+      undefined,
+    ]);
+    const silent = await (await Talk.with(relay)).greeted();
+    silent.end();
+    expect(await silent.line()).toBeUndefined();
   });
 
   it('gives nobody a role when there is no password', async () => {

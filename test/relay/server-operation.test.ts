@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
@@ -44,6 +44,28 @@ describe('xftp-server init', () => {
     const other = await readFile(join(home, 'etc/file-server.ini'), 'utf8');
     expect(other).toContain('\nstorage_quota: 1gb\n');
     expect(other).toContain('\n# create_password: PASSWORD\n');
+  });
+
+  it.each([
+    [['--ip', '192.0.2.4'], 'relay.example', '192.0.2.4'],
+    [['--ip', '192.0.2.4', '-n', 'other.example'], 'relay.example', 'other.example'],
+    [['-n', 'other.example'], '192.0.2.5', 'other.example'],
+    [['--ip', '192.0.2.4'], '192.0.2.5', '192.0.2.4'],
+  ])('with %j and ADDR=%s is for %s', async (options, ADDR, host) => {
+    const home = await temporaryFolder();
+    const args = ['init', '-p', join(home, 'srv'), '-q', '1gb', '-a', 'ED25519', ...options];
+    const { stdout } = await runServer(home, args, '', { ADDR });
+    expect(stdout).toContain(`@${host}\n`);
+    expect(await readFile(join(home, 'etc/file-server.ini'), 'utf8')).toContain(`\nhost: ${host}\n`);
+  });
+
+  it('writes the whole paths of folders', async () => {
+    const home = await temporaryFolder();
+    const args = ['init', '-p', relative('.', join(home, 'srv')), '-q', '1gb', '--web-path', 'some/www'];
+    expect((await runServer(home, args)).code).toBe(0);
+    const text = await readFile(join(home, 'etc/file-server.ini'), 'utf8');
+    expect(text).toContain(`\npath: ${join(home, 'srv')}\n`);
+    expect(text).toContain(`\nstatic_path: ${resolve('some/www')}\n`);
   });
 
   it('refuses what it cannot use of them', async () => {

@@ -124,11 +124,11 @@ describe('the port for web pages over HTTPS', () => {
   });
 });
 
-describe('http and https in [WEB]', () => {
+describe('keys in [WEB]', () => {
   const INI = '[TRANSPORT]\nport: 443\n[FILES]\npath: /srv\n[WEB]\n';
   const CERTIFICATE = 'cert: /web.crt\nkey: /web.key\n';
 
-  it('name the ports', () => {
+  it('name the ports of pages', () => {
     const { web, remarks } = parseRelayConfig(
       `${INI}${CERTIFICATE}static_path: /www\nhttp: 8000\nhttps: 8443\n`,
       'file',
@@ -149,19 +149,49 @@ describe('http and https in [WEB]', () => {
       `${CERTIFICATE}static_path: /www\nhttps: 443\n`,
       "https has no effect: port 443 is the relay's own, where browsers get the pages in any case",
     ],
-  ])('that cannot have an effect are told of: %j', (keys, remark) => {
+    [
+      `${CERTIFICATE}static_path: /www\nhttps: 443\nhttp: 443\n`,
+      "http has no effect: port 443 is the relay's own, where there is only TLS",
+      "https has no effect: port 443 is the relay's own, where browsers get the pages in any case",
+    ],
+  ])('that cannot have an effect are told of: %j', (keys, ...told) => {
     const { web, remarks } = parseRelayConfig(INI + keys, 'file');
-    expect(remarks).toEqual([`[WEB] ${remark}.`]);
+    expect(remarks).toEqual(told.map((remark) => `[WEB] ${remark}.`));
     expect(web).toMatchObject({ httpPort: undefined, httpsPort: undefined });
+  });
+
+  it('on the same port are told of, and http has it', () => {
+    const keys = `${CERTIFICATE}static_path: /www\nhttp: 8000\nhttps: 8000\n`;
+    const { web, remarks } = parseRelayConfig(INI + keys, 'file');
+    expect(remarks).toEqual(['[WEB] https has no effect: port 8000 is that of http.']);
+    expect(web).toMatchObject({ httpPort: 8000, httpsPort: undefined });
+  });
+
+  it.each([
+    ['cert', 'key'],
+    ['key', 'cert'],
+  ])('with %s and without %s, which is told of, have no certificate', (there, missing) => {
+    const { web, remarks } = parseRelayConfig(`${INI}${there}: /web.pem\n`, 'file');
+    expect(remarks).toEqual([
+      `[WEB] ${there} has no effect: the web certificate is not used without ${missing}; set ${missing} too.`,
+    ]);
+    expect(web.certificate).toBeUndefined();
   });
 });
 
-it('xftp-server start says where the pages are', async () => {
+it('xftp-server start says where the pages are, and starts with half of a web certificate', async () => {
   const home = await temporaryFolder();
   const init = ['init', '-p', join(home, 'srv'), '-q', '1gb', '--ip', '127.0.0.1', '-a', 'ED25519'];
   expect((await runServer(home, [...init, '--web-path', await site()])).code).toBe(0);
-  const server = await startServerProcess(home, { XFTP_TRANSPORT_PORT: '0', XFTP_WEB_HTTP: '0' });
-  const { stdout } = server.output();
+  const server = await startServerProcess(home, {
+    XFTP_TRANSPORT_PORT: '0',
+    XFTP_WEB_HTTP: '0',
+    XFTP_WEB_CERT: '/missing.crt',
+  });
+  const { stdout, stderr } = server.output();
+  expect(stderr).toBe(
+    '[WEB] cert has no effect: the web certificate is not used without key; set key too.\n',
+  );
   const port = Number(/^Web pages: HTTP on port (\d+)$/m.exec(stdout)?.[1]);
   expect((await get('http', port, '/')).body.toString()).toBe(HOME);
   expect(await server.end('SIGTERM')).toBe(0);

@@ -1,14 +1,15 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
+import type { OperatorOptions } from '#src/relay/index.js';
 import type { RelayFigures } from '#src/relay/statistics/figures.js';
 import { formatMetrics, formatMetricsFile } from '#src/relay/statistics/metrics-text.js';
 import { formatSavedStatistics, parseSavedStatistics } from '#src/relay/statistics/saved-statistics.js';
 import { RelayStatistics } from '#src/relay/statistics/statistics.js';
 import { processUse } from '#src/relay/process-use.js';
-import { restoreStatistics, StatisticsFiles } from '#src/relay/statistics/statistics-files.js';
+import { StatisticsFiles } from '#src/relay/statistics/statistics-files.js';
 
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
@@ -34,6 +35,10 @@ function figuresOf(statistics: RelayStatistics): RelayFigures {
   };
 }
 
+function savedIn(saved: string): { readonly operator: OperatorOptions } {
+  return { operator: { statistics: { saved } } };
+}
+
 describe('saved statistics', () => {
   it('of the reference are read, and written again byte for byte', async () => {
     const text = await readFile(`${RECORDED}/file-server-stats.log`, 'utf8');
@@ -51,13 +56,61 @@ describe('saved statistics', () => {
   ])('are not %j: counting begins anew, and the file is kept', async (text) => {
     const path = join(await temporaryFolder(), 'stats.log');
     await writeFile(path, text);
-    const problems: string[] = [];
-    const statistics = await restoreStatistics(path, 0, (problem) => problems.push(problem));
-    expect(statistics.snapshot.since).toBe('1970-01-01T00:00:00.000Z');
-    expect(problems).toEqual([
+    const relay = await testRelay(savedIn(path));
+    expect((await relay.figures()).statistics.counts.filesCreated).toBe(0);
+    expect(relay.problems).toEqual([
       `${path} does not hold saved statistics: it is kept as ${path}.bak, and counting begins anew.`,
     ]);
     expect(await readFile(`${path}.bak`, 'utf8')).toBe(text);
+  });
+
+  it('are left as they are by a start that fails, and taken up by the next one', async () => {
+    const path = join(await temporaryFolder(), 'stats.log');
+    const text = await readFile(`${RECORDED}/file-server-stats.log`, 'utf8');
+    await writeFile(path, text);
+    const busy = await testRelay();
+    await expect(testRelay({ ...savedIn(path), port: busy.port })).rejects.toThrow('another program');
+    const metrics = { operator: { ...savedIn(path).operator, metricsPort: busy.port } };
+    await expect(testRelay(metrics)).rejects.toThrow('another program');
+    const stopped = { ...savedIn(path), signal: AbortSignal.abort() };
+    await expect(testRelay(stopped)).rejects.toThrow('told to stop');
+    expect(await readdir(dirname(path))).toEqual(['stats.log']);
+    expect(await readFile(path, 'utf8')).toBe(text);
+
+    const relay = await testRelay(savedIn(path));
+    const { counts } = (await relay.figures()).statistics;
+    expect(counts).toEqual(parseSavedStatistics(text).counts);
+    expect((await readdir(dirname(path))).sort()).toEqual(['stats.log', 'stats.log.bak']);
+    expect(await readFile(`${path}.bak`, 'utf8')).toBe(text);
+    expect(parseSavedStatistics(await readFile(path, 'utf8')).counts).toEqual(counts);
+    await relay.stop();
+    expect(await readFile(`${path}.bak`, 'utf8')).toBe(text);
+  });
+
+  it('that cannot be read are kept, and told of', async () => {
+    const path = join(await temporaryFolder(), 'stats.log');
+    // Whoever runs the tests: a mode does not keep root from reading.
+    await symlink('stats.log', path);
+    const relay = await testRelay(savedIn(path));
+    expect(relay.problems).toHaveLength(1);
+    expect(relay.problems[0]).toContain(
+      `${path} cannot be read and is kept as ${path}.bak, and counting begins anew: `,
+    );
+    expect(await readlink(`${path}.bak`)).toBe('stats.log');
+    expect(parseSavedStatistics(await readFile(path, 'utf8')).counts.filesCreated).toBe(0);
+  });
+
+  it('that cannot be kept are not overwritten', async () => {
+    const path = join(await temporaryFolder(), 'stats.log');
+    await writeFile(path, 'precious');
+    await mkdir(`${path}.bak`);
+    const relay = await testRelay(savedIn(path));
+    await relay.stop();
+    expect(relay.problems.slice(1)).toEqual([
+      `${path} cannot be renamed to ${path}.bak, and no statistics are saved until one of them is moved away: ` +
+        'it is a folder.',
+    ]);
+    expect(await readFile(path, 'utf8')).toBe('precious');
   });
 });
 

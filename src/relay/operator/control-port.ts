@@ -20,7 +20,8 @@ export class ControlPort {
   constructor(passwords: ControlPasswords, actions: ControlActions) {
     this.#passwords = passwords;
     this.#actions = actions;
-    this.#server = createServer((socket) => void this.#converse(socket));
+    // Whoever sends commands and says that these were all, as `nc -N` does, still reads the replies.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => void this.#converse(socket));
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
@@ -70,10 +71,11 @@ export class ControlPort {
   }
 }
 
-/** The lines that come, without their ends; undefined for one that is too long. */
+/** The lines that come, without their ends, which the last one need not have; undefined for one that is too long. */
 async function* linesOf(socket: Socket): AsyncGenerator<string | undefined> {
   let rest = '';
-  for await (const piece of socket.setEncoding('utf8')) {
+  // The socket must outlive the last byte: replies go out after it.
+  for await (const piece of socket.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     const lines = (rest + String(piece)).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) yield line.replace(/\r$/, '');
@@ -81,6 +83,7 @@ async function* linesOf(socket: Socket): AsyncGenerator<string | undefined> {
     rest = '';
     yield undefined;
   }
+  if (rest !== '') yield rest.replace(/\r$/, '');
 }
 
 /** Resolves when the client has taken what was written, or is gone. */

@@ -65,7 +65,7 @@ export async function startOperatorSide(
         : await open(new MetricsPort(async () => formatMetrics(await figures())), options.metricsPort);
     const { statistics, now } = services;
     const files = new StatisticsFiles(options.statistics ?? {}, { statistics, figures, now, report });
-    files.start();
+    await files.start();
     stops.push(() => files.stop());
     return { controlPort, metricsPort, stop };
   } catch (error) {

@@ -39,7 +39,8 @@ const SAVE_INTERVAL_MS = 10 * 60 * 1000;
 const MAX_WAIT_MS = 60_000;
 
 /**
- * Takes up the numbers of an earlier run; the file is renamed to `.bak` (protocol reference, section 11.2).
+ * Takes up the numbers of an earlier run. The file stays as it is until {@link StatisticsFiles} first saves: a start that
+ * fails must leave them to the next one.
  *
  * @param path where they were saved; undefined, or no file there: counting begins now
  */
@@ -49,23 +50,20 @@ export async function restoreStatistics(
   report: (problem: string) => void,
 ): Promise<RelayStatistics> {
   if (path === undefined) return new RelayStatistics(now);
-  let statistics = new RelayStatistics(now);
   try {
-    statistics = new RelayStatistics(now, parseSavedStatistics(await readFile(path, 'utf8')));
+    return new RelayStatistics(now, parseSavedStatistics(await readFile(path, 'utf8')));
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return statistics;
-    if (!isXftpError(error)) {
-      report(describeFileError(error, `${path} cannot be read, and counting begins anew`).message);
-      return statistics;
-    }
-    report(`${path} does not hold saved statistics: it is kept as ${path}.bak, and counting begins anew.`);
+    if (isXftpError(error))
+      report(`${path} does not hold saved statistics: it is kept as ${path}.bak, and counting begins anew.`);
+    else if (errorCode(error) !== 'ENOENT')
+      report(
+        describeFileError(
+          error,
+          `${path} cannot be read and is kept as ${path}.bak, and counting begins anew`,
+        ).message,
+      );
+    return new RelayStatistics(now);
   }
-  try {
-    await rename(path, `${path}.bak`);
-  } catch (error) {
-    report(describeFileError(error, `${path} cannot be renamed`).message);
-  }
-  return statistics;
 }
 
 /** Writes the statistics of a relay while it runs. Nothing here can fail: what cannot be written is reported. */
@@ -79,6 +77,8 @@ export class StatisticsFiles {
   readonly #unwritable = new Set<string>();
   #midnight: number;
   #writing = Promise.resolve();
+  /** Whether the saved numbers of the run before have been put aside. */
+  #earlierKept = false;
 
   constructor(options: StatisticsFileOptions, source: StatisticsSource) {
     this.#options = options;
@@ -86,20 +86,20 @@ export class StatisticsFiles {
     this.#midnight = nextMidnight(source.now());
   }
 
-  /** Begins, with the files that there can be right now. */
-  start(): void {
+  /** Begins, with the files that there can be right now. Resolves when the numbers are saved. */
+  async start(): Promise<void> {
     const { metrics, saved } = this.#options;
     const every = (ms: number, act: () => Promise<void>): void => {
       this.#timers.push(setInterval(() => void act(), ms).unref());
     };
     this.#awaitMidnight();
-    if (saved !== undefined) {
-      void this.save();
-      every(SAVE_INTERVAL_MS, () => this.save());
-    }
     if (metrics !== undefined) {
       void this.writeMetrics();
       every(metrics.seconds * 1000, () => this.writeMetrics());
+    }
+    if (saved !== undefined) {
+      every(SAVE_INTERVAL_MS, () => this.save());
+      await this.save();
     }
   }
 
@@ -129,13 +129,18 @@ export class StatisticsFiles {
     });
   }
 
-  /** Writes the numbers for the next start. Happens by itself. */
+  /**
+   * Writes the numbers for the next start. The first time, those of the run before are kept as `.bak` (protocol reference,
+   * section 11.2); if they cannot be, nothing is written. Happens by itself.
+   */
   save(): Promise<void> {
     const { saved } = this.#options;
     if (saved === undefined) return Promise.resolve();
     return this.#inTurn(async () => {
       const { statistics, stored } = await this.#source.figures();
-      await this.#replace(saved, formatSavedStatistics(statistics, stored), PRIVATE);
+      await this.#replace(saved, formatSavedStatistics(statistics, stored), PRIVATE, () =>
+        this.#keepEarlier(saved),
+      );
     });
   }
 
@@ -164,10 +169,30 @@ export class StatisticsFiles {
     return this.#writing;
   }
 
-  /** Readers find the old text or the new one, never a half. */
-  async #replace(path: string, text: string, mode: number): Promise<void> {
+  /** They may be the only copy: that they could be read does not count, since renaming needs no right to read. */
+  async #keepEarlier(path: string): Promise<void> {
+    if (this.#earlierKept) return;
+    try {
+      await rename(path, `${path}.bak`);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT')
+        throw describeFileError(
+          error,
+          `${path} cannot be renamed to ${path}.bak, and no statistics are saved until one of them is moved away`,
+        );
+    }
+    this.#earlierKept = true;
+  }
+
+  /**
+   * Readers find the old text or the new one, never a half.
+   *
+   * @param prepare done when the new text is on the disk and the old one still in its place
+   */
+  async #replace(path: string, text: string, mode: number, prepare?: () => Promise<void>): Promise<void> {
     await this.#attempt(path, async () => {
       await writeFile(`${path}.new`, text, { mode });
+      await prepare?.();
       await rename(`${path}.new`, path);
     });
   }

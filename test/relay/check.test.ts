@@ -250,6 +250,22 @@ describe('the check of a relay', () => {
     await expect(check()).rejects.toThrow(`The check could not be finished because of ${log}: too many`);
   });
 
+  it('removes no chunk either when the store log is a new one that knows none', async () => {
+    const { files, log, check } = await stoppedRelay();
+    const there = (await readdir(files)).sort();
+    await rename(log, `${log}.away`);
+    await writeFile(log, '');
+    const { repairs, outcome } = await check({ repair: true });
+    expect([repairs, outcome]).toEqual([
+      [
+        'Files that belong to no chunk kept, as the store log knows none of those that are there (is it the right one? ' +
+          `Restore it or, if it is, remove them by hand): ${String(there.length)}.`,
+      ],
+      'damaged',
+    ]);
+    expect((await readdir(files)).sort()).toEqual(there);
+  });
+
   it('says what to do about chunks without a store log, and removes none of them', async () => {
     const { files, log, check } = await stoppedRelay();
     await rename(log, `${log}.away`);

@@ -226,7 +226,7 @@ async function checkFolder(
   for (const name of leftOvers)
     find(
       // No repair removes what may be chunks of a log that is lost.
-      hadLog || isIncomingName(name) ? 'damage' : 'hopeless',
+      (hadLog && owned.size > 0) || isIncomingName(name) ? 'damage' : 'hopeless',
       `The file ${name} in the folder of chunks belongs to no chunk.`,
     );
   return leftOvers;

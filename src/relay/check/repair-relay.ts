@@ -15,6 +15,8 @@ export interface RepairOutcome {
 const DAMAGED_SUFFIX = '.damaged';
 
 /** Why files stay that no record names, and what becomes of them. */
+const NONE_KNOWN =
+  'the store log knows none of those that are there (is it the right one? Restore it or, if it is, remove them by hand)';
 const LINES_LOST = 'lines of the log could not be read (the next `check --repair` removes them)';
 const LOG_LOST =
   'there is no store log that tells whose they are (restore it from a backup or, if it is lost for good, remove them by hand)';
@@ -27,7 +29,7 @@ export async function repairRelay(
   damage: Damage,
   place: { readonly filesPath: string; readonly storeLogPath: string; readonly now: number },
 ): Promise<RepairOutcome> {
-  const { table, lines, hadLog, bodies, moved, leftOvers } = damage;
+  const { table, lines, bodies, moved, leftOvers } = damage;
   const repairs: string[] = [];
   const tell = (count: number, what: string): void => {
     if (count > 0) repairs.push(`${what}: ${String(count)}.`);
@@ -45,12 +47,18 @@ export async function repairRelay(
   tell(lines, 'Lines dropped from the store log, which is kept under its name with the time behind it');
   tell(bodies.length, 'Chunks that wait for their upload again, damaged ones kept as NAME.damaged');
   tell(moved.length, 'Chunks whose place in the store log was put right');
-  // A body without a record may be that of a line which could not be read: those stay until the log is in order.
-  const complete = hadLog && lines === 0;
-  const removable = leftOvers.filter((name) => complete || isIncomingName(name));
+  const reason = reasonToKeep(damage);
+  const removable = leftOvers.filter((name) => reason === undefined || isIncomingName(name));
   for (const name of removable) await rm(join(place.filesPath, name), { force: true });
   tell(removable.length, 'Left-over files removed');
   const kept = leftOvers.length - removable.length;
-  tell(kept, `Files that belong to no chunk kept, as ${hadLog ? LINES_LOST : LOG_LOST}`);
+  tell(kept, `Files that belong to no chunk kept, as ${String(reason)}`);
   return { repairs, left: kept > 0 };
+}
+
+/** A body without a record may be that of a line which is lost: such bodies stay unless the log is in order. */
+function reasonToKeep({ hadLog, lines, table }: Damage): string | undefined {
+  if (!hadLog) return LOG_LOST;
+  if (lines > 0) return LINES_LOST;
+  return table.stored.count === 0 ? NONE_KNOWN : undefined;
 }

@@ -44,6 +44,23 @@ describe('servers, settings and tokens', () => {
     );
   });
 
+  it('digits name a server by its number only, and a part of a fingerprint names none', async () => {
+    const { agent, run } = await serveFakeAgent();
+    const address = `xftp://${'8bcd'.repeat(10)}888=@relay7.example:5223`;
+    const { id } = agent.addServer({ address });
+    const wrong = [
+      ...['8', '7', '8bcd', '888=@relay7', ''].map((which) => ['remove', which]),
+      ...['disable', 'test'].map((command) => [command, '8']),
+      ['update', '8', '--priority', '1'],
+    ];
+    for (const result of await Promise.all(wrong.map((args) => run(['servers', ...args]))))
+      expectFailure(result, 'NOT_FOUND', /not in the list/);
+    expect(agent.listServers()).toMatchObject([{ address, enabled: true, priority: 0 }]);
+    succeeded(await run(['servers', 'disable', 'relay7.example:52']));
+    succeeded(await run(['servers', 'remove', String(id)]));
+    expect(agent.listServers()).toEqual([]);
+  });
+
   it('a server test that fails tells the step and fails', async () => {
     const { agent, run } = await serveFakeAgent();
     const failure = {

@@ -53,7 +53,7 @@ export interface SendOptions {
 export async function runSend(options: SendOptions, output: Output): Promise<void> {
   if (options.file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
   const name = fitFileName(basename(options.file));
-  await warnAboutSize(options.file, output);
+  await warnAboutSize(options, output);
   if (options.folder === '')
     throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
   const sent = await withTransferSession({ ...options, output }, async (session) => {
@@ -101,11 +101,12 @@ async function writeDescriptions(folder: string, sent: SentFile): Promise<Descri
   return { senderPath, recipientPaths, first: sent.recipients[0] };
 }
 
-async function warnAboutSize(path: string, output: Output): Promise<void> {
-  const { size } = await stat(path).catch((error: unknown) => {
-    throw localFailure(error, path);
+async function warnAboutSize({ file, maxSize }: SendOptions, output: Output): Promise<void> {
+  const { size } = await stat(file).catch((error: unknown) => {
+    throw localFailure(error, file);
   });
-  if (size > OFFICIAL_SIZE_LIMIT)
+  // A file that is too large will be refused, and its size told then.
+  if (size <= maxSize && size > OFFICIAL_SIZE_LIMIT)
     output.warn(`The file has ${humanSize(size)}; official SimpleX apps refuse to receive more than 1 GiB.`);
 }
 

@@ -1,5 +1,5 @@
 import { realpath, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, isAbsolute } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 
 import {
   fitFileName,
@@ -311,9 +311,11 @@ async function folderPath(directory: string): Promise<string> {
   } catch (error) {
     const failure = localFailure(error, directory);
     throw isXftpError(failure, 'SOURCE_MISSING')
-      ? new XftpError('SOURCE_MISSING', `The folder ${directory} does not exist (${dirname(directory)}).`, {
-          cause: error,
-        })
+      ? new XftpError(
+          'SOURCE_MISSING',
+          `The folder ${directory} does not exist: make it first, or name another one.`,
+          { cause: error },
+        )
       : failure;
   }
 }

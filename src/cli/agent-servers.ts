@@ -10,7 +10,7 @@ import { formatTable, outputWidth } from './table.js';
 import { relativeTime } from './time-text.js';
 import { failureText } from './transfer-text.js';
 
-const WHICH = 'number of the server in the list, its address, or a part of the address that no other has';
+const WHICH = 'number of the server in the list, its address, or a part of its HOST[:PORT] that no other has';
 
 interface AddOptions extends CommonOptions {
   readonly preset?: 'simplex';
@@ -152,17 +152,23 @@ async function addServer(
   else showServers(output, servers);
 }
 
-/** The server that a person means. */
+/** The server that a person means. What a part of a key or password would fit by chance is never taken. */
 async function findServer(agent: AgentClient, which: string): Promise<ServerInfo> {
   const { servers } = await agent.servers.list();
-  const wanted = which.startsWith('xftp://') ? withoutPassword(which) : which;
-  const exact = servers.find(({ id, address }) => String(id) === wanted || address === wanted);
-  if (exact !== undefined) return exact;
-  const [first, ...others] = servers.filter(({ address }) => wanted !== '' && address.includes(wanted));
+  const [first, ...others] = servers.filter(meant(which));
   if (first === undefined)
     throw new XftpError('NOT_FOUND', 'This server is not in the list: `xftp-agent servers list` shows it.');
   if (others.length === 0) return first;
   throw new XftpError('INVALID_ARGUMENT', 'Several servers in the list fit: name one by its number.');
+}
+
+function meant(which: string): (server: ServerInfo) => boolean {
+  if (/^\d+$/.test(which)) return ({ id }) => String(id) === which;
+  if (which.startsWith('xftp://')) {
+    const wanted = withoutPassword(which);
+    return ({ address }) => address === wanted;
+  }
+  return ({ address }) => which !== '' && address.slice(address.indexOf('@') + 1).includes(which);
 }
 
 async function addressesToTest(agent: AgentClient, which: string | undefined): Promise<readonly string[]> {

@@ -16,12 +16,18 @@ import { localFailure } from '../transfer/index.js';
 /** Largest description file that is read, in bytes: the parser takes no more. */
 const MAX_DESCRIPTION_FILE = MAX_DESCRIPTION_LENGTH;
 
+/** The first two bytes of text in UTF-16, in hexadecimal digits. */
+const BYTE_ORDER_MARKS: ReadonlyMap<string, string> = new Map([
+  ['fffe', 'utf-16le'],
+  ['feff', 'utf-16be'],
+]);
+
 /** What systems call standard input in paths. */
 const STANDARD_INPUT = '/dev/stdin';
 
-/** Whether an argument is a link rather than a path. */
+/** Whether an argument is a link rather than a path; blanks in front, as come with copied text, make no difference. */
 export function isLink(argument: string): boolean {
-  return /^(?:https?:\/\/|simplex:)/i.test(argument);
+  return /^\s*(?:https?:\/\/|simplex:)/i.test(argument);
 }
 
 /** The description in a file or link. */
@@ -48,7 +54,7 @@ export async function readDescriptionText(path: string): Promise<string> {
 
 /** Addresses and links given for a path hold secrets, which a message about a missing file would repeat. */
 function refuseSecrets(argument: string): void {
-  if (/^xftp:/i.test(argument))
+  if (/^\s*xftp:/i.test(argument))
     throw new XftpError(
       'INVALID_ARGUMENT',
       'This is a server address: name a file description or a link instead.',
@@ -84,5 +90,11 @@ async function readTextFile(path: string): Promise<string> {
   } catch (error) {
     throw localFailure(error, path);
   }
-  return Buffer.concat(pieces).toString();
+  return decodeText(Buffer.concat(pieces));
+}
+
+/** Text in the encoding that its byte order mark names, as some editors save it; in UTF-8 without one. */
+function decodeText(bytes: Buffer): string {
+  const encoding = BYTE_ORDER_MARKS.get(bytes.subarray(0, 2).toString('hex')) ?? 'utf-8';
+  return new TextDecoder(encoding).decode(bytes);
 }

@@ -1,8 +1,9 @@
 import { constants, type Stats } from 'node:fs';
 import { access, lstat, readdir, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
-import { humanSize } from '../protocol/index.js';
+import { humanSize, XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import { localFailure } from '../transfer/index.js';
 
 /** What a check found, and what to do about it. */
@@ -70,18 +71,38 @@ async function checkPrivateFiles(dataDir: string): Promise<readonly Check[]> {
   return checks;
 }
 
-/** Whether files can be saved in the folder for downloads. */
+/** Whether files can be saved in the folder for downloads, which the agent makes with the first of them. */
 export async function checkWritable(folder: string): Promise<readonly Check[]> {
   const name = 'downloads';
   try {
+    const isThere = await accessNearest(folder);
+    const when = isThere ? '' : ', which will be made with the first of them';
+    return [{ name, status: 'ok', message: `files can be saved in ${folder}${when}.` }];
+  } catch (error) {
+    const hint = 'Choose another folder: `xftp-agent start --downloads DIR`.';
+    return [{ name, status: 'fail', message: localFailure(error, folder).message, hint }];
+  }
+}
+
+/**
+ * Checks that files can be made in a folder, or in the nearest one above it that is there.
+ *
+ * @returns whether it is the folder itself
+ * @throws XftpError about that folder
+ */
+async function accessNearest(folder: string): Promise<boolean> {
+  try {
     await access(folder, constants.W_OK | constants.X_OK);
-    return [{ name, status: 'ok', message: `files can be saved in ${folder}.` }];
+    if (!(await stat(folder)).isDirectory())
+      throw new XftpError('INVALID_ARGUMENT', `${folder} is not a folder.`);
+    return true;
   } catch (error) {
     const failure = localFailure(error, folder);
-    if (failure.code === 'SOURCE_MISSING')
-      return [{ name, status: 'warn', message: failure.message, hint: `mkdir -p ${folder}` }];
-    const hint = 'Choose another folder: `xftp-agent start --downloads DIR`.';
-    return [{ name, status: 'fail', message: failure.message, hint }];
+    // Something of that name which leads nowhere cannot be made.
+    if (errorCode(error) !== 'ENOENT' || (await lstat(folder).catch(() => undefined)) !== undefined)
+      throw failure;
+    await accessNearest(dirname(folder));
+    return false;
   }
 }
 

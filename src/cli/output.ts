@@ -142,7 +142,11 @@ export class JsonOutput implements Output {
 
 function causesOf(error: Error): string[] {
   const reasons: string[] = [];
-  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) reasons.push(reasonText(cause));
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    const reason = reasonText(cause);
+    // What is said already, as part of a longer sentence too, is not said again.
+    if (![error.message, ...reasons].some((said) => said.includes(reason))) reasons.push(reason);
+  }
   return reasons;
 }
 

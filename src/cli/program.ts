@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 
-import { type FailureCode, isXftpError, type XftpError } from '../protocol/index.js';
+import { type FailureCode, isXftpError, XftpError } from '../protocol/index.js';
 import { localFailure } from '../transfer/index.js';
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, exitCodeOf } from './exit-codes.js';
 import type { Output } from './output.js';
@@ -39,6 +39,10 @@ function report(error: unknown, output: Output, exitCode: (code: FailureCode) =>
 
 function toFailure(error: unknown): XftpError {
   if (isXftpError(error)) return error;
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd')
+    return new XftpError('SOURCE_MISSING', 'The current folder is gone: change to another one first.', {
+      cause: error,
+    });
   if (error instanceof Error && 'syscall' in error) return localFailure(error, pathOf(error));
   throw error;
 }

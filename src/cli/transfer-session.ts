@@ -17,26 +17,27 @@ export interface TransferSession {
   readonly context: (label?: string) => TransferContext;
 }
 
-/** Runs a command's transfers, which SIGINT and SIGTERM stop, and cleans up after them. */
+/** Runs a command's transfers, which signals stop as `interruptible` says, and cleans up after them. */
 export async function withTransferSession<T>(
   options: { readonly attempts: number; readonly output: Output; readonly route?: ProxyRoute },
   work: (session: TransferSession) => Promise<T>,
 ): Promise<T> {
   const { attempts, output, route } = options;
-  const pool = new SessionPool({
-    open: (server, signal, credentials) =>
-      openSession(server, {
-        deadlines: DEFAULT_DEADLINES,
-        signal,
-        ...(route === undefined ? {} : { route: { ...route, credentials } }),
-      }),
-    sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
-    idleMs: DEFAULT_IDLE_MS,
-  });
-  const ciphers = new CipherPool();
-  try {
-    return await interruptible((signal) =>
-      work({
+  // Around the clean-up too: a signal while it is at work must not end the process with half of it done.
+  return interruptible(async (signal) => {
+    const pool = new SessionPool({
+      open: (server, ending, credentials) =>
+        openSession(server, {
+          deadlines: DEFAULT_DEADLINES,
+          signal: ending,
+          ...(route === undefined ? {} : { route: { ...route, credentials } }),
+        }),
+      sessionsPerServer: DEFAULT_SESSIONS_PER_SERVER,
+      idleMs: DEFAULT_IDLE_MS,
+    });
+    const ciphers = new CipherPool();
+    try {
+      return await work({
         context: (label) => ({
           client: new RelayClient(pool),
           ciphers,
@@ -50,11 +51,11 @@ export async function withTransferSession<T>(
             output.detail(message);
           },
         }),
-      }),
-    );
-  } finally {
-    output.endProgress();
-    pool.close();
-    await ciphers.close();
-  }
+      });
+    } finally {
+      output.endProgress();
+      pool.close();
+      await ciphers.close();
+    }
+  });
 }

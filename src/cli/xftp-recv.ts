@@ -1,18 +1,21 @@
 import { lstat, stat, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { type FileDescription, XftpError } from '../protocol/index.js';
+import { type FileDescription, isXftpError, XftpError } from '../protocol/index.js';
 import {
   acknowledgeFile,
   type Destination,
   ensureFolder,
   followRedirect,
   localFailure,
+  PartFile,
   receiveFile,
+  type TransferContext,
 } from '../transfer/index.js';
 import type { ProxyRoute } from '../transport/index.js';
 import { describeParts, isLink, readDescription } from './description-input.js';
 import { homeFolder } from './home-folder.js';
+import { cleaningUpAtExit } from './interruption.js';
 import type { Output } from './output.js';
 import { confirm } from './question.js';
 import { withTransferSession } from './transfer-session.js';
@@ -36,19 +39,38 @@ export async function runReceive(options: ReceiveOptions, output: Output): Promi
   const description = await readDescription(from);
   const destination = await chooseDestination(options.to);
   output.detail(describeParts(description));
-  await withTransferSession({ ...options, output }, async ({ context }) => {
+  const stopped = await withTransferSession({ ...options, output }, async ({ context }) => {
     const used: FileDescription[] = [description];
     let actual = description;
     if (description.redirect !== undefined) {
       actual = await followRedirect(description, context('Following the link'));
       used.push(actual);
     }
-    const file = await receiveFile({ description: actual, destination }, context('Downloading'));
+    const part = new PartFile(destination);
+    const file = await cleaningUpAtExit(part.discardNow, () =>
+      receiveFile({ description: actual, destination: part }, context('Downloading')),
+    );
     output.result('received', `File downloaded: ${file.path}`, { path: file.path, size: file.size });
     // Only now: a download that fails half-way can be repeated with the same description.
-    for (const each of used) await acknowledgeFile(each, context());
+    return (await acknowledge(used, context())) === 'stopped';
   });
-  if (!isLink(from)) await offerDeletion(from, options.yes, output);
+  if (stopped)
+    output.warn('The file is complete, but not all relays were told so: its chunks expire by themselves.');
+  else if (!isLink(from)) await offerDeletion(from, options.yes, output);
+}
+
+/** Tells the relays that the file is there. Who stops that has the file all the same. */
+async function acknowledge(
+  used: readonly FileDescription[],
+  context: TransferContext,
+): Promise<'done' | 'stopped'> {
+  try {
+    for (const each of used) await acknowledgeFile(each, context);
+    return 'done';
+  } catch (error) {
+    if (!isXftpError(error, 'CANCELLED')) throw error;
+    return 'stopped';
+  }
 }
 
 /**

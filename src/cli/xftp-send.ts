@@ -26,7 +26,7 @@ import { cleaningUpAtExit } from './interruption.js';
 import type { Output } from './output.js';
 import { writePrivateFile } from './private-file.js';
 import { qrLines } from './qr-code.js';
-import { withTransferSession } from './transfer-session.js';
+import { type TransferSession, withTransferSession } from './transfer-session.js';
 
 /** Official apps refuse larger files, in bytes (protocol reference, section 12.3). */
 const OFFICIAL_SIZE_LIMIT = 1024 ** 3;
@@ -53,17 +53,19 @@ export interface SendOptions {
 export async function runSend(options: SendOptions, output: Output): Promise<void> {
   if (options.file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
   const name = fitFileName(basename(options.file));
-  await warnAboutSize(options.file, output);
+  await warnAboutSize(options, output);
   if (options.folder === '')
     throw new XftpError('INVALID_ARGUMENT', 'The folder for the descriptions has no name.');
-  const folder = await makeUniqueFolder(options.folder, fitFileName(`${name}.xftp`));
-  const sent = await cleaningUpAtExit(folder.removeNow, () =>
-    upload(options, { name, folder: folder.path }, output).catch(async (error: unknown) => {
-      // The reason for the failure is worth more than that of a folder that stays.
-      await folder.remove().catch(() => undefined);
-      throw error;
-    }),
-  );
+  const sent = await withTransferSession({ ...options, output }, async (session) => {
+    const folder = await makeUniqueFolder(options.folder, fitFileName(`${name}.xftp`));
+    return cleaningUpAtExit(folder.removeNow, () =>
+      upload({ ...options, name, folder: folder.path }, session, output).catch(async (error: unknown) => {
+        // The reason for the failure is worth more than that of a folder that stays.
+        await folder.remove().catch(() => undefined);
+        throw error;
+      }),
+    );
+  });
   report(options, output, sent);
 }
 
@@ -74,22 +76,20 @@ interface DescribedFile {
   readonly first: FileDescription | undefined;
 }
 
-function upload(
-  options: SendOptions,
-  { name, folder }: { readonly name: string; readonly folder: string },
+async function upload(
+  options: SendOptions & { readonly name: string },
+  { context }: TransferSession,
   output: Output,
 ): Promise<DescribedFile> {
-  return withTransferSession({ ...options, output }, async ({ context }) => {
-    const sent = await sendFile({ ...options, source: options.file, name }, context('Uploading'));
-    output.detail(describeParts(sent.sender));
-    try {
-      return await writeDescriptions(folder, sent);
-    } catch (error) {
-      // Without descriptions nobody can ever use or delete the chunks.
-      await discardFile(sent.sender, context());
-      throw error;
-    }
-  });
+  const sent = await sendFile({ ...options, source: options.file }, context('Uploading'));
+  output.detail(describeParts(sent.sender));
+  try {
+    return await writeDescriptions(options.folder, sent);
+  } catch (error) {
+    // Without descriptions nobody can ever use or delete the chunks.
+    await discardFile(sent.sender, context());
+    throw error;
+  }
 }
 
 async function writeDescriptions(folder: string, sent: SentFile): Promise<DescribedFile> {
@@ -101,11 +101,12 @@ async function writeDescriptions(folder: string, sent: SentFile): Promise<Descri
   return { senderPath, recipientPaths, first: sent.recipients[0] };
 }
 
-async function warnAboutSize(path: string, output: Output): Promise<void> {
-  const { size } = await stat(path).catch((error: unknown) => {
-    throw localFailure(error, path);
+async function warnAboutSize({ file, maxSize }: SendOptions, output: Output): Promise<void> {
+  const { size } = await stat(file).catch((error: unknown) => {
+    throw localFailure(error, file);
   });
-  if (size > OFFICIAL_SIZE_LIMIT)
+  // A file that is too large will be refused, and its size told then.
+  if (size <= maxSize && size > OFFICIAL_SIZE_LIMIT)
     output.warn(`The file has ${humanSize(size)}; official SimpleX apps refuse to receive more than 1 GiB.`);
 }
 

@@ -50,7 +50,9 @@ export interface DescriptionUri {
   readonly data?: string;
 }
 
-const URI = /^(?:simplex:|https:\/\/[^/?#\s]+)\/file\/?#\/\?(\S*)/;
+/** Schemes may be written in any case, the rest not. */
+const SIMPLEX = /^simplex:/i;
+const URI = /^(?:[sS][iI][mM][pP][lL][eE][xX]:|[hH][tT][tT][pP][sS]:\/\/[^/?#\s]+)\/file\/?#\/\?(\S*)/;
 
 /**
  * Reads a description URI. Unknown parameters and all from the first blank on are ignored.
@@ -149,7 +151,7 @@ export function webLinkOf(description: FileDescription): string {
 export function parseLink(text: string): FileDescription {
   checkLength(text);
   const link = text.trim();
-  if (link.startsWith('simplex:') || URI.test(link)) return parseDescriptionUri(link).description;
+  if (SIMPLEX.test(link) || URI.test(link)) return parseDescriptionUri(link).description;
   if (!/^https?:\/\//i.test(link)) throw invalid('it begins neither with simplex: nor with https://');
   const hash = link.indexOf('#');
   if (hash < 0) throw invalid('it has no # and nothing after it: copy the whole link');

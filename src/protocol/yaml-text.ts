@@ -18,8 +18,10 @@ const MAX_ALIASES = 100;
  *
  * @throws XftpError INVALID_DESCRIPTION. The message has no part of the text.
  */
-export function readYaml(text: string, limits: YamlLimits): unknown {
-  if (text.length > limits.maxLength) throw unreadable('it is too long');
+export function readYaml(source: string, limits: YamlLimits): unknown {
+  if (source.length > limits.maxLength) throw unreadable('it is too long');
+  // To YAML this alone ends a line, too; the parser does not know it.
+  const text = source.replace(/\r(?!\n)/g, '\n');
   try {
     if (hasMoreTokens(text, limits.maxTokens)) throw unreadable('it has too many parts');
     // Looking for repeated keys takes the parser quadratic time.

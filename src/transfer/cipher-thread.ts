@@ -5,7 +5,7 @@ import { XftpError } from '../protocol/index.js';
 import { openChunkBox } from './chunk-box.js';
 import type { CipherHandlers, CipherReply, CipherRequest } from './cipher-calls.js';
 import { newFileMode } from './file-mode.js';
-import { localFailure } from './local-failure.js';
+import { localFailure, newFileFailure } from './local-failure.js';
 import { OpenStream } from './open-stream.js';
 import { cutToContent, writeChunk } from './part-chunks.js';
 import { PartWriter } from './part-writer.js';
@@ -53,8 +53,8 @@ const handlers: CipherHandlers = {
   },
   openPart({ stream, path }) {
     const part = find(opens, stream);
-    part.finalMode = attempt(path, () => newFileMode(path));
-    const writer = attempt(path, () => new PartWriter(path));
+    part.finalMode = attempt(path, () => newFileMode(path), newFileFailure);
+    const writer = attempt(path, () => new PartWriter(path), newFileFailure);
     part.path = path;
     part.writer = writer;
     part.stream.writeTo((length, decrypt) => {
@@ -135,10 +135,10 @@ function find<T>(streams: ReadonlyMap<number, T>, stream: number): T {
   return found;
 }
 
-function attempt<T>(path: string, work: () => T): T {
+function attempt<T>(path: string, work: () => T, failureOf = localFailure): T {
   try {
     return work();
   } catch (error) {
-    throw localFailure(error, path);
+    throw failureOf(error, path);
   }
 }

@@ -12,7 +12,7 @@ export { localFailure } from './local-failure.js';
 export { discardPart, fileIdentity, isFile } from './place-file.js';
 export { acknowledgeFile, deleteFile } from './manage-file.js';
 export { pathOfOpened } from './opened-path.js';
-export type { Destination } from './part-file.js';
+export { type Destination, PartFile } from './part-file.js';
 export {
   type PrepareContext,
   type PreparedSource,

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, wr
 import { SecretBoxStream } from '../crypto/index.js';
 import { XftpError } from '../protocol/index.js';
 import { changeMode, newFileMode, PRIVATE_FILE_MODE } from './file-mode.js';
-import { localFailure } from './local-failure.js';
+import { localFailure, newFileFailure } from './local-failure.js';
 
 /** No link is followed: a part file is always a file of its own. Not every system has the flag. */
 const NO_LINK = (constants as { readonly O_NOFOLLOW?: number }).O_NOFOLLOW ?? 0;
@@ -64,7 +64,7 @@ export function cutToContent(path: string, contentLength: number): void {
 
 function withFile(path: string, flags: number, work: (file: number) => void): void {
   try {
-    const file = openSync(path, flags, PRIVATE_FILE_MODE);
+    const file = openFile(path, flags);
     try {
       work(file);
     } finally {
@@ -72,5 +72,14 @@ function withFile(path: string, flags: number, work: (file: number) => void): vo
     }
   } catch (error) {
     throw localFailure(error, path);
+  }
+}
+
+function openFile(path: string, flags: number): number {
+  try {
+    return openSync(path, flags, PRIVATE_FILE_MODE);
+  } catch (error) {
+    // Where the file would be made, it is the folder that does not take it.
+    throw (flags & constants.O_CREAT) === 0 ? localFailure(error, path) : newFileFailure(error, path);
   }
 }

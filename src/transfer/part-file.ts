@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { stat, unlink } from 'node:fs/promises';
+import { unlinkSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { fitFileName, XftpError } from '../protocol/index.js';
+import { modeProbePath } from './file-mode.js';
 import { safeFileName } from './file-name.js';
 import { checkRoom, exists, syncFolder } from './folder.js';
 import { localFailure } from './local-failure.js';
-import { placeExact, placeUnique } from './place-file.js';
+import { discardPart, placeExact, placeUnique } from './place-file.js';
 
 /** Where a file goes. */
 export type Destination =
@@ -78,9 +80,20 @@ export class PartFile {
 
   /** Removes the part file if it was not placed. */
   async discard(): Promise<void> {
-    if (this.#part !== undefined) await unlink(this.#part).catch(() => undefined);
+    if (this.#part !== undefined) await discardPart(this.#part);
     this.#part = undefined;
   }
+
+  /** The same at once, for a process that is about to end. Never throws. */
+  readonly discardNow = (): void => {
+    if (this.#part === undefined) return;
+    for (const own of [this.#part, modeProbePath(this.#part)])
+      try {
+        unlinkSync(own);
+      } catch {
+        // It is not there, or nobody is left to hear of it.
+      }
+  };
 
   #finalName(sentName: string): string {
     return 'path' in this.#destination ? basename(this.#destination.path) : safeFileName(sentName);

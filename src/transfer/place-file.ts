@@ -6,7 +6,7 @@ import { errorCode } from '../system/index.js';
 import { modeProbePath } from './file-mode.js';
 import { MAX_NUMBERED, numberedName } from './file-name.js';
 import { exists, syncFolder } from './folder.js';
-import { localFailure } from './local-failure.js';
+import { localFailure, newFileFailure } from './local-failure.js';
 
 /**
  * Gives a finished part file its final name in `folder`, with a number if the name is taken. Never overwrites.
@@ -89,7 +89,7 @@ async function placeWithoutLink(part: string, path: string): Promise<boolean> {
     await writeFile(path, basename(part), { flag: 'wx' });
   } catch (error) {
     if (isTaken(error)) return false;
-    throw localFailure(error, path);
+    throw newFileFailure(error, path);
   }
   return moveOver(part, path);
 }

@@ -19,7 +19,8 @@ import { ProgressMeter, type TransferContext } from './transfer-context.js';
 export interface ReceiveRequest {
   /** A recipient's description without redirect. */
   readonly description: FileDescription;
-  readonly destination: Destination;
+  /** Where it goes; a part file of the caller's for one who may have to remove it without waiting. */
+  readonly destination: Destination | PartFile;
 }
 
 /** A file that was received. */
@@ -38,7 +39,8 @@ export interface ReceivedFile {
  */
 export async function receiveFile(request: ReceiveRequest, context: TransferContext): Promise<ReceivedFile> {
   checkReceivable(request.description);
-  const part = new PartFile(request.destination);
+  const { destination } = request;
+  const part = destination instanceof PartFile ? destination : new PartFile(destination);
   await part.checkDestination();
   const group = new TaskGroup(context.signal);
   const cipher = context.ciphers.stream();

@@ -1,6 +1,6 @@
 import { constants, openSync, readSync, type Stats } from 'node:fs';
 
-import { humanSize, XftpError } from '../protocol/index.js';
+import { humanCount, humanSize, XftpError } from '../protocol/index.js';
 import { localFailure } from './local-failure.js';
 
 /** Sources are opened without waiting, so that a named pipe cannot hang the program. */
@@ -31,11 +31,19 @@ export function checkSource(
     );
   if (!stats.isFile())
     throw new XftpError('INVALID_ARGUMENT', `${path} is not a regular file and cannot be sent.`);
-  if (stats.size > maxSize)
+  if (stats.size > maxSize) {
+    const [size, limit] = differentSizes(stats.size, maxSize);
     throw new XftpError(
       'FILE_TOO_LARGE',
-      `${path} has ${humanSize(stats.size)}, more than the limit of ${humanSize(maxSize)}: raise the limit (--max-size) to send it.`,
+      `${path} has ${size}, more than the limit of ${limit}: raise the limit (--max-size) to send it.`,
     );
+  }
+}
+
+/** Two sizes for people, in bytes where they would look the same. */
+function differentSizes(one: number, other: number): readonly [string, string] {
+  const rounded = [humanSize(one), humanSize(other)] as const;
+  return rounded[0] === rounded[1] ? [humanCount(one, 'byte'), humanCount(other, 'byte')] : rounded;
 }
 
 /**

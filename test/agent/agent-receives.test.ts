@@ -76,9 +76,10 @@ describe('a file that is received', () => {
     const { agent, content, description } = await sample();
     rmSync(agent.downloads, { recursive: true });
     const directory = join(agent.folder, 'missing');
-    await expect(agent.receive({ description, directory }, CALLER)).rejects.toThrow(
-      failing('SOURCE_MISSING'),
-    );
+    await expect(agent.receive({ description, directory }, CALLER)).rejects.toMatchObject({
+      code: 'SOURCE_MISSING',
+      message: `The folder ${directory} does not exist: make it first, or name another one.`,
+    });
     const { id } = await agent.receive({ description }, CALLER);
     await agent.reached(id, 'completed');
     expect(filesOf(agent)).toEqual({ 'sample.bin': content.toString('hex') });
@@ -214,6 +215,20 @@ describe('a file that is received', () => {
     expect(agent.list({ limit: 10 }).items).toHaveLength(before);
   });
 });
+
+it.skipIf(process.platform !== 'linux')(
+  'a folder that takes no files fails a receive, and is named',
+  async () => {
+    const { agent, description } = await sample();
+    const { id } = await agent.receive({ description, directory: '/proc' }, CALLER);
+    const { failure } = await agent.reached(id, 'failed');
+    expect(failure).toMatchObject({
+      code: 'NO_PERMISSION',
+      message: 'The folder /proc cannot be written to: choose another one.',
+    });
+    expect(failure?.hint).toBeUndefined();
+  },
+);
 
 describe('relays that are not in the server list', () => {
   it('are refused, used, or asked about, as the caller says', async () => {

@@ -44,6 +44,23 @@ describe('servers, settings and tokens', () => {
     );
   });
 
+  it('digits name a server by its number only, and a part of a fingerprint names none', async () => {
+    const { agent, run } = await serveFakeAgent();
+    const address = `xftp://${'8bcd'.repeat(10)}888=@relay7.example:5223`;
+    const { id } = agent.addServer({ address });
+    const wrong = [
+      ...['8', '7', '8bcd', '888=@relay7', ''].map((which) => ['remove', which]),
+      ...['disable', 'test'].map((command) => [command, '8']),
+      ['update', '8', '--priority', '1'],
+    ];
+    for (const result of await Promise.all(wrong.map((args) => run(['servers', ...args]))))
+      expectFailure(result, 'NOT_FOUND', /not in the list/);
+    expect(agent.listServers()).toMatchObject([{ address, enabled: true, priority: 0 }]);
+    succeeded(await run(['servers', 'disable', 'relay7.example:52']));
+    succeeded(await run(['servers', 'remove', String(id)]));
+    expect(agent.listServers()).toEqual([]);
+  });
+
   it('a server test that fails tells the step and fails', async () => {
     const { agent, run } = await serveFakeAgent();
     const failure = {
@@ -139,22 +156,23 @@ describe('The agent as a whole', () => {
     const before = agent.info();
     agent.info = () => ({ ...before, downloadsDir: dataDir });
     expect(await run(['doctor'])).toMatchObject({ exitCode: 0, stderr: '' });
-    agent.info = () => before;
-    // One thing has to be done.
+    // The agent makes it with the first file.
+    agent.info = () => ({ ...before, downloadsDir: join(dataDir, 'new', 'downloads') });
     const healthy = await run(['doctor']);
-    expect(healthy).toMatchObject({ exitCode: 1, stderr: '' });
+    expect(healthy).toMatchObject({ exitCode: 0, stderr: '' });
     for (const line of [
       /^ok {4}data folder: .* is yours alone\.$/m,
       /^ok {4}token: /m,
       /^ok {4}agent: version 0\.0\.0 is running/m,
       /^ok {4}database: /m,
-      /^warn {2}downloads: \/downloads does not exist\.\n {6}→ mkdir -p \/downloads$/m,
+      /^ok {4}downloads: files can be saved in .*\/new\/downloads, which will be made with the first of them\.$/m,
       /^ok {4}clock: /m,
       /^ok {4}server xftp:.*@relay\.example: it takes and gives chunks/m,
     ])
       expect(healthy.stdout).toMatch(line);
 
     await writeFile(join(dataDir, 'agent.db'), '', { mode: 0o644 });
+    agent.info = () => ({ ...before, downloadsDir: join(dataDir, 'agent.db', 'downloads') });
     const failure = { code: 'TLS_FAILED', kind: 'temporary', temporary: true, message: 'No TLS.' } as const;
     agent.testServer = (address) =>
       Promise.resolve({ address, ok: false, steps: [{ step: 'tls', ok: false, ms: 1, failure }] });
@@ -162,6 +180,11 @@ describe('The agent as a whole', () => {
     expect(ill.exitCode).toBe(1);
     expect(linesOf(ill).filter(({ status }) => status === 'fail')).toMatchObject([
       { event: 'check', name: 'data file', hint: `chmod 600 ${join(dataDir, 'agent.db')}` },
+      {
+        event: 'check',
+        name: 'downloads',
+        hint: 'Choose another folder: `xftp-agent start --downloads DIR`.',
+      },
       { event: 'check', name: `server ${RELAY}`, message: 'step tls failed: No TLS.' },
     ]);
   });

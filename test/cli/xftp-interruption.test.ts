@@ -1,11 +1,17 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { cleanUp } from '../support/clean-up.js';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.js';
-import { type RunningProgram, startProgram } from '../support/program.js';
+import {
+  PACKAGE_FOLDER,
+  type ProgramOptions,
+  type RunningProgram,
+  startProgram,
+} from '../support/program.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { expectEmpty, expectReceived, makeFile, sendSample, xftp } from '../support/transfers.js';
@@ -98,11 +104,28 @@ describe('An upload', () => {
     expect(await readdir(folder)).toEqual(['sample.bin']);
     expect(performance.now() - before).toBeLessThan(2000);
   });
+
+  it.each(['rm', 'terminate'] as const)(
+    'that is stopped again in the last step of its clean-up (%s) leaves no folder',
+    async (step) => {
+      const { folder, program, proxy } = await stalledUpload([], interruptedAt(step));
+      await proxy.struck();
+      expect(await program.end('SIGINT')).toMatchObject({ exitCode: 130, signal: null });
+      expect(await readdir(folder)).toEqual(['sample.bin']);
+    },
+  );
 });
+
+/** A program that gets a second signal at a step of its clean-up. */
+function interruptedAt(step: 'rm' | 'unlink' | 'terminate'): ProgramOptions {
+  const preload = pathToFileURL(join(PACKAGE_FOLDER, 'test/support/interrupted-step-preload.js'));
+  return { nodeArguments: ['--import', preload.href], env: { XFTP_TEST_INTERRUPTED_STEP: step } };
+}
 
 /** Starts an upload that will stand still after some chunks. */
 async function stalledUpload(
-  options: readonly string[] = [],
+  args: readonly string[] = [],
+  options: ProgramOptions = {},
 ): Promise<{ readonly folder: string; readonly program: RunningProgram; readonly proxy: FaultProxy }> {
   const proxy = await startFaultProxy(relay.port);
   const folder = await temporaryFolder();
@@ -110,7 +133,8 @@ async function stalledUpload(
   proxy.setFault({ type: 'stall', direction: 'up', after: 6_000_000 });
   const address = relay.addressWith({ port: proxy.port });
   const into = join(folder, 'new');
-  return { folder, program: startProgram('xftp', ['send', source, into, '-s', address, ...options]), proxy };
+  const program = startProgram('xftp', ['send', source, into, '-s', address, ...args], options);
+  return { folder, program, proxy };
 }
 
 describe('A download', () => {
@@ -143,6 +167,35 @@ describe('A download', () => {
       await expectReceived(sent);
     },
   );
+
+  it('that is stopped again while it removes its part file leaves nothing', async () => {
+    const proxy = await startFaultProxy(relay.port);
+    const sent = await sendSample(relay.addressWith({ port: proxy.port }), { size: 40_000_000 });
+    proxy.setFault({ type: 'stall', direction: 'down', after: 36_000_000 });
+    const args = ['recv', sent.recipients[0], sent.into, '-y'];
+    const program = startProgram('xftp', args, interruptedAt('unlink'));
+    await expect
+      .poll(() => readdir(sent.into), { interval: 10, timeout: 20_000 })
+      .toEqual([expect.stringMatching(/^\..*sample\.bin.*part$/)]);
+    expect(await program.end('SIGINT')).toMatchObject({ exitCode: 130, signal: null });
+    await expectEmpty(sent.into);
+  });
+
+  it('that is stopped while it tells the relays is complete, and ends with 0 and a warning', async () => {
+    const proxy = await startFaultProxy(relay.port);
+    const sent = await sendSample(relay.addressWith({ port: proxy.port }), { size: 50_000 });
+    // The hello and the request for the only chunk pass, each a block of 16 KiB; what follows does not.
+    proxy.setFault({ type: 'stall', direction: 'up', after: 45_000 });
+    const program = startProgram('xftp', ['recv', sent.recipients[0], sent.into, '-y']);
+    await proxy.struck();
+    await program.printed(/^File downloaded: /);
+    expect(await program.end('SIGINT')).toMatchObject({
+      exitCode: 0,
+      stdout: `File downloaded: ${join(sent.into, 'sample.bin')}\n`,
+      stderr: expect.stringMatching(/^Warning: The file is complete, but not all relays were told so: .*\n$/),
+    });
+    await expectReceived(sent);
+  });
 
   it('that waits for its next try stops at once', async () => {
     const proxy = await startFaultProxy(relay.port);

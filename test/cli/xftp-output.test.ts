@@ -125,6 +125,13 @@ describe('-v', () => {
     });
   });
 
+  it('says nothing twice', async () => {
+    const path = join(await temporaryFolder(), 'empty.xftp');
+    await writeFile(path, '');
+    const { stderr } = await xftp(['recv', path, '-v']);
+    expect(stderr).toMatch(/^.*empty\.xftp cannot be used\. .*\n$/);
+  });
+
   it('tells of a TLS handshake that failed in words, without lines of the library', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined).end('This is no TLS.\n');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { exitCodeOf } from '#src/cli/exit-codes.js';
-import type { FailureCode } from '#src/protocol/index.js';
+import { type FailureCode, parseDescription, webLinkOf } from '#src/protocol/index.js';
 
 import { type ProgramResult, PACKAGE_FOLDER } from '../support/program.js';
 import { reportResources } from '../support/resource-report.js';
@@ -85,6 +85,41 @@ describe('Wrong usage', () => {
       }),
     );
     await expectEmpty(target);
+  });
+
+  it('of a source that is a little too large tells its bytes, and nothing of what apps would take', async () => {
+    const folder = await temporaryFolder();
+    const source = join(folder, 'large.bin');
+    await writeFile(source, '');
+    await truncate(source, 5 * 1024 ** 3 + 1);
+    const result = await xftp(['send', source, folder, '-s', NOWHERE]);
+    expectFailure(
+      result,
+      'FILE_TOO_LARGE',
+      / has 5368709121 bytes, more than the limit of 5368709120 bytes: /,
+    );
+    expect(result.stderr).not.toContain('Warning');
+  });
+
+  it('of a name that is not UTF-8 says what to do about it', async () => {
+    const folder = await temporaryFolder();
+    // Arguments of Node are text: a shell has to make this one.
+    const script = 'name=$(printf "caf\\351.txt"); echo x > "$name" && exec "$@" "$name" -s "$0"';
+    const result = await xftp(['send'], { cwd: folder, under: ['sh', '-c', script, NOWHERE] });
+    expectFailure(
+      result,
+      'SOURCE_MISSING',
+      /caf\ufffd\.txt cannot be found, .* not valid UTF-8: rename it, or/,
+    );
+  });
+
+  it('of a current folder that is gone says so', async () => {
+    const folder = await temporaryFolder();
+    const script = 'cd "$0" && rmdir "$0" && exec "$@"';
+    const result = await xftp(['recv', join(VECTORS, 'rcv1.xftp'), '.'], {
+      under: ['sh', '-c', script, folder],
+    });
+    expectFailure(result, 'SOURCE_MISSING', /^The current folder is gone: change to another one first\.$/);
   });
 
   it('of files to create exits with a code for the reason', async () => {
@@ -173,6 +208,27 @@ describe('Wrong usage', () => {
     const result = await xftp(['info', '/dev/zero'], measure);
     expect([exitCodeOf('INVALID_DESCRIPTION'), exitCodeOf('INVALID_ARGUMENT')]).toContain(result.exitCode);
     expect((await measure.report()).peakMemory).toBeLessThan(200 * 1024 * 1024);
+  });
+});
+
+describe('xftp info', () => {
+  it('takes a link with blanks around it', async () => {
+    const link = webLinkOf(parseDescription(await readFile(join(VECTORS, 'rcv1.xftp'), 'utf8')));
+    expect(await xftp(['info', `  ${link}\n`])).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+
+  it('takes a description as editors save it: in UTF-16, with a byte order mark, with any ends of lines', async () => {
+    const folder = await temporaryFolder();
+    const text = `\ufeff${await readFile(join(VECTORS, 'rcv1.xftp'), 'utf8')}`;
+    const files = [Buffer.from(text), Buffer.from(text, 'utf16le'), Buffer.from(text, 'utf16le').swap16()];
+    files.push(Buffer.from(text.replaceAll('\n', '\r')));
+    const expected = await xftp(['info', join(VECTORS, 'rcv1.xftp')]);
+    expect(expected).toMatchObject({ exitCode: 0, stderr: '' });
+    for (const [index, content] of files.entries()) {
+      const path = join(folder, `${String(index)}.xftp`);
+      await writeFile(path, content);
+      expect(await xftp(['info', path])).toEqual(expected);
+    }
   });
 });
 

@@ -90,8 +90,14 @@ describe('A folder that may not be written to', () => {
     const { recipients, into } = await sendSample(relay.address);
     await chmod(into, 0o500);
     const result = await xftp(['recv', recipients[0], into, '-y'], { under: UNPRIVILEGED });
-    expectFailure(result, 'NO_PERMISSION', /^You have no permission to use .*\.$/);
+    expectFailure(result, 'NO_PERMISSION', /^You have no permission to write to the folder .*into\.$/);
     await expectEmpty(into);
+  });
+
+  it.skipIf(process.platform !== 'linux')('is named, also when the system has no word for it', async () => {
+    const { recipients } = await sendSample(relay.address);
+    const result = await xftp(['recv', recipients[0], '/proc', '-y']);
+    expectFailure(result, 'NO_PERMISSION', /^The folder \/proc cannot be written to: choose another one\.$/);
   });
 
   it('gets no descriptions, and then nothing is uploaded', async () => {

@@ -150,6 +150,11 @@ describe('reading a description', () => {
     expect(formatDescription(parseDescription(text))).toBe(minimal);
   });
 
+  it('tolerates any ends of lines', () => {
+    for (const end of ['\r', '\r\n'])
+      expect(parseDescription(minimal.replaceAll('\n', end))).toEqual(parseDescription(minimal));
+  });
+
   it('tolerates sizes that are numbers', () => {
     const yaml = minimal
       .replace('chunkSize: 64kb', 'chunkSize: 65536')

@@ -69,6 +69,17 @@ describe('a description URI', () => {
       expect(parseDescriptionUri(text)).toEqual({ description, data: "{'a': (1*2)!}" });
   });
 
+  it('has a scheme in any case, and blanks around it', () => {
+    const web = formatWebLink({ origin: 'https://files.example', description });
+    for (const scheme of ['simplex:', 'https://simplex.chat'] as const) {
+      const uri = formatDescriptionUri(description, { scheme });
+      expect(parseLink(uri.replace(scheme, scheme.toUpperCase()))).toEqual(description);
+      expect(parseDescriptionUri(uri.replace('s', 'S')).description).toEqual(description);
+    }
+    for (const link of [web, web.replace('https', 'HTTPS')])
+      expect(parseLink(` \n${link}\n`)).toEqual(description);
+  });
+
   it('may have plus signs for blanks', () => {
     const uri = formatDescriptionUri(description).replaceAll('%20', '+');
     expect(parseDescriptionUri(uri).description).toEqual(description);

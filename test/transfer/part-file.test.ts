@@ -3,6 +3,7 @@ import { basename, dirname, join, relative } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { modeProbePath } from '#src/transfer/file-mode.js';
 import { PartFile } from '#src/transfer/part-file.js';
 import { failing } from '../crypto/expected-failure.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -113,6 +114,31 @@ describe('a part file', () => {
     await part.checkDestination();
     rmSync(folder, { recursive: true });
     await expect(part.choosePath('a', 1)).rejects.toThrow(failing('SOURCE_MISSING'));
+  });
+
+  it('whose folder was removed meanwhile cannot be placed, and the folder is named', async () => {
+    const folder = join(await temporaryFolder(), 'gone');
+    for (const destination of [{ folder }, { path: join(folder, 'a') }]) {
+      mkdirSync(folder);
+      const part = new PartFile(destination);
+      await writtenPart(part, 'a', 'x');
+      rmSync(folder, { recursive: true });
+      await expect(part.place('a')).rejects.toMatchObject({
+        code: 'SOURCE_MISSING',
+        message: `The folder ${folder} is gone: make it again, or choose another one.`,
+      });
+    }
+  });
+
+  it('is removed at once with what its mode was learned from', async () => {
+    const folder = await temporaryFolder();
+    const part = new PartFile({ folder });
+    part.discardNow();
+    const path = await writtenPart(part, 'a', 'x');
+    writeFileSync(modeProbePath(path), '');
+    part.discardNow();
+    part.discardNow();
+    expect(readdirSync(folder)).toStrictEqual([]);
   });
 
   it('that was never begun cannot be placed', async () => {

@@ -81,7 +81,7 @@ export async function offerDeletion(path: string, yes: boolean, output: Output):
   // What a pipe or a process brought is gone anyway, and a link (/dev/stdin is one) is not the description.
   const found = await lstat(path).catch(() => undefined);
   if (found?.isFile() !== true) return;
-  const question = `\nFile description ${path} can't be used again. Delete it (Y/n): `;
+  const question = `File description ${path} can't be used again. Delete it (Y/n): `;
   if (!yes && !(output.asks && (await confirm(question)))) return;
   try {
     await unlink(path);
@@ -92,7 +92,7 @@ export async function offerDeletion(path: string, yes: boolean, output: Output):
     output.warn(`The used file description could not be deleted. ${message}`);
     return;
   }
-  output.result('descriptionDeleted', `${yes ? '\n' : ''}File description ${path} is deleted.`, { path });
+  output.result('descriptionDeleted', `File description ${path} is deleted.`, { path });
 }
 
 async function chooseDestination(to: string | undefined): Promise<Destination> {

@@ -117,7 +117,6 @@ function report(
 ): void {
   const lines = [
     'File uploaded!',
-    '',
     `Sender file description: ${senderPath}`,
     'Pass file descriptions to the recipient(s):',
     ...recipientPaths,
@@ -125,10 +124,11 @@ function report(
   const links =
     first === undefined ? undefined : { web: webLinkOf(first), simplex: formatDescriptionUri(first) };
   if (links !== undefined) {
-    if (recipientPaths.length > 1)
-      lines.push('', 'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.');
+    // What scripts for the reference read comes first, and as there.
     lines.push('', 'Web link:', links.web);
     if (links.simplex.length <= MAX_SHOWN_LINK) lines.push('', 'SimpleX link:', links.simplex);
+    if (recipientPaths.length > 1)
+      lines.push('', 'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.');
     if (qr) lines.push('', ...qrLines(links.simplex, links.simplex.length <= QR_LINK_LIMIT));
   }
   output.result('sent', lines.join('\n'), {

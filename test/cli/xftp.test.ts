@@ -53,19 +53,18 @@ describe('xftp send', () => {
     expect(result.stdout).toBe(
       [
         'File uploaded!',
-        '',
         'Sender file description: photo.jpg.xftp/snd.xftp.private',
         'Pass file descriptions to the recipient(s):',
         'photo.jpg.xftp/rcv1.xftp',
         'photo.jpg.xftp/rcv2.xftp',
-        '',
-        'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.',
         '',
         'Web link:',
         webLinkOf(first),
         '',
         'SimpleX link:',
         formatDescriptionUri(first),
+        '',
+        'The links are those of recipient 1 (rcv1.xftp); pass them to nobody else.',
         '',
       ].join('\n'),
     );
@@ -155,7 +154,7 @@ describe('xftp recv', () => {
     // No answer: the description stays.
     expect(result.stdout).toBe(
       `File downloaded: ${join(sent.into, 'sample.bin')}\n` +
-        `\nFile description ${sent.recipients[0]} can't be used again. Delete it (Y/n): \n`,
+        `File description ${sent.recipients[0]} can't be used again. Delete it (Y/n): \n`,
     );
     await expectReceived(sent);
     expect(await stat(sent.recipients[0])).toBeDefined();
@@ -188,7 +187,7 @@ describe('xftp recv', () => {
     const sent = await sendSample(relay.address);
     const result = await xftp(['recv', '-y', sent.recipients[0], sent.into]);
     expect(result.stdout).toBe(
-      `File downloaded: ${join(sent.into, 'sample.bin')}\n\nFile description ${sent.recipients[0]} is deleted.\n`,
+      `File downloaded: ${join(sent.into, 'sample.bin')}\nFile description ${sent.recipients[0]} is deleted.\n`,
     );
     expect(await readdir(join(sent.recipients[0], '..'))).toEqual(['snd.xftp.private']);
   });
@@ -306,7 +305,7 @@ describe('xftp del, info and rand', () => {
       signal: null,
       stderr: '',
       stdout:
-        `File deleted!\n\nFile description ${sent.sender} can't be used again. Delete it (Y/n): ` +
+        `File deleted!\nFile description ${sent.sender} can't be used again. Delete it (Y/n): ` +
         `File description ${sent.sender} is deleted.\n`,
     });
     expect(await relay.chunkPaths()).toEqual(before);

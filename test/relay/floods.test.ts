@@ -73,7 +73,6 @@ function registration(sessionId: Uint8Array): Uint8Array {
     size: 65536,
     digest: sha256(empty),
     recipientKeys: [recipient.publicKey],
-    password: undefined,
   });
   return encodeTransmission({ sessionId, correlationId: empty, entityId: empty, command }, (authorized) =>
     sign(sender.privateKey, authorized),

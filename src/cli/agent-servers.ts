@@ -10,7 +10,8 @@ import { formatTable, outputWidth } from './table.js';
 import { relativeTime } from './time-text.js';
 import { failureText } from './transfer-text.js';
 
-const WHICH = 'number of the server in the list, its address, or a part of its HOST[:PORT] that no other has';
+const WHICH =
+  'number of the server in the list, its address, or a part of its HOST[:PORT], not of digits alone, that no other has';
 
 interface AddOptions extends CommonOptions {
   readonly preset?: 'simplex';

@@ -92,9 +92,9 @@ export async function checkWritable(folder: string): Promise<readonly Check[]> {
  */
 async function accessNearest(folder: string): Promise<boolean> {
   try {
-    await access(folder, constants.W_OK | constants.X_OK);
     if (!(await stat(folder)).isDirectory())
       throw new XftpError('INVALID_ARGUMENT', `${folder} is not a folder.`);
+    await access(folder, constants.W_OK | constants.X_OK);
     return true;
   } catch (error) {
     const failure = localFailure(error, folder);

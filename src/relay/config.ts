@@ -87,6 +87,20 @@ export async function loadRelayConfig(
   return parseRelayConfig(text, path, environment);
 }
 
+/** The folder of chunks that an INI names, whatever else is wrong with it; undefined when it cannot be told. */
+export async function chunksPathOf(
+  folders: RelayFolders,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  const path = relayFiles(folders).ini;
+  try {
+    const { ini } = withEnvironment(parseIni(await readFile(path, 'utf8'), path), path, environment);
+    return new IniReader(ini, path).text('FILES', 'path');
+  } catch {
+    return undefined;
+  }
+}
+
 /** The configuration in the text of an INI and in the environment. */
 export function parseRelayConfig(
   text: string,

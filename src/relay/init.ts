@@ -4,7 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { DEFAULT_PORT, encodeBase64Url, XftpError } from '../protocol/index.js';
 import { fingerprintOf, type SigningAlgorithm } from '../crypto/index.js';
 import { errorCode, makeFolders } from '../system/index.js';
-import { loadRelayConfig, notInitialized } from './config.js';
+import { chunksPathOf, notInitialized } from './config.js';
 import { createCredentials, writeCredentials } from './credentials.js';
 import { describeFileError } from './file-errors.js';
 import { relayFiles, type RelayFolders } from './folders.js';
@@ -130,9 +130,9 @@ async function lockForDeletion(
   folders: RelayFolders,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Unlock> {
-  const config = await loadRelayConfig(folders, environment).catch(() => undefined);
-  const filesPath = config !== undefined && (await exists(config.filesPath)) ? config.filesPath : undefined;
-  const storeLog = (await exists(folders.log)) ? relayFiles(folders).storeLog : undefined;
+  const named = await chunksPathOf(folders, environment);
+  const filesPath = named !== undefined && (await isReachable(named)) ? named : undefined;
+  const storeLog = (await isReachable(folders.log)) ? relayFiles(folders).storeLog : undefined;
   return lockRelayFiles(filesPath, storeLog);
 }
 
@@ -182,6 +182,14 @@ async function makeFolder(folder: string): Promise<void> {
   } catch (error) {
     throw describeFileError(error, `The folder ${folder} cannot be made`);
   }
+}
+
+/** What cannot even be looked at is used by no relay of this user. */
+async function isReachable(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -30,13 +30,13 @@ export async function sweepChunks(
 ): Promise<void> {
   let removed = 0;
   try {
-    const { useless, unknown } = await findOrphans(storage, store, log, oldest);
+    const { useless, unknown, ownsSome } = await findOrphans(storage, store, log, oldest);
     for (const place of useless) {
       if (signal?.aborted === true) break;
       await storage.remove(place);
       removed += 1;
     }
-    if (unknown > 0) report(describeUnknown(unknown, log));
+    if (unknown > 0) report(describeUnknown(unknown, log, ownsSome));
   } catch (error) {
     report(describeFileError(error, 'A chunk that no record owns cannot be removed').message);
   }
@@ -52,6 +52,8 @@ interface Orphans {
   readonly useless: readonly string[];
   /** How many others no record owns, as far as the log can tell. */
   readonly unknown: number;
+  /** Whether there are bodies that a record does own. */
+  readonly ownsSome: boolean;
 }
 
 /**
@@ -66,7 +68,7 @@ async function findOrphans(
   log: SweepOptions['log'],
   oldest: number,
 ): Promise<Orphans> {
-  if (log === 'gaps' || log === 'unwanted') return { useless: [], unknown: 0 };
+  if (log === 'gaps' || log === 'unwanted') return { useless: [], unknown: 0, ownsSome: false };
   const bodies = await storage.list();
   const owned = new Set<string>();
   const known = new Set<string>();
@@ -81,12 +83,14 @@ async function findOrphans(
     const isKnown = known.has(encodeBase64Url(senderId));
     if (isKnown || (ownsSome && ((await storage.storedAt(place)) ?? Infinity) < oldest)) useless.push(place);
   }
-  return { useless, unknown: orphans.length - useless.length };
+  return { useless, unknown: orphans.length - useless.length, ownsSome };
 }
 
-function describeUnknown(count: number, log: SweepOptions['log']): string {
-  const there = `${String(count)} of the files in the folder of chunks belong to no chunk of the store log`;
-  return log === 'missing'
-    ? `${there}, which was not there and is new: if it has been lost, stop the relay and restore it, or set XFTP_SERVER_LOG_PATH.`
-    : `${there}, and stay until they are too old to be of any use: \`xftp-server check --repair\` removes them, if it is the right log.`;
+function describeUnknown(count: number, log: SweepOptions['log'], ownsSome: boolean): string {
+  const there = `Files in the folder of chunks that belong to no chunk: ${String(count)}.`;
+  if (log === 'missing')
+    return `${there} The store log was not there and is new: if it has been lost, stop the relay and restore it, or set XFTP_SERVER_LOG_PATH.`;
+  return ownsSome
+    ? `${there} They stay until they are older than chunks can get; \`xftp-server check --repair\` removes them at once, if the store log is the right one.`
+    : `${there} The store log knows none of the files that are there: if it is the wrong one, stop the relay and restore the right one, or set XFTP_SERVER_LOG_PATH; if not, remove them by hand.`;
 }

@@ -93,8 +93,10 @@ it('xftp-server delete -y does not ask', async () => {
 it('xftp-server delete is refused while the relay runs, however little is left of its INI', async () => {
   const { home, ini } = await initialized();
   const server = await startServerProcess(home);
+  const whole = await readFile(ini, 'utf8');
   for (const [text, used] of [
-    [await readFile(ini, 'utf8'), `folder of chunks ${join(home, 'srv')}`],
+    [whole, `folder of chunks ${join(home, 'srv')}`],
+    [whole.replace(/^storage_quota:.*$/m, 'storage_quota: lots'), `folder of chunks ${join(home, 'srv')}`],
     ['no INI at all', `store log ${join(home, 'var/file-server-store.log')}`],
   ] as const) {
     await writeFile(ini, text);

@@ -43,9 +43,20 @@ async function makeOld(relay: TestRelay, chunk: RawChunk): Promise<void> {
 }
 
 /** What a relay says that has left so many. */
-const stayed = (bodies: number): string =>
-  `${String(bodies)} of the files in the folder of chunks belong to no chunk of the store log, and stay until they are ` +
-  'too old to be of any use: `xftp-server check --repair` removes them, if it is the right log.';
+const stayed = (bodies: number, why: 'some known' | 'none known' | 'no log'): string =>
+  `Files in the folder of chunks that belong to no chunk: ${String(bodies)}. ${
+    {
+      'some known':
+        'They stay until they are older than chunks can get; `xftp-server check --repair` removes them at once, ' +
+        'if the store log is the right one.',
+      'none known':
+        'The store log knows none of the files that are there: if it is the wrong one, stop the relay and restore ' +
+        'the right one, or set XFTP_SERVER_LOG_PATH; if not, remove them by hand.',
+      'no log':
+        'The store log was not there and is new: if it has been lost, stop the relay and restore it, or set ' +
+        'XFTP_SERVER_LOG_PATH.',
+    }[why]
+  }`;
 
 /** What a relay says that removed so many. */
 const removed = (uploads: number, bodies: number): string =>
@@ -71,10 +82,10 @@ describe('at the start', () => {
     const other = await client.create(chunkBytes());
     expect(await client.put(other)).toBe('OK');
     const again = await wrong.restart();
-    expect(again.problems).toEqual([stayed(2)]);
+    expect(again.problems).toEqual([stayed(2, 'some known')]);
     await again.stop();
     const right = await relay.restart();
-    expect(right.problems).toEqual([stayed(2)]);
+    expect(right.problems).toEqual([stayed(2, 'some known')]);
     expect(await (await right.client()).get(kept)).toBeInstanceOf(Buffer);
     expect((await readdir(relay.filesPath)).sort()).toEqual([kept, left, other].map(nameOf).sort());
   });
@@ -142,11 +153,11 @@ describe('at the start', () => {
     await truncate(relay.storeLogPath, 0);
     const empty = await relay.restart();
     expect((await readdir(relay.filesPath)).sort()).toEqual(names);
-    expect(missing.problems).toEqual([
-      '2 of the files in the folder of chunks belong to no chunk of the store log, which was not there and is new: ' +
-        'if it has been lost, stop the relay and restore it, or set XFTP_SERVER_LOG_PATH.',
+    expect(missing.problems).toEqual([stayed(2, 'no log')]);
+    expect([...other.problems, ...empty.problems]).toEqual([
+      stayed(2, 'none known'),
+      stayed(2, 'none known'),
     ]);
-    expect([...other.problems, ...empty.problems]).toEqual([stayed(2), stayed(2)]);
   });
 
   it('no body is removed while the store log has a line that cannot be read, however often the relay starts', async () => {

@@ -1,4 +1,4 @@
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
 import { isXftpError } from '../../protocol/index.js';
 import { errorCode } from '../../system/index.js';
@@ -169,11 +169,11 @@ export class StatisticsFiles {
     return this.#writing;
   }
 
-  /** They may be the only copy: that they could be read does not count, since renaming needs no right to read. */
+  /** They may be the only copy: that they could be read does not count, since another name needs no right to read. */
   async #keepEarlier(path: string): Promise<void> {
     if (this.#earlierKept) return;
     try {
-      await rename(path, `${path}.bak`);
+      await alsoName(path, `${path}.bak`);
     } catch (error) {
       if (errorCode(error) !== 'ENOENT')
         throw describeFileError(
@@ -207,4 +207,17 @@ export class StatisticsFiles {
       this.#source.report(describeFileError(error, `${path} cannot be written`).message);
     }
   }
+}
+
+/** Gives a file another name besides its own; a crash at any point leaves its own. Where there are no links it moves. */
+async function alsoName(path: string, name: string): Promise<void> {
+  const linked = `${name}.new`;
+  try {
+    await rm(linked, { force: true });
+    await link(path, linked);
+  } catch {
+    await rename(path, name);
+    return;
+  }
+  await rename(linked, name);
 }

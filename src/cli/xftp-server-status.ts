@@ -39,7 +39,7 @@ export async function showServerStatus(folders: RelayFolders, output: Output): P
     if (silent) output.warn(NO_ANSWER);
     else if (running)
       output.warn(
-        'The relay tells no more: set metrics_port, or control_port with a password, in [TRANSPORT].',
+        'The relay tells no more: set metrics_port in [TRANSPORT], or control_port there and a password for it in [AUTH].',
       );
     return;
   }

@@ -160,7 +160,7 @@ describe('xftp-server start and status', () => {
     const ported = `[TRANSPORT]\ncontrol_port: ${String(controlPort)}\n[AUTH]\ncontrol_port_user_password: user-pass\n`;
     const secretive = await runServer(home, ['status']);
     expect(secretive.stdout).toContain('1 on the disk, 64.0 KiB of 10.0 GiB (0 %)');
-    expect(secretive.stderr).toContain('The relay tells no more: set metrics_port, ');
+    expect(secretive.stderr).toContain('The relay tells no more: set metrics_port in [TRANSPORT], ');
     await append(ini, ported);
     const { code, stdout } = await runServer(home, ['status', '--json']);
     expect(code).toBe(0);

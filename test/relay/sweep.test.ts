@@ -4,6 +4,7 @@ import {
   readdir,
   readFile,
   rename,
+  rm,
   symlink,
   truncate,
   utimes,
@@ -88,6 +89,22 @@ describe('at the start', () => {
     expect(right.problems).toEqual([stayed(2, 'some known')]);
     expect(await (await right.client()).get(kept)).toBeInstanceOf(Buffer);
     expect((await readdir(relay.filesPath)).sort()).toEqual([kept, left, other].map(nameOf).sort());
+  });
+
+  it('it is told, and counted as a problem, when none of the chunks is there', async () => {
+    const { relay, kept } = await withLeftBody();
+    await rename(relay.filesPath, `${relay.filesPath}.unmounted`);
+    const again = await relay.restart();
+    expect(again.problems).toEqual([
+      'Of 1 chunks that the store log knows none is in the folder of chunks, and clients are told that they are gone: ' +
+        'is its disk mounted, and is [FILES] path right?',
+    ]);
+    expect((await again.figures()).problems).toBe(1);
+    await again.stop();
+    await rm(relay.filesPath, { recursive: true });
+    await rename(`${relay.filesPath}.unmounted`, relay.filesPath);
+    const right = await relay.restart();
+    expect(await (await right.client()).get(kept)).toBeInstanceOf(Buffer);
   });
 
   it('a body is removed whose upload was never noted, and the chunk can be uploaded again', async () => {

@@ -50,9 +50,9 @@ export interface DescriptionUri {
   readonly data?: string;
 }
 
-/** Schemes may be written in any case, the rest not. */
+/** In any case, as schemes may be written (RFC 3986, section 3.1). */
 const SIMPLEX = /^simplex:/i;
-const URI = /^(?:[sS][iI][mM][pP][lL][eE][xX]:|[hH][tT][tT][pP][sS]:\/\/[^/?#\s]+)\/file\/?#\/\?(\S*)/;
+const URI = /^(?:simplex:|https:\/\/[^/?#\s]+)\/file\/?#\/\?(\S*)/i;
 
 /**
  * Reads a description URI. Unknown parameters and all from the first blank on are ignored.

@@ -16,10 +16,15 @@ type Fields = readonly (readonly [string, string | undefined])[];
 /** `status`: how the relay is, as it tells itself or as its files tell. */
 export async function showServerStatus(folders: RelayFolders, output: Output): Promise<void> {
   const config = await loadRelayConfig(folders, process.env);
-  const { running, answers, process: pid, metrics } = await askRelay(config);
+  const { running, answers, process: pid, use, metrics } = await askRelay(config);
   const silent = running && !answers;
-  const detail = silent ? ' (does not answer)' : pid === undefined ? '' : ` (process ${String(pid)})`;
-  const state = `${running ? 'running' : 'not running'}${detail}`;
+  const number = pid === undefined ? '' : `process ${String(pid)}`;
+  const detail = silent
+    ? 'does not answer'
+    : use === undefined
+      ? number
+      : `xftp-server ${use} has its files: ${number}`;
+  const state = `${running ? 'running' : 'not running'}${detail === '' ? '' : ` (${detail})`}`;
   if (!running) process.exitCode = EXIT_NOT_RUNNING;
   else if (silent) process.exitCode = EXIT_FAILURE;
   if (metrics === undefined) {
@@ -31,6 +36,7 @@ export async function showServerStatus(folders: RelayFolders, output: Output): P
     output.result('status', formatFields(fields).join('\n'), {
       running,
       ...(silent ? { answers } : {}),
+      ...(use === undefined ? {} : { use }),
       ...(pid === undefined ? {} : { pid }),
       chunks: count,
       bytes,

@@ -133,7 +133,7 @@ async function lockForDeletion(
   const named = await chunksPathOf(folders, environment);
   const filesPath = named !== undefined && (await isReachable(named)) ? named : undefined;
   const storeLog = (await isReachable(folders.log)) ? relayFiles(folders).storeLog : undefined;
-  return lockRelayFiles(filesPath, storeLog);
+  return lockRelayFiles(filesPath, storeLog, 'delete');
 }
 
 async function deleteOwnFiles(folder: string, own: RegExp): Promise<void> {

@@ -10,22 +10,35 @@ import { describeFileError } from './file-errors.js';
 /** Gives a lock back. */
 export type Unlock = () => Promise<void>;
 
-/** Whether a lock is held; the process is undefined when it does not say in time who it is. */
+/** What a process does with the files that it has locked. */
+export type LockUse = 'relay' | 'check' | 'delete';
+
+/** Whether a lock is held; the process is undefined when it does not say in time who it is, and counts as a relay. */
 export type LockHolder =
-  { readonly held: false } | { readonly held: true; readonly process: number | undefined };
+  | { readonly held: false }
+  | { readonly held: true; readonly use: LockUse; readonly process: number | undefined };
 
 const NOBODY: LockHolder = { held: false };
 
 /** How long the holder of a lock has to say who it is, in ms: it may be busy, and the message does without. */
 const ANSWER_MS = 1000;
-/** Process numbers are shorter. */
-const MAX_ANSWER_LENGTH = 10;
+/** What the holder says: its process and its use; relays of version 0.1 say only the first. */
+const ANSWER = /^(\d{1,10})(?: (relay|check|delete))?$/;
+/** No answer is longer. */
+const MAX_ANSWER_LENGTH = 20;
+/** What to do about the holder of a lock that is needed. */
+const WAY_OUT: Readonly<Record<LockUse, readonly [who: string, advice: string]>> = {
+  relay: ['another relay', 'stop that one first'],
+  check: ['xftp-server check', 'wait for its end, or stop it, first'],
+  delete: ['xftp-server delete', 'answer its question, or stop it, first'],
+};
 /** What the system says of a lock that nobody holds, or not any more. */
 const GIVEN_BACK: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET']);
 
 /**
- * Makes sure that no other relay uses the same chunks or the same log.
+ * Makes sure that no other relay, check or deletion uses the same chunks or the same log.
  *
+ * @param use what for, which the others are told
  * @param filesPath undefined when there is no such folder
  * @param storeLogPath undefined for a relay without a log
  * @throws XftpError ALREADY_RUNNING with the other relay's process, and as the file system fails
@@ -33,14 +46,15 @@ const GIVEN_BACK: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET']);
 export async function lockRelayFiles(
   filesPath: string | undefined,
   storeLogPath: string | undefined,
+  use: LockUse,
 ): Promise<Unlock> {
   const unlockFiles =
     filesPath === undefined
       ? (): Promise<void> => Promise.resolve()
-      : await lockInstance(lockPath(filesPath), `The folder of chunks ${filesPath}`);
+      : await lockInstance(lockPath(filesPath), `The folder of chunks ${filesPath}`, use);
   if (storeLogPath === undefined) return unlockFiles;
   try {
-    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`);
+    const unlockLog = await lockInstance(storeLogPath, `The store log ${storeLogPath}`, use);
     return async () => {
       await unlockLog();
       await unlockFiles();
@@ -51,7 +65,7 @@ export async function lockRelayFiles(
   }
 }
 
-/** The relay that uses a folder of chunks; undefined where locks cannot tell: only on Linux they do. */
+/** Who uses a folder of chunks; undefined where locks cannot tell: only on Linux they do. */
 export async function relayHolderOf(filesPath: string): Promise<LockHolder | undefined> {
   if (process.platform !== 'linux') return undefined;
   let name: string;
@@ -71,19 +85,19 @@ function lockPath(filesPath: string): string {
 /**
  * Makes sure that no other relay uses a file or folder: a second one would compact the log under the first one's hands.
  * The lock is an abstract socket, which the system releases when the process ends, however it ends. Only Linux has them;
- * elsewhere the port that both want to listen on has to do. Whoever connects to it is told the holder's process.
+ * elsewhere the port that both want to listen on has to do. Whoever connects to it is told the holder's process and use.
  *
  * @param what it is, for a person: `The store log …`
- * @throws XftpError ALREADY_RUNNING with the other relay's process, and as the file system fails
+ * @throws XftpError ALREADY_RUNNING with the other one's process, and as the file system fails
  */
-async function lockInstance(path: string, what: string): Promise<Unlock> {
+async function lockInstance(path: string, what: string, use: LockUse): Promise<Unlock> {
   if (process.platform !== 'linux') return () => Promise.resolve();
   const name = await socketName(path).catch((error: unknown) => {
     throw describeFileError(error, `The folder ${dirname(path)} cannot be used`);
   });
   const server = createServer((socket) => {
     socket.on('error', ignore);
-    socket.end(String(process.pid), () => socket.destroy());
+    socket.end(`${String(process.pid)} ${use}`, () => socket.destroy());
   });
   try {
     await new Promise<void>((resolve, reject) => {
@@ -93,10 +107,9 @@ async function lockInstance(path: string, what: string): Promise<Unlock> {
   } catch (cause) {
     if (errorCode(cause) !== 'EADDRINUSE') throw describeFileError(cause, `${what} cannot be locked`);
     const holder = await holderOf(name);
-    const who = holder.held && holder.process !== undefined ? ` (process ${String(holder.process)})` : '';
-    throw new XftpError('ALREADY_RUNNING', `${what} is in use by another relay${who}: stop that one first.`, {
-      cause,
-    });
+    const [who, advice] = WAY_OUT[holder.held ? holder.use : 'relay'];
+    const number = holder.held && holder.process !== undefined ? ` (process ${String(holder.process)})` : '';
+    throw new XftpError('ALREADY_RUNNING', `${what} is in use by ${who}${number}: ${advice}.`, { cause });
   }
   // Such as running out of file descriptors when somebody connects: the lock holds all the same.
   server.on('error', ignore);
@@ -135,9 +148,14 @@ function holderOf(name: string): Promise<LockHolder> {
     socket.once('close', () => {
       clearTimeout(timer);
       if (free) resolve(NOBODY);
-      else resolve({ held: true, process: /^\d{1,10}$/.test(answer) ? Number(answer) : undefined });
+      else resolve({ held: true, ...parseAnswer(answer) });
     });
   });
+}
+
+function parseAnswer(answer: string): { readonly use: LockUse; readonly process: number | undefined } {
+  const [, number, use = 'relay'] = ANSWER.exec(answer) ?? [];
+  return { use: use as LockUse, process: number === undefined ? undefined : Number(number) };
 }
 
 function ignore(): void {

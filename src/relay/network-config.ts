@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv4, SocketAddress } from 'node:net';
 
 import type { IniReader } from './ini-reader.js';
 import type { RelayLimits } from './limits.js';
@@ -122,7 +122,23 @@ function readAddresses(ini: IniReader): readonly string[] | undefined {
   const addresses = text.split(',').map((part) => part.trim());
   if (!addresses.every((address) => isIP(address) > 0))
     throw ini.expected('TRANSPORT', 'listen', 'an IPv4 or IPv6 address, or several with commas');
-  return addresses;
+  return withoutTakenIn(new Set(addresses.map(canonical)));
+}
+
+/** The usual spelling of an IPv6 address; the zone of one that is only valid on a link stays. */
+function canonical(address: string): string {
+  if (isIPv4(address)) return address;
+  const [bare, zone] = address.split('%');
+  const spelling = new SocketAddress({ address: bare, family: 'ipv6' }).address;
+  return zone === undefined ? spelling : `${spelling}%${zone}`;
+}
+
+/** Leaves out what another address takes in: all of IPv6 does so with IPv4 too, unless that has a place of its own. */
+function withoutTakenIn(addresses: ReadonlySet<string>): readonly string[] {
+  const [all4, all6] = [addresses.has('0.0.0.0'), addresses.has('::')];
+  return [...addresses].filter(
+    (address) => ['0.0.0.0', '::'].includes(address) || !(isIPv4(address) ? all4 || all6 : all6),
+  );
 }
 
 function readWeb(

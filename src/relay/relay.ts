@@ -68,7 +68,7 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   await makeFolders(options.filesPath).catch((error: unknown) => {
     throw describeFileError(error, `The folder of chunks ${options.filesPath} cannot be used`);
   });
-  const unlock = await lockRelayFiles(options.filesPath, options.storeLogPath);
+  const unlock = await lockRelayFiles(options.filesPath, options.storeLogPath, 'relay');
   try {
     return await startLocked(options, unlock);
   } catch (error) {

@@ -115,6 +115,18 @@ static_path: /www
     });
   });
 
+  it.each([
+    ['::1, 0:0:0:0:0:0:0:1, ::1', ['::1']],
+    ['2001:DB8:0::1, 127.0.0.1, 127.0.0.1', ['2001:db8::1', '127.0.0.1']],
+    ['::, ::1, 127.0.0.1', ['::']],
+    ['0.0.0.0, 0::0, 192.0.2.1, 2001:db8::1', ['0.0.0.0', '::']],
+    ['0.0.0.0, 192.0.2.1, ::1', ['0.0.0.0', '::1']],
+    ['FE80:0::1%eth0, fe80::1%eth1', ['fe80::1%eth0', 'fe80::1%eth1']],
+  ])('listens once on each of %s', (listen, addresses) => {
+    const { listenAddresses } = parseRelayConfig(`${MINIMAL}[TRANSPORT]\nlisten: ${listen}\n`, NAME);
+    expect(listenAddresses).toEqual(addresses);
+  });
+
   it('may have blanks around the commas between hosts', () => {
     const text = '[TRANSPORT]\nhost = a.example, b.example ,c.onion\nport: 443\n[FILES]\npath: /srv\n';
     expect(parseRelayConfig(text, NAME).host).toBe('a.example,b.example,c.onion');

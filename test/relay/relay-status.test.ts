@@ -24,7 +24,7 @@ it('a relay whose ports are not open yet may be starting still', async () => {
   const config = await loadRelayConfig(folders, { XFTP_TRANSPORT_METRICS_PORT: port });
   expect(await askRelay(config)).toMatchObject({ running: false });
   // A relay takes the lock before it reads its log, and opens its ports after that.
-  const unlock = await lockRelayFiles(filesPath, undefined);
+  const unlock = await lockRelayFiles(filesPath, undefined, 'relay');
   onTestFinished(unlock);
   const asking = askRelay(config);
   await expect(asking).rejects.toThrow(failing('CONNECT_FAILED'));

@@ -8,8 +8,9 @@ import { describe, expect, it } from 'vitest';
 import { decodeBase64Url } from '#src/protocol/index.js';
 
 import { asSender, errorText, RawClient } from '../support/raw-client.js';
+import { startProgram } from '../support/program.js';
 import { freePort } from '../support/relay-process.js';
-import { runServer, startServerProcess } from '../support/server-process.js';
+import { runServer, serverVariables, startServerProcess } from '../support/server-process.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
 
@@ -110,6 +111,27 @@ it('xftp-server delete is refused while the relay runs, however little is left o
   await rm(join(home, 'srv'), { recursive: true });
   expect((await runServer(home, ['delete'], 'Y\n')).code).toBe(0);
   expect(await readdir(home)).toEqual([]);
+});
+
+it('xftp-server delete that waits for its answer is not taken for a relay', async () => {
+  const { home } = await initialized();
+  const program = startProgram('xftp-server', ['delete'], { env: serverVariables(home), interactive: true });
+  await program.printed(/Continue/);
+  const status = await runServer(home, ['status', '--json']);
+  expect([status.code, JSON.parse(status.stdout)]).toMatchObject([
+    3,
+    { running: false, use: 'delete', pid: program.pid },
+  ]);
+  expect((await runServer(home, ['status'])).stdout).toContain(
+    `Relay:   not running (xftp-server delete has its files: process ${String(program.pid)})\n`,
+  );
+  expect((await runServer(home, ['start'])).stderr).toBe(
+    `The folder of chunks ${join(home, 'srv')} is in use by xftp-server delete (process ${String(program.pid)}): ` +
+      'answer its question, or stop it, first.\n',
+  );
+  program.write('n\n');
+  expect((await program.ended).exitCode).toBe(1);
+  expect((await runServer(home, ['status'])).stdout).toContain('Relay:   not running\n');
 });
 
 it.each(['import', 'export'])(

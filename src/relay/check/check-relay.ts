@@ -73,7 +73,7 @@ export async function checkRelay(
     );
   });
   const storeLogPath = relayFiles(folders).storeLog;
-  const unlock = await lockRelayFiles(filesPath, storeLogPath);
+  const unlock = await lockRelayFiles(filesPath, storeLogPath, 'check');
   try {
     return await checkLocked(folders, config, storeLogPath, options);
   } catch (error) {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 
 import { XftpError } from '../../protocol/index.js';
 import type { RelayConfig } from '../config.js';
-import { relayHolderOf } from '../instance-lock.js';
+import { type LockUse, relayHolderOf } from '../instance-lock.js';
 import { LOOPBACK } from './loopback.js';
 
 /** A relay as it is seen from outside. */
@@ -11,8 +11,10 @@ export interface RelayStatus {
   readonly running: boolean;
   /** Whether it says anything: one that runs and does not is stopped, or too busy. */
   readonly answers: boolean;
-  /** Number of its process, where that can be told (on Linux). */
+  /** Number of its process, or of the one that uses its files, where that can be told (on Linux). */
   readonly process: number | undefined;
+  /** What else is done with its files while it does not run. */
+  readonly use: Exclude<LockUse, 'relay'> | undefined;
   /** What it tells, by the names of the metrics; undefined when it does not run, or has no port to ask at. */
   readonly metrics: ReadonlyMap<string, number> | undefined;
 }
@@ -30,14 +32,16 @@ const MAX_ANSWER = 256 * 1024;
  */
 export async function askRelay(config: RelayConfig): Promise<RelayStatus> {
   const holder = await relayHolderOf(config.filesPath);
-  const stopped = { running: false, answers: false, process: undefined, metrics: undefined };
+  const stopped = { running: false, answers: false, process: undefined, use: undefined, metrics: undefined };
   if (holder?.held === false) return stopped;
+  if (holder !== undefined && holder.use !== 'relay')
+    return { ...stopped, use: holder.use, process: holder.process };
   const number = holder?.process;
   const silent = { ...stopped, running: holder !== undefined };
   try {
     const metrics = await askForMetrics(config);
     if (number === undefined && metrics === undefined) return silent;
-    return { running: true, answers: true, process: number, metrics };
+    return { ...stopped, running: true, answers: true, process: number, metrics };
   } catch (error) {
     if (number === undefined) return silent;
     throw error;

@@ -267,6 +267,20 @@ describe.runIf(process.platform === 'linux')('xftp-server with two connection wo
     const late = await eventually(() => clientOf(relay));
     expect(shown(late)).toBe(renewed);
   });
+
+  it('does not let a worker that hangs hold up SIGHUP; it shows the new certificate when it goes on', async () => {
+    const relay = await start();
+    const program = relay.program();
+    const [hanging = 0] = await childrenOf(program.pid);
+    process.kill(hanging, 'SIGSTOP');
+    await renewOnlineCertificate(relay.folders, {});
+    process.kill(program.pid, 'SIGHUP');
+    await program.printed(/Certificates and web pages read again/);
+    process.kill(hanging, 'SIGCONT');
+    const { online } = await readCredentials(relay.folders);
+    for (const client of await several(4, () => clientOf(relay)))
+      expect(client.socket.getPeerCertificate().raw).toEqual(Buffer.from(online.certificate));
+  });
 });
 
 /** Whether a port takes connections. */

@@ -12,8 +12,8 @@ import type { OwnerCalls, WorkerCalls, WorkerMeasures, WorkerSettings } from './
 /** Beside this module, and beside the programs that it is bundled into. */
 const PROGRAM = fileURLToPath(new URL('./connection-worker.js', import.meta.url));
 
-/** How long a worker has for its measures, in ms; one that is busier tells what it told before. */
-const MEASURE_MS = 2000;
+/** How long a worker has for an answer, in ms: one that is busier, or hangs, must not hold up the others. */
+const ANSWER_MS = 2000;
 /** How much longer than its requests a worker may take for its end, in ms. */
 const STOP_GRACE_MS = 3000;
 
@@ -111,9 +111,9 @@ export class WorkerProcess {
     });
   }
 
-  /** Resolves when it shows something else, or has ended. */
+  /** Resolves when it shows something else, has ended, or is so busy that it will when it has the time. */
   async show(shown: ShownIdentity): Promise<void> {
-    await this.#channel.call('show', shown).catch(ignore);
+    await inTime(this.#channel.call('show', shown));
   }
 
   /** Closes connections whose last request started before a time, in ms. */
@@ -123,17 +123,8 @@ export class WorkerProcess {
 
   /** What it is like now, or was like when it last had the time to tell; undefined if it never had. */
   async measure(): Promise<WorkerMeasures | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, MEASURE_MS, undefined);
-    });
-    const measured = this.#channel.call('measure').then(
-      (measures) => (this.#measures = measures),
-      () => undefined,
-    );
-    const measures = await Promise.race([measured, late]);
-    clearTimeout(timer);
-    return measures ?? this.#measures;
+    this.#measures = (await inTime(this.#channel.call('measure'))) ?? this.#measures;
+    return this.#measures;
   }
 
   /** Lets it finish its requests as long as the limits say, and ends it. */
@@ -210,6 +201,17 @@ export class WorkerProcess {
     connection?.socket?.destroy();
     connection?.ended();
   }
+}
+
+/** What a worker answers; undefined when it does not in time, or ends. */
+async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ANSWER_MS, undefined);
+  });
+  const first = await Promise.race([answer.catch(ignore), late]);
+  clearTimeout(timer);
+  return first ?? undefined;
 }
 
 function ignore(): void {

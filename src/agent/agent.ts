@@ -137,7 +137,7 @@ class Agent implements RunningAgent {
     if (this.#options.settings !== undefined) this.setSettings(this.#options.settings);
     const { embeddedRelayAddress, servers: wanted = [] } = this.#options;
     for (const address of [...wanted, ...(embeddedRelayAddress === undefined ? [] : [embeddedRelayAddress])])
-      servers.put(parseServerAddress(address), {});
+      servers.ensure(parseServerAddress(address));
     await this.#folder.sweepSnapshots(new Set(sends.withSnapshot()));
     // A crash may have come between the end of a transfer and what follows it.
     for (const id of transfers.uncleaned()) this.#parts.steering.cleanUp(id);
@@ -346,13 +346,14 @@ class Agent implements RunningAgent {
 
   revokeToken(id: number): void {
     this.#parts.tokens.revoke(id);
+    this.#ensureToken();
   }
 
   authenticate(token: string): TokenInfo | undefined {
     return this.#parts.tokens.authenticate(token);
   }
 
-  /** The token for clients on this machine is in a file; if it is lost, a new one takes its place. */
+  /** The token for clients on this machine is in a file; if it is lost or revoked, a new one takes its place. */
   #ensureToken(): void {
     const token = this.#folder.readToken();
     if (token !== undefined && this.#parts.tokens.authenticate(token) !== undefined) return;

@@ -1,7 +1,7 @@
 import type { RunServices } from './run.js';
 
 /** How often deadlines are looked at, in ms. */
-const DEADLINE_INTERVAL_MS = 30_000;
+const DEADLINE_INTERVAL_MS = 5000;
 /** How often old events and transfers are removed, in ms. */
 const PRUNE_INTERVAL_MS = 10 * 60_000;
 const DAY_MS = 24 * 3600_000;

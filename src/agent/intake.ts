@@ -92,7 +92,7 @@ export class Intake {
           ...(params.clientRef === undefined ? {} : { clientRef: params.clientRef }),
           priority: params.priority ?? 0,
           deadline,
-          fileName: fitFileName(params.fileName ?? basename(path)),
+          fileName: fitFileName(params.fileName ?? basename(params.path)),
           fileSize,
           path,
           ...boundsFor(caller),
@@ -218,8 +218,9 @@ export class Intake {
 
   async #sourcePath(path: string): Promise<string> {
     if (!isAbsolute(path)) throw new XftpError('INVALID_ARGUMENT', `${path} is not an absolute path.`);
+    let resolved = path;
     try {
-      const resolved = await realpath(path);
+      resolved = await realpath(path);
       const stats = await stat(resolved);
       if (stats.isDirectory())
         throw new XftpError(
@@ -230,7 +231,8 @@ export class Intake {
         throw new XftpError('INVALID_ARGUMENT', `${path} is not a regular file and cannot be sent.`);
       return resolved;
     } catch (error) {
-      throw localFailure(error, path);
+      // Where a link leads to is what may be missing.
+      throw localFailure(error, resolved);
     }
   }
 

@@ -103,6 +103,11 @@ export class ServerStore {
 
   /** Adds a server, or changes the one with this address. */
   put(server: ServerAddress, { enabled = true, ...details }: ServerDetails): ServerRow {
+    return this.update(this.ensure(server).id, { enabled, ...details });
+  }
+
+  /** Adds a server that is not in the list; one that is there stays as it is, but for a password that comes with it. */
+  ensure(server: ServerAddress): ServerRow {
     const address = serverKey(server);
     this.#database.run(
       `INSERT INTO servers (address, password, created_at) VALUES (?, ?, ?)
@@ -113,7 +118,7 @@ export class ServerStore {
     );
     const row = this.#find(address);
     if (row === undefined) throw new XftpError('NOT_FOUND', 'The server was not stored.');
-    return this.update(row.id, { enabled, ...details });
+    return row;
   }
 
   /** @throws XftpError NOT_FOUND; INVALID_ADDRESS for a password that no address can have */

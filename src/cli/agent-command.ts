@@ -66,7 +66,10 @@ export function helpHint(command: Command): string {
   return `(${names.join(' ')} --help tells more)`;
 }
 
-/** Runs a command's work with a connection to the agent, which SIGINT and SIGTERM end. */
+/**
+ * Runs a command's work with a connection to the agent. SIGINT and SIGTERM end it, and with it whatever the work waits
+ * for: the agent goes on with what it was asked.
+ */
 export async function withAgent(
   { output }: CommandTools,
   options: CommonOptions,
@@ -75,11 +78,14 @@ export async function withAgent(
   const place = placeOf(options);
   await interruptible(async (signal) => {
     const agent = await connect(place, signal);
+    const onAbort = (): void => void agent.close();
+    signal.addEventListener('abort', onAbort);
     try {
       await work({ agent, output: output(), signal });
     } catch (error) {
-      throw unreachable(error, place);
+      throw signal.aborted ? interrupted(error) : unreachable(error, place);
     } finally {
+      signal.removeEventListener('abort', onAbort);
       output().endProgress();
       await agent.close();
     }
@@ -149,6 +155,14 @@ function endpointOf(address: string, token: string): AgentEndpoint {
   if (address.startsWith('unix:')) return { socketPath: address.slice('unix:'.length), token };
   if (/^wss?:\/\//.test(address) && URL.canParse(address)) return { url: address, token };
   throw new XftpError('INVALID_ARGUMENT', 'The address of an agent begins with ws://, wss:// or unix:.');
+}
+
+/** What the end of the connection means for whoever has ended it; what the work itself says of that is better. */
+function interrupted(error: unknown): unknown {
+  if (!isXftpError(error) || isXftpError(error, 'CANCELLED')) return error;
+  return new XftpError('CANCELLED', 'Interrupted: what the agent was asked for may be done all the same.', {
+    cause: error,
+  });
 }
 
 /** When no agent runs, the way out; other failures as they are. */

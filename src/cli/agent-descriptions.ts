@@ -53,23 +53,25 @@ export function addDescriptionCommands(program: Command, tools: CommandTools): v
   agentCommand(program, 'revoke', 'delete a sent file from its relays')
     .argument('[ID]', 'ID of the transfer, or its beginning')
     .option('--description <FILE>', "instead: the sender's description (snd.xftp.private)")
-    .action((id: string | undefined, options: CommonOptions & { readonly description?: string }) =>
-      withAgent(tools, options, async ({ agent, output }) => {
-        const { description } = options;
-        if ((id === undefined) === (description === undefined))
-          throw new XftpError('INVALID_ARGUMENT', 'Give either the ID of a transfer or --description FILE.');
+    .action(async (id: string | undefined, options: CommonOptions & { readonly description?: string }) => {
+      const { description } = options;
+      if ((id === undefined) === (description === undefined))
+        throw new XftpError('INVALID_ARGUMENT', 'Give either the ID of a transfer or --description FILE.');
+      const senderDescription =
+        description === undefined ? undefined : await readDescriptionText(description);
+      await withAgent(tools, options, async ({ agent, output }) => {
         const target =
-          description === undefined
+          senderDescription === undefined
             ? { id: (await findTransfer(agent, id ?? '')).id }
-            : { senderDescription: await readDescriptionText(description) };
+            : { senderDescription };
         const { deletions } = await agent.transfers.revoke(target);
         const text =
           deletions === 0
             ? 'There is nothing left to delete on the relays.'
             : `${humanCount(deletions, 'chunk')} will be deleted from the relays in the background.`;
         output.result('revoked', text, { ...('id' in target ? target : {}), deletions });
-      }),
-    );
+      });
+    });
 }
 
 function withOutOptions(command: Command): Command {

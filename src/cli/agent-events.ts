@@ -8,7 +8,7 @@ import {
   type CommonOptions,
   withAgent,
 } from './agent-command.js';
-import { followEvents } from './agent-follow.js';
+import { followEvents, whileShown } from './agent-follow.js';
 import { eventLine } from './event-text.js';
 import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
@@ -34,7 +34,9 @@ Examples:
   xftp-agent events --follow --json        all, then new ones, one JSON object a line
   xftp-agent events --since 1200 --follow  go on where a script stopped`,
     )
-    .action((options: EventsOptions) => withAgent(tools, options, (session) => runEvents(session, options)));
+    .action((options: EventsOptions) =>
+      withAgent(tools, options, (session) => runEvents(whileShown(session), options)),
+    );
 }
 
 async function runEvents(session: AgentSession, { since = 0, follow = false }: EventsOptions): Promise<void> {

@@ -2,6 +2,7 @@ import type { AgentEvent, TransferInfo } from '../agent/index.js';
 import { XftpError } from '../protocol/index.js';
 import type { AgentClient } from '../sdk/index.js';
 import { type AgentSession } from './agent-command.js';
+import { outputEnd } from './standard-streams.js';
 import { isFinished, waitText } from './transfer-text.js';
 
 /** What to follow. */
@@ -13,6 +14,11 @@ export interface FollowOptions {
 /** The number of the newest event: what is asked for afterwards is at least as new. */
 export async function newestEvent(agent: AgentClient): Promise<number> {
   return (await agent.agent.info()).events.newest;
+}
+
+/** The same session for a command that only shows something: it is over when nobody can see that any more, too. */
+export function whileShown(session: AgentSession): AgentSession {
+  return { ...session, signal: AbortSignal.any([session.signal, outputEnd]) };
 }
 
 /** Events until the user has enough. Events that were lost in between are told as a warning. */

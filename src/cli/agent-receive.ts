@@ -56,20 +56,24 @@ Examples:
   xftp-agent receive rcv1.xftp . --name cat.jpg
   xftp-agent receive rcv1.xftp --approve ask   then: xftp-agent approve ID`,
     )
-    .action((from: string, folder: string | undefined, options: ReceiveOptions) =>
-      withAgent(tools, options, (session) => runReceive(session, from, folder, options)),
-    );
+    .action(async (from: string, folder: string | undefined, options: ReceiveOptions) => {
+      const source = await sourceOf(from);
+      await withAgent(tools, options, (session) => runReceive(session, source, folder, options));
+    });
 
   agentCommand(program, 'inspect', 'show what a description or link says, without asking any relay')
     .argument('<FROM>', 'file description, or link (https:… or simplex:…)')
-    .action((from: string, options: CommonOptions) =>
-      withAgent(tools, options, ({ agent, output }) => runInspect(agent, output, from)),
-    );
+    .action(async (from: string, options: CommonOptions) => {
+      const source = await sourceOf(from);
+      await withAgent(tools, options, ({ agent, output }) => runInspect(agent, output, source));
+    });
 }
+
+type DescriptionSource = Pick<ReceiveParams, 'link' | 'description'>;
 
 async function runReceive(
   session: AgentSession,
-  from: string,
+  source: DescriptionSource,
   folder: string | undefined,
   options: ReceiveOptions,
 ): Promise<void> {
@@ -77,7 +81,7 @@ async function runReceive(
   const { onConflict, approve, ack = false, wait = false } = options;
   if (folder === '') throw new XftpError('INVALID_ARGUMENT', 'The folder to save to has no name.');
   const transfer = await agent.transfers.receive({
-    ...(await sourceOf(from)),
+    ...source,
     ...(folder !== undefined && { directory: resolve(folder) }),
     ...(onConflict !== undefined && { onConflict }),
     ...(approve !== undefined && { approveRelays: approve }),
@@ -92,12 +96,17 @@ async function runReceive(
   output.result('received', `File downloaded: ${safeText(path)}`, { id: ended.id, path, size: fileSize });
 }
 
-async function sourceOf(from: string): Promise<Pick<ReceiveParams, 'link' | 'description'>> {
+/** Read before there is a connection to the agent: a signal just ends a program that waits for a pipe. */
+async function sourceOf(from: string): Promise<DescriptionSource> {
   return isLink(from) ? { link: from } : { description: await readDescriptionText(from) };
 }
 
-async function runInspect(agent: AgentSession['agent'], output: Output, from: string): Promise<void> {
-  const result = await agent.transfers.inspect(await sourceOf(from));
+async function runInspect(
+  agent: AgentSession['agent'],
+  output: Output,
+  source: DescriptionSource,
+): Promise<void> {
+  const result = await agent.transfers.inspect(source);
   const { party, encryptedSize, chunks, servers, redirect } = result;
   const lines = formatFields([
     ['Description of', party === 'sender' ? 'the sender' : 'a recipient'],

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
@@ -20,6 +20,9 @@ import { wholeNumber } from './number-argument.js';
 import type { Output } from './output.js';
 import { parseDuration } from './time-text.js';
 import { nameOf } from './transfer-text.js';
+
+/** After so many ms without an answer it is told why: small files are copied before. */
+const COPYING_MS = 1000;
 
 /** Options that sending and receiving have in common. */
 export interface SubmitOptions extends CommonOptions {
@@ -162,7 +165,7 @@ async function runSend(session: AgentSession, file: string, options: SendOptions
     qr = false,
   } = options;
   if (file === '') throw new XftpError('INVALID_ARGUMENT', 'The file to send has no name.');
-  const transfer = await agent.transfers.send({
+  const adding = agent.transfers.send({
     path: resolve(file),
     snapshot,
     ...(count !== undefined && { recipients: count }),
@@ -172,10 +175,35 @@ async function runSend(session: AgentSession, file: string, options: SendOptions
     ...(redirect !== undefined && { redirect }),
     ...submitParams(options),
   });
+  const transfer = await whileCopying(adding, session, file);
   reportAdded(output, transfer, wait);
   if (!wait) return;
   requireCompleted(await waitForEnd(session, transfer.id));
   showDescriptions(output, transfer.id, await agent.transfers.descriptions({ id: transfer.id }), { qr });
+}
+
+/** The agent answers when it has its copy of the file: whoever waits is told, and whoever does not want to, too. */
+async function whileCopying<T>(
+  adding: Promise<T>,
+  { output, signal }: AgentSession,
+  file: string,
+): Promise<T> {
+  const name = safeText(basename(file));
+  const timer = setTimeout(() => {
+    output.note('copying', `Copying ${name}, so that it may change from then on …`, { file });
+  }, COPYING_MS);
+  try {
+    return await adding;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new XftpError(
+      'CANCELLED',
+      `The agent may be copying ${name} still, and then sends it: \`xftp-agent list\` shows whether it does.`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function serversOf(text: string): string[] {

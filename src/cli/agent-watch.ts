@@ -9,7 +9,7 @@ import {
   type CommonOptions,
   withAgent,
 } from './agent-command.js';
-import { followEvents, newestEvent, requireCompleted } from './agent-follow.js';
+import { followEvents, newestEvent, requireCompleted, whileShown } from './agent-follow.js';
 import { allTransfers } from './agent-pages.js';
 import { findTransfer } from './agent-transfer-id.js';
 import { eventLine, eventText } from './event-text.js';
@@ -44,7 +44,8 @@ it goes on until Ctrl-C, which ends nothing but the watching.`,
     .action((id: string | undefined, options: CommonOptions) =>
       withAgent(tools, options, (session) => {
         const live = process.stdout.isTTY && options.json !== true;
-        return id === undefined ? watchAll(session, live) : watchOne(session, id, live);
+        const shown = whileShown(session);
+        return id === undefined ? watchAll(shown, live) : watchOne(shown, id, live);
       }),
     );
 }

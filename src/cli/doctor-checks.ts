@@ -29,6 +29,12 @@ function isPrivate({ mode }: Pick<Stats, 'mode'>): boolean {
   return process.platform === 'win32' || (mode & 0o077) === 0;
 }
 
+/** Whether somebody else owns it, whom root does not mind. */
+function isForeign({ uid }: Pick<Stats, 'uid'>): boolean {
+  const user = process.getuid?.() ?? 0;
+  return user !== 0 && uid !== user;
+}
+
 /** File of the data folder with the token of the user. */
 const TOKEN_FILE = 'token';
 
@@ -43,6 +49,15 @@ export async function checkPrivate(dataDir: string): Promise<readonly Check[]> {
     return [{ name, status: 'fail', message, hint: '`xftp-agent start` makes it.' }];
   }
   const others = `others than you may look into ${dataDir}.`;
+  if (isForeign(stats))
+    return [
+      {
+        name,
+        status: 'fail',
+        message: `${dataDir} belongs to another user.`,
+        hint: `Was the agent once started as root? \`sudo chown -R "$USER" ${dataDir}\` makes it yours.`,
+      },
+    ];
   return [
     isPrivate(stats)
       ? { name, status: 'ok', message: `${dataDir} is yours alone.` }

@@ -90,7 +90,11 @@ program
     once,
   )
   .option('--downloads <DIR>', `folder for received files (default: ${folderText('downloads')})`)
-  .option('--server <ADDRESS>', 'relay for the server list of a new database (repeatable)', collect)
+  .option(
+    '--server <ADDRESS>',
+    'relay to add to the server list, if it is not there yet (repeatable)',
+    collect,
+  )
   .option('--embedded-relay', 'also run a relay for this machine, on 127.0.0.1')
   .option('--config <FILE>', `configuration file, TOML (default: ${folderText('config')} if it exists)`)
   .addOption(new Option('--log-level <LEVEL>', `${LOG_LEVELS.join(', ')} (default: info)`))

@@ -44,7 +44,8 @@ export async function listenOnSocket(server: Server, path: string): Promise<void
   if (there?.isSocket() === true) {
     if (await isServed(path)) throw inUse('the socket of the RPC');
     await rm(path, { force: true });
-  }
+  } else if (there !== undefined)
+    throw new XftpError('FILE_EXISTS', `${path} is no socket, and stays: choose another path to listen on.`);
   await listening(
     server,
     () => {

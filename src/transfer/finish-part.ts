@@ -72,7 +72,10 @@ export async function finishPart(part: PartToFinish, { ciphers, onChosen }: Fini
 /** A free path, for now, unless the file there is to be replaced. */
 async function choosePath({ directory, name, onConflict }: PartToFinish): Promise<string> {
   const path = resolve(directory, name);
-  if (onConflict === 'overwrite') return path;
+  if (onConflict === 'overwrite') {
+    if (await isFolder(path)) throw localFailure(Object.assign(new Error(), { code: 'EISDIR' }), path);
+    return path;
+  }
   if (onConflict === 'rename') return uniquePath(resolve(directory), name);
   if (await exists(path)) throw fileExists(path);
   return path;
@@ -88,6 +91,12 @@ async function confirmPlaced(finalPath: string, { partPath, contentLength }: Par
     );
   await syncFolder(dirname(finalPath));
   return finalPath;
+}
+
+/** Told before the part file gets the mode of a new file: the system would say so only when it is placed. */
+async function isFolder(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(() => undefined);
+  return stats?.isDirectory() === true;
 }
 
 async function placeOver(part: string, path: string): Promise<void> {

@@ -28,7 +28,7 @@ const NOT_UTF8 = '\ufffd';
 function meaningOf(code: string, path: string): (typeof MEANINGS)[string] | undefined {
   if (code !== 'ENOENT' || !path.includes(NOT_UTF8)) return MEANINGS[code];
   const message =
-    'PATH cannot be found, as its name is not valid UTF-8: rename it, or make a link to it with another name.';
+    'PATH cannot be found, as its name is not valid UTF-8: rename it, or make a hard link to it with another name.';
   return { code: 'SOURCE_MISSING', message };
 }
 

@@ -1,4 +1,12 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
@@ -86,6 +94,20 @@ describe('a file that is sent', () => {
     const { id } = await sent(agent, { path });
     const [recipient] = (await agent.descriptions(id)).recipients;
     expect(await received(agent, { description: recipient!.description })).toHaveLength(0);
+  });
+
+  it('by a link has the name of the link, and tells what it leads to when that cannot be found', async () => {
+    const { agent } = await agentAndRelay();
+    const { path } = sourceIn(agent, 10);
+    const link = join(agent.folder, 'link.txt');
+    symlinkSync(path, link);
+    expect(await agent.send({ path: link }, CALLER)).toMatchObject({ fileName: 'link.txt', path });
+    const nameless = Buffer.concat([Buffer.from(`${agent.folder}/caf`), Buffer.from([0xe9])]);
+    writeFileSync(nameless, 'content');
+    symlinkSync(nameless, join(agent.folder, 'cafe'));
+    await expect(agent.send({ path: join(agent.folder, 'cafe') }, CALLER)).rejects.toThrow(
+      /caf\ufffd cannot be found, as its name is not valid UTF-8: rename it, or make a hard link/,
+    );
   });
 
   it('over several relays comes back under the name that it was given', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -63,6 +63,28 @@ describe('the test of a server', () => {
     expect(walked(await agent.testServer(onion))).toEqual(['name: TOR_REQUIRED']);
     await strict.stop();
     expect(walked(await agent.testServer(strict.address))).toEqual(['name', 'tcp: CONNECT_FAILED']);
+  });
+});
+
+describe('what the agent is started with', () => {
+  it('adds servers, and leaves alone what was made of them since', async () => {
+    const [one, two] = [await countedRelay(), await countedRelay()];
+    const agent = await testAgent({ servers: [one.address, two.address] });
+    agent.updateServer(agent.listServers()[0]?.id ?? 0, { enabled: false });
+    const again = await agent.reopen();
+    expect(again.listServers().map(({ enabled }) => enabled)).toEqual([false, true]);
+  });
+
+  it('is a token for this user, and another one when that is revoked', async () => {
+    const agent = await testAgent();
+    const token = (): string => readFileSync(join(agent.dataDir, 'token'), 'utf8').trim();
+    const before = token();
+    agent.revokeToken(agent.createToken({ name: 'other', scope: 'read' }).id);
+    expect(token()).toBe(before);
+    agent.createToken({ name: 'another', scope: 'admin' });
+    agent.revokeToken(agent.authenticate(before)?.id ?? 0);
+    expect(agent.authenticate(before)).toBeUndefined();
+    expect(agent.authenticate(token())).toMatchObject({ scope: 'admin' });
   });
 });
 

@@ -161,6 +161,9 @@ describe('the server list', () => {
     for (const password of ['', 'x'.repeat(300), 'a@b/c:d', 'a b'])
       expect(() => servers.update(id, { enabled: false, password })).toThrow(failing('INVALID_ADDRESS'));
     expect(servers.forUpload().map(({ password }) => password)).toEqual(['new', undefined]);
+    const changed = servers.update(id, { enabled: false, priority: 2 });
+    const newer = parseServerAddress(`xftp://${FINGERPRINT}:newer@one.example`);
+    expect(servers.ensure(newer)).toEqual({ ...changed, password: 'newer' });
     servers.remove(id);
     expect(servers.list().map(({ address }) => address)).toEqual([TWO]);
     for (const act of [

@@ -1,11 +1,13 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
+import { checkPrivate } from '#src/cli/doctor-checks.js';
 import { exitCodeOf } from '#src/cli/exit-codes.js';
 
 import { addTransfers, linesOf, serveFakeAgent, succeeded } from '../support/agent-program.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { expectFailure } from '../support/transfers.js';
 
 const FINGERPRINT = `${'A'.repeat(43)}=`;
@@ -187,6 +189,23 @@ describe('The agent as a whole', () => {
       },
       { event: 'check', name: `server ${RELAY}`, message: 'step tls failed: No TLS.' },
     ]);
+  });
+
+  it('whose folder belongs to another user is told from one that others may look into', async () => {
+    const folder = await temporaryFolder();
+    await chmod(folder, 0o700);
+    const user = vi.spyOn(process, 'getuid');
+    onTestFinished(() => {
+      user.mockRestore();
+    });
+    for (const [uid, message] of [
+      [0, `${folder} is yours alone.`],
+      [(await stat(folder)).uid, `${folder} is yours alone.`],
+      [4_000_000, `${folder} belongs to another user.`],
+    ] as const) {
+      user.mockReturnValue(uid);
+      expect((await checkPrivate(folder))[0]?.message).toBe(message);
+    }
   });
 
   it('is missed by the doctor when it does not run', async () => {

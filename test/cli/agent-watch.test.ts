@@ -1,4 +1,8 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import type { TransferInfo } from '#src/agent/index.js';
 import { EXIT_INTERRUPTED, exitCodeOf } from '#src/cli/exit-codes.js';
@@ -11,6 +15,7 @@ import {
   serveFakeAgent,
   succeeded,
 } from '../support/agent-program.js';
+import { makePipe } from '../support/pipe.js';
 import { commandOf, type RunningProgram, startCommand } from '../support/program.js';
 
 /** Programs start slowly on a busy machine; nothing waits for it when all is well. */
@@ -123,6 +128,55 @@ describe('--wait', () => {
     });
     expect(served.agent.get('t2').state).toBe('queued');
   });
+});
+
+describe('a file that takes long to copy', () => {
+  it('is told of, also who does not want to wait for it', async () => {
+    const served = await serveFakeAgent();
+    served.agent.send = () => new Promise(() => undefined);
+    const program = served.start(['send', '/srv/large.iso']);
+    await program.printed(/^Copying large\.iso, so that it may change from then on …$/m);
+    const { exitCode, stdout, stderr } = await program.end('SIGINT');
+    expect([exitCode, stdout]).toEqual([EXIT_INTERRUPTED, '']);
+    expect(stderr.trimEnd().split('\n').at(-1)).toBe(
+      'The agent may be copying large.iso still, and then sends it: `xftp-agent list` shows whether it does.',
+    );
+  });
+});
+
+describe('a command that waits', () => {
+  it('for the agent ends at a signal', async () => {
+    const served = await serveFakeAgent();
+    await addTransfers(served, 1);
+    const asked = vi.fn(() => new Promise<never>(() => undefined));
+    served.agent.descriptions = asked;
+    const program = served.start(['descriptions', 't2']);
+    await vi.waitFor(() => {
+      expect(asked).toHaveBeenCalled();
+    }, SLOW_START_MS);
+    expect(await program.end('SIGTERM')).toMatchObject({
+      exitCode: 143,
+      stderr: 'Interrupted: what the agent was asked for may be done all the same.\n',
+    });
+  });
+
+  it.each(['receive', 'inspect'])(
+    'for a description that nobody writes (%s) ends at a signal',
+    async (name) => {
+      const served = await serveFakeAgent();
+      const pipe = join(served.dataDir, 'pipe');
+      await makePipe(pipe);
+      const program = served.start([name, pipe]);
+      // Possible as soon as the program has opened the pipe too.
+      const writer = await vi.waitFor(
+        () => open(pipe, constants.O_WRONLY | constants.O_NONBLOCK),
+        SLOW_START_MS,
+      );
+      onTestFinished(() => writer.close());
+      expect(await program.end('SIGINT')).toMatchObject({ signal: 'SIGINT', stdout: '', stderr: '' });
+      expect(served.agent.received).toEqual([]);
+    },
+  );
 });
 
 describe('watch', () => {

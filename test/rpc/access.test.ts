@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -255,6 +255,10 @@ describe('A Unix socket', () => {
     await expect(testRpc({ socketPath: join(folder, 'x'.repeat(120)) })).rejects.toThrow(
       failing('INVALID_ARGUMENT'),
     );
+    const file = join(folder, 'file');
+    await writeFile(file, 'kept');
+    await expect(testRpc({ socketPath: file })).rejects.toThrow(failing('FILE_EXISTS'));
+    expect(await readFile(file, 'utf8')).toBe('kept');
   });
 });
 

@@ -103,7 +103,8 @@ describe('a verified part file', () => {
     const { directory, run, part } = await partIn('overwrite');
     mkdirSync(join(directory, NAME));
     await expect(run()).rejects.toThrow(failing('INVALID_ARGUMENT'));
-    expect(existsSync(part.partPath)).toBe(true);
+    await expect(run()).rejects.toThrow(`${join(directory, NAME)} is a folder`);
+    expect(statSync(part.partPath).mode & 0o777).toBe(0o600);
   });
 
   it('stays when its name is taken and must not be changed, and can be placed later', async () => {

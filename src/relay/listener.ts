@@ -46,9 +46,9 @@ export class RelayListener {
     return this.#ports.open(places);
   }
 
-  /** Takes no more connections; resolves when those that are there have ended. */
-  close(): Promise<void> {
-    return this.#ports.close();
+  /** Takes no more connections; whoever serves those that are there knows when they have ended. */
+  close(): void {
+    this.#ports.stopListening();
   }
 
   #arrive(socket: Socket): void {

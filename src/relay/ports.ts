@@ -56,7 +56,15 @@ export class Ports<S extends Server> {
     return ports;
   }
 
-  /** Takes no more connections; resolves when those that are there have ended. */
+  /**
+   * Takes no more connections; those that are there go on. That they have ended could not be waited for: Node does not
+   * tell of connections that were handed to a process which has died.
+   */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Takes no more connections; resolves when those that are there, none of which was handed on, have ended. */
   async close(): Promise<void> {
     await Promise.all(
       this.#servers.map(

@@ -129,7 +129,8 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     });
     operator = await startOperatorSide(options.operator ?? {}, services, figures, report);
   } catch (error) {
-    await Promise.all([site.stop(), listener?.close(), host?.stop()]);
+    listener?.close();
+    await Promise.all([site.stop(), host?.stop()]);
     await services.store.close();
     // A service manager tells the workers too, which may have ended for that reason.
     throwIfStopped(options.signal);
@@ -149,7 +150,8 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   const stop = async (): Promise<void> => {
     for (const timer of timers) clearInterval(timer);
     stopping.abort();
-    await Promise.all([site.stop(), listening.close(), serving.stop()]);
+    listening.close();
+    await Promise.all([site.stop(), serving.stop()]);
     await expiring;
     await operator.stop();
     try {

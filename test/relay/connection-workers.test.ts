@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -132,6 +132,38 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
     await expect.poll(() => served, { timeout: 10_000 }).toBe(6);
     process.kill(hanging, 'SIGCONT');
     await Promise.all(clients);
+  });
+
+  it('fills the place of one that dies with connections that it was about to take', async () => {
+    const relay = await testRelay({ connectionWorkers: 2 });
+    const before = await workers();
+    for (const worker of before) process.kill(worker, 'SIGSTOP');
+    const sockets = await several(8, () => connected(relay.port));
+    for (const worker of before) process.kill(worker, 'SIGKILL');
+    for (const socket of sockets) await closed(socket);
+    await expect
+      .poll(async () => (await workers()).filter((worker) => !before.includes(worker)).length, {
+        timeout: 10_000,
+      })
+      .toBe(2);
+    const client = await eventually(() => relay.client());
+    const chunk = await client.create(chunkBytes());
+    expect(await client.put(chunk)).toBe('OK');
+    expect(relay.problems.filter((problem) => problem.includes('(SIGKILL)'))).toHaveLength(2);
+  });
+
+  it('stops although one that served has died, or hangs with connections that it was about to take', async () => {
+    const first = await testRelay({ connectionWorkers: 2 });
+    await several(2, () => first.client());
+    for (const worker of await workers()) process.kill(worker, 'SIGKILL');
+    await expect.poll(() => first.problems.length).toBe(2);
+    await first.stop();
+
+    const second = await testRelay({ connectionWorkers: 2, limits: { shutdownMs: 100 } });
+    for (const worker of await workers()) process.kill(worker, 'SIGSTOP');
+    await several(4, () => connected(second.port));
+    await second.stop();
+    expect(await workers()).toEqual([]);
   });
 
   it('goes on when one is killed in the midst of uploads: what it held comes back, and another takes its place', async () => {
@@ -282,6 +314,22 @@ describe.runIf(process.platform === 'linux')('xftp-server with two connection wo
       expect(client.socket.getPeerCertificate().raw).toEqual(Buffer.from(online.certificate));
   });
 });
+
+/** A connection on which the client says nothing. */
+async function connected(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function closed(socket: Socket): Promise<void> {
+  socket.resume();
+  if (!socket.closed) await once(socket, 'close');
+}
 
 /** Whether a port takes connections. */
 async function accepts(port: number): Promise<boolean> {

@@ -171,9 +171,12 @@ export class WorkerProcess {
 
   async #end(): Promise<string> {
     const child = this.#child;
-    // What it said last is read until the channel has ended too.
+    // What it said last is read until the channel has ended too. Node tells that by 'disconnect' where this process has
+    // ended the channel, and by 'close' where the worker died with connections that it was about to take.
     const disconnected = new Promise<void>((resolve) => {
-      child.once('disconnect', resolve);
+      child.once('disconnect', resolve).once('close', () => {
+        resolve();
+      });
     });
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => {

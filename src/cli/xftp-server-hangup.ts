@@ -1,16 +1,18 @@
 /**
- * Carries out something for each SIGHUP, one after another. A signal that comes before it is known what to do is kept.
- *
- * @param ready resolves with what to do, which must not reject
+ * Takes care of SIGHUP from now on, which would end the process. What each signal is to do is said later, by calling the
+ * function that this returns: signals that came before are carried out then, one after another.
  */
-export function onHangup(ready: Promise<() => Promise<void>>): void {
-  // Whoever starts the relay tells why it did not start. Said here, since a failure may come before any signal.
-  const known = ready.catch(() => undefined);
+export function keepHangups(): (act: () => Promise<void>) => void {
+  let known: ((act: () => Promise<void>) => void) | undefined;
+  const ready = new Promise<() => Promise<void>>((resolve) => {
+    known = resolve;
+  });
   let work = Promise.resolve();
   process.on('SIGHUP', () => {
     work = work.then(async () => {
-      const act = await known;
-      await act?.();
+      const act = await ready;
+      await act();
     });
   });
+  return (act) => known?.(act);
 }

@@ -18,7 +18,7 @@ import {
   type WebConfig,
   type WebOptions,
 } from '../relay/index.js';
-import { onHangup } from './xftp-server-hangup.js';
+import { keepHangups } from './xftp-server-hangup.js';
 
 /** The identity cannot be made again: its fingerprint is in the address that clients know. */
 const CREDENTIAL_ADVICE = {
@@ -41,8 +41,9 @@ export interface ServerVersion {
  */
 export async function startServer(folders: RelayFolders, version: ServerVersion): Promise<void> {
   const stop = stopSignal();
+  const onHangup = keepHangups();
   try {
-    await runServer(folders, version, stop);
+    await runServer(folders, version, stop, onHangup);
   } catch (error) {
     if (!isXftpError(error, 'CANCELLED')) throw error;
   }
@@ -50,7 +51,12 @@ export async function startServer(folders: RelayFolders, version: ServerVersion)
   process.exit(0);
 }
 
-async function runServer(folders: RelayFolders, version: ServerVersion, stop: AbortSignal): Promise<void> {
+async function runServer(
+  folders: RelayFolders,
+  version: ServerVersion,
+  stop: AbortSignal,
+  onHangup: (act: () => Promise<void>) => void,
+): Promise<void> {
   const config = await loadRelayConfig(folders, process.env);
   for (const remark of config.remarks) process.stderr.write(`${remark}\n`);
   const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
@@ -59,7 +65,7 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
   print([version.text, `Fingerprint: ${fingerprint}`]);
   print([`Server address: ${formatRelayAddress(fingerprint, config.host ?? '<hostnames>', config.port)}`]);
   print(describe(config, storeLogPath));
-  const starting = startRelay({
+  const relay = await startRelay({
     ...relayOptions(config),
     operator: operatorOptions(config, folders, version),
     credentials,
@@ -68,8 +74,7 @@ async function runServer(folders: RelayFolders, version: ServerVersion, stop: Ab
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
-  onHangup(starting.then((relay) => () => renewCertificates(relay, folders, config.remarks)));
-  const relay = await starting;
+  onHangup(() => renewCertificates(relay, folders, config.remarks));
   if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
   if (relay.metricsPort !== undefined)
     print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);

@@ -18,8 +18,8 @@ export interface BodyStorage {
   placeOf(senderId: Uint8Array): string;
   /** Opens a stored body; undefined if it is missing or has another size, in bytes, than its record says. */
   open(place: string, size: number): Promise<BodyReader | undefined>;
-  /** Removes a stored body, and tells whether it was there. Whoever reads it at the moment may go on. */
-  remove(place: string): Promise<boolean>;
+  /** Removes a stored body; does nothing if it is not there. Whoever reads it at the moment may go on. */
+  remove(place: string): Promise<void>;
   /** All stored bodies, whatever the records say of them. */
   list(): Promise<readonly ListedBody[]>;
   /** When a stored body was committed or put here, in seconds (Unix time); undefined if it is not there any more. */

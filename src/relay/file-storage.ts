@@ -78,13 +78,11 @@ export class FileStorage implements BodyStorage {
     return undefined;
   }
 
-  async remove(place: string): Promise<boolean> {
+  async remove(place: string): Promise<void> {
     try {
       await rm(place);
-      return true;
     } catch (error) {
-      if (isMissing(error)) return false;
-      throw error;
+      if (!isMissing(error)) throw error;
     }
   }
 

@@ -55,7 +55,7 @@ export async function openOwnerServices(
   return {
     store,
     storage,
-    quota: new StorageQuota(options.storageQuota, await bytesStored(storage, store, tell)),
+    quota: await countStored(options.storageQuota, { storage, store, tell }),
     exclusive: new Exclusive(),
     statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
     registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
@@ -84,18 +84,25 @@ export function connectionServices(
 }
 
 /**
- * Bytes of the bodies that are there: a deletion that a crash cut short may have left a record without its body. Tells
- * when none is: clients hear that their chunks are gone, which may not be true.
+ * The quota, of which the bodies that are there take their part: a deletion that a crash cut short may have left a record
+ * without its body. Tells when none is: clients hear that their chunks are gone, which may not be true.
  */
-async function bytesStored(
-  storage: BodyStorage,
-  store: RecordStore,
-  tell: OwnerSurroundings['tell'],
-): Promise<number> {
+async function countStored(
+  limit: number | undefined,
+  {
+    storage,
+    store,
+    tell,
+  }: Pick<OwnerSurroundings, 'tell'> & { readonly storage: BodyStorage; readonly store: RecordStore },
+): Promise<StorageQuota> {
   const records = await store.createdBefore(Infinity);
   const bodies = records.flatMap(({ place, size }) => (place === undefined ? [] : [{ place, size }]));
+  const missing = new Set(bodies.map(({ place }) => place));
   let bytes = 0;
-  for await (const { size } of storage.present(bodies)) bytes += size;
+  for await (const { place, size } of storage.present(bodies)) {
+    bytes += size;
+    missing.delete(place);
+  }
   if (bytes === 0 && bodies.length > 0)
     tell({
       kind: 'no bodies',
@@ -103,7 +110,7 @@ async function bytesStored(
         `Of ${String(bodies.length)} chunks that the store log knows none is in the folder of chunks, and clients are ` +
         'told that they are gone: is its disk mounted, and is [FILES] path right?',
     });
-  return bytes;
+  return new StorageQuota(limit, bytes, missing);
 }
 
 async function openStore(

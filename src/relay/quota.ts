@@ -9,12 +9,19 @@ export interface Reservation {
 /** How much of the storage is used by stored bodies and by uploads under way. */
 export class StorageQuota {
   readonly #limit: number;
+  /** Places of bodies that records know of and that take no room: missing at the start, or removed. */
+  readonly #gone: Set<string>;
   #used: number;
 
-  /** @param limit bytes, or undefined for no limit; @param used bytes of the bodies stored already */
-  constructor(limit: number | undefined, used: number) {
+  /**
+   * @param limit bytes, or undefined for no limit
+   * @param used bytes of the bodies that are there already
+   * @param missing places of bodies that should be there and are not
+   */
+  constructor(limit: number | undefined, used: number, missing: Iterable<string> = []) {
     this.#limit = limit ?? Infinity;
     this.#used = used;
+    this.#gone = new Set(missing);
   }
 
   /** Bytes that may be used; undefined for no limit. */
@@ -43,8 +50,15 @@ export class StorageQuota {
     };
   }
 
-  /** Gives back the bytes of a stored body that was deleted. */
-  free(size: number): void {
+  /** Gives back the bytes of a body that is not there any more, however it went; once, until its place is forgotten. */
+  free(place: string, size: number): void {
+    if (this.#gone.has(place)) return;
+    this.#gone.add(place);
     this.#used -= size;
+  }
+
+  /** No record knows of this place any more. */
+  forget(place: string): void {
+    this.#gone.delete(place);
   }
 }

@@ -115,9 +115,11 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   let ports: readonly number[];
   let sitePorts: BothKinds<readonly number[]>;
   let operator: OperatorSide;
+  let pages = NO_PAGES;
   try {
     throwIfStopped(options.signal);
     const shown = await openSite(options.web, report);
+    pages = shown.pages;
     host = await openHost(identityOf(credentials, shown), options, services, { tell, report });
     throwIfStopped(options.signal);
     const clientKey = options.clientKey ?? clientKeyOf;
@@ -127,7 +129,9 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
       http: listenPlaces(options, options.web?.httpPort),
       https: listenPlaces(options, options.web?.httpsPort),
     });
-    operator = await startOperatorSide(options.operator ?? {}, services, figures, report);
+    operator = await startOperatorSide(options.operator ?? {}, services, figures, (problem) => {
+      tell({ kind: problem, sentence: problem });
+    });
   } catch (error) {
     listener?.close();
     await Promise.all([site.stop(), host?.stop()]);
@@ -171,7 +175,8 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
         'INVALID_CERTIFICATE',
         'The certificates belong to another relay: a relay keeps its identity as long as it runs.',
       );
-    const shown = await openSite(identity.web, report);
+    const shown = await openSite(identity.web, report, pages);
+    pages = shown.pages;
     await serving.show(identityOf(identity.credentials, shown));
     site.show(shown);
   };
@@ -216,8 +221,16 @@ function identityOf(
   return { credentials: { identityCertificate, online }, web };
 }
 
-/** Pages that cannot be read are no reason not to run: the chunks matter more. */
-async function openSite(web: WebOptions | undefined, report: (problem: string) => void): Promise<Site> {
+/**
+ * Pages that cannot be read are no reason not to run: the chunks matter more.
+ *
+ * @param before what is shown then
+ */
+async function openSite(
+  web: WebOptions | undefined,
+  report: (problem: string) => void,
+  before = NO_PAGES,
+): Promise<Site> {
   const { certificate, pagesPath, httpPort } = web ?? {};
   const shown = certificate !== undefined || httpPort !== undefined;
   if (pagesPath === undefined || !shown) return { certificate, pages: NO_PAGES };
@@ -226,7 +239,7 @@ async function openSite(web: WebOptions | undefined, report: (problem: string) =
   } catch (error) {
     if (!isXftpError(error)) throw error;
     report(error.message);
-    return { certificate, pages: NO_PAGES };
+    return { certificate, pages: before };
   }
 }
 

@@ -1,5 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 
+import { XftpError } from '../protocol/index.js';
+import { errorCode } from '../system/index.js';
 import type { FlushSchedule } from './flush-schedule.js';
 import { GroupCommit } from './group-commit.js';
 import type { RecordChange } from './record.js';
@@ -25,26 +28,32 @@ export const NO_JOURNAL: ChangeJournal = {
 /**
  * The store log (protocol reference, section 11.4): one line a change. Lines that come while the disk is busy are
  * written and flushed together. Lines that could not be written stay in front of the later ones and are written
- * again with them, at the same place in the file: so a line is durable only if all before it are.
+ * again with them, at the same place in the file: so a line is durable only if all before it are. It is only durable,
+ * too, in the file that the next start reads: while that is another one, or none, no line is.
  */
 export class StoreLog implements ChangeJournal {
+  readonly #path: string;
   readonly #file: FileHandle;
+  /** What the file was when it was opened. */
+  readonly #opened: Stats;
   readonly #flushes: FlushSchedule;
   readonly #commit = new GroupCommit(() => this.#write());
   /** Where the durable lines end, in bytes. */
   #length: number;
   #waiting: string[] = [];
 
-  private constructor(file: FileHandle, length: number, flushes: FlushSchedule) {
+  private constructor(path: string, file: FileHandle, opened: Stats, flushes: FlushSchedule) {
+    this.#path = path;
     this.#file = file;
+    this.#opened = opened;
     this.#flushes = flushes;
-    this.#length = length;
+    this.#length = opened.size;
   }
 
   /** Opens a log that ends with a whole line. */
   static async open(path: string, flushes: FlushSchedule): Promise<StoreLog> {
     const file = await open(path, 'r+');
-    return new StoreLog(file, (await file.stat()).size, flushes);
+    return new StoreLog(path, file, await file.stat(), flushes);
   }
 
   append(changes: readonly RecordChange[]): Promise<void> {
@@ -60,6 +69,7 @@ export class StoreLog implements ChangeJournal {
     try {
       await this.settled();
       await this.#flushes.settled();
+      await this.#requireInPlace();
     } finally {
       await this.#file.close();
     }
@@ -70,6 +80,7 @@ export class StoreLog implements ChangeJournal {
     if (lines.length === 0) return;
     this.#waiting = [];
     try {
+      await this.#requireInPlace();
       const bytes = Buffer.from(lines.join(''));
       let written = 0;
       while (written < bytes.length) {
@@ -82,5 +93,20 @@ export class StoreLog implements ChangeJournal {
       this.#waiting = [...lines, ...this.#waiting];
       throw error;
     }
+  }
+
+  /** Programs that rotate logs move them away, and people remove what they take for old. */
+  async #requireInPlace(): Promise<void> {
+    const now = await stat(this.#path).catch((error: unknown) => {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (now?.ino === this.#opened.ino && now.dev === this.#opened.dev) return;
+    throw new XftpError(
+      'LOCAL_IO',
+      `The store log ${this.#path} was moved away or removed while the relay runs, and nothing can be recorded: move it ` +
+        `back. If it was removed, copy it from /proc/${String(process.pid)}/fd/${String(this.#file.fd)} and start the ` +
+        'relay again.',
+    );
   }
 }

@@ -8,7 +8,7 @@ import { openFileStorage } from '#src/relay/file-storage.js';
 import { FlushSchedule } from '#src/relay/flush-schedule.js';
 
 import { MemoryStorage } from '../support/memory-storage.js';
-import { asRecipient, asSender, errorText } from '../support/raw-client.js';
+import { asRecipient, asSender, errorText, type RawChunk, type RawClient } from '../support/raw-client.js';
 import { makePipe } from '../support/pipe.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
@@ -51,6 +51,35 @@ it('a pipe or a folder in the place of a body is no body, and nobody waits for i
   await mkdir(folder!);
   expect(await storage.open(pipe!, 0)).toBeUndefined();
   expect(await storage.open(folder!, 0)).toBeUndefined();
+});
+
+it('bodies that go or come back by themselves leave the quota right', async () => {
+  const bodies = new MemoryStorage();
+  const relay = await testRelay({ bodies });
+  const client = await relay.client();
+  const chunks = [
+    await client.create(chunkBytes()),
+    await client.create(chunkBytes()),
+    await client.create(chunkBytes()),
+  ];
+  for (const chunk of chunks) expect(await client.put(chunk)).toBe('OK');
+  const [first, second, third] = chunks as [RawChunk, RawChunk, RawChunk];
+  const remove = async (by: RawClient, chunk: RawChunk): Promise<string> =>
+    errorText((await by.command({ type: 'FDEL' }, asSender(chunk))).response);
+  bodies.stored.delete(`memory:${encodeBase64Url(first.senderId)}`);
+  expect(await remove(client, first)).toBe('OK');
+  expect(relay.usedBytes()).toBe(2 * 65536);
+  const away = new Map(bodies.stored);
+  bodies.stored.clear();
+  const again = await relay.restart();
+  expect(again.usedBytes()).toBe(0);
+  for (const [place, body] of away) bodies.stored.set(place, body);
+  const later = await again.client();
+  expect(await remove(later, second)).toBe('OK');
+  expect(again.usedBytes()).toBe(0);
+  bodies.stored.delete(`memory:${encodeBase64Url(third.senderId)}`);
+  expect(await remove(later, third)).toBe('OK');
+  expect(again.usedBytes()).toBe(0);
 });
 
 it('a relay stores, gives out, deletes and finds again chunks in a storage that has nothing of files', async () => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -77,6 +78,27 @@ it('one address registers only so many chunks without uploading them, and gets e
   expect(await client.put(chunks[0]!)).toBe('OK');
   await other.create(chunkBytes());
   await expect(client.create(chunkBytes())).rejects.toThrow('QUOTA');
+});
+
+it('a store log that was moved away takes nothing that it would lose, and a registration that fails costs none', async () => {
+  const relay = await testRelay({ limits: { registrationsPerAddress: 2 }, clientKey: (address) => address });
+  const client = await relay.client();
+  const chunk = await client.create(chunkBytes());
+  await rename(relay.storeLogPath, `${relay.storeLogPath}.1`);
+  for (let round = 0; round < 3; round++)
+    await expect(client.create(chunkBytes())).rejects.toThrow('INTERNAL');
+  expect(await client.put(chunk)).toBe('INTERNAL');
+  expect(relay.problems).toEqual([
+    expect.stringMatching(
+      /^The store log .* was moved away or removed while the relay runs, .*: move it back\./,
+    ),
+  ]);
+  // As programs that rotate logs do.
+  await writeFile(relay.storeLogPath, '');
+  await expect(client.create(chunkBytes())).rejects.toThrow('INTERNAL');
+  await rename(`${relay.storeLogPath}.1`, relay.storeLogPath);
+  expect(await client.put(chunk)).toBe('OK');
+  await client.create(chunkBytes());
 });
 
 describe('the credit of registrations', () => {

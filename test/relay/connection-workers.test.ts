@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -164,6 +165,15 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
     await several(4, () => connected(second.port));
     await second.stop();
     expect(await workers()).toEqual([]);
+  });
+
+  it('tells of connections that a worker could not take because it has too many files open', async () => {
+    const relay = await testRelay({ connectionWorkers: 2 });
+    for (const worker of await workers()) execFileSync('prlimit', ['--pid', String(worker), '--nofile=8:8']);
+    for (const socket of await several(3, () => connected(relay.port))) await closed(socket);
+    await expect
+      .poll(() => relay.problems)
+      .toEqual([expect.stringMatching(/too many files are open, raise the limit/)]);
   });
 
   it('goes on when one is killed in the midst of uploads: what it held comes back, and another takes its place', async () => {

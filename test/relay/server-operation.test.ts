@@ -1,13 +1,15 @@
 import { once } from 'node:events';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join, relative, resolve } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { decodeBase64Url } from '#src/protocol/index.js';
 
 import { asSender, errorText, RawClient } from '../support/raw-client.js';
+import { makePipe } from '../support/pipe.js';
 import { startProgram } from '../support/program.js';
 import { freePort } from '../support/relay-process.js';
 import { runServer, serverVariables, startServerProcess } from '../support/server-process.js';
@@ -111,6 +113,32 @@ it('xftp-server delete is refused while the relay runs, however little is left o
   await rm(join(home, 'srv'), { recursive: true });
   expect((await runServer(home, ['delete'], 'Y\n')).code).toBe(0);
   expect(await readdir(home)).toEqual([]);
+});
+
+it('xftp-server start that finds its store log moved away when it stops says so', async () => {
+  const { home } = await initialized();
+  const server = await startServerProcess(home);
+  const log = join(home, 'var/file-server-store.log');
+  await rename(log, `${log}.1`);
+  expect(await server.end('SIGTERM')).toBe(1);
+  expect(server.output().stderr).toContain(`The store log ${log} was moved away or removed`);
+});
+
+it('xftp-server start takes a SIGHUP that comes before it has read its INI', async () => {
+  const { home, ini } = await initialized();
+  const text = await readFile(ini, 'utf8');
+  await rm(ini);
+  await makePipe(ini);
+  const program = startProgram('xftp-server', ['start'], { env: serverVariables(home) });
+  // Possible as soon as the program reads it.
+  const writer = await vi.waitFor(() => open(ini, constants.O_WRONLY | constants.O_NONBLOCK), 30_000);
+  process.kill(program.pid, 'SIGHUP');
+  await rm(ini);
+  await writeFile(ini, text);
+  await writer.writeFile(text);
+  await writer.close();
+  await program.printed(/^Certificates and web pages read again/m);
+  expect((await program.end('SIGTERM')).exitCode).toBe(0);
 });
 
 it('xftp-server delete that waits for its answer is not taken for a relay', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -88,6 +88,12 @@ describe('the port for web pages over HTTP', () => {
     await writeFile(join(pagesPath, 'index.html'), 'new');
     await relay.show({ credentials, web: { pagesPath, httpPort: 0 } });
     expect((await get('http', port, '/')).body.toString()).toBe('new');
+    // A site that is being replaced.
+    await rename(pagesPath, `${pagesPath}.away`);
+    await relay.show({ credentials, web: { pagesPath, httpPort: 0 } });
+    expect(relay.problems).toEqual([expect.stringContaining(`${pagesPath} cannot be read`)]);
+    expect((await get('http', port, '/')).body.toString()).toBe('new');
+    await rename(`${pagesPath}.away`, pagesPath);
   });
 
   it('that another program has is told of, and the relay works without it', async () => {

@@ -199,10 +199,15 @@ describe('the daily statistics', () => {
       },
     );
     for (let day = 0; day < 3; day++) {
+      statistics.count('filesCreated');
       time += 24 * HOUR_MS;
       await files.endDay();
     }
     expect(problems).toEqual([`${daily} cannot be written: it does not exist.`]);
+    await mkdir(dirname(daily));
+    await files.endDay();
+    await files.endDay();
+    expect(await readFile(daily, 'utf8')).toMatch(/^2026-05-30,3,.*\n$/);
   });
 });
 

@@ -58,8 +58,9 @@ export class MemoryStorage implements BodyStorage {
     });
   }
 
-  remove(place: string): Promise<boolean> {
-    return Promise.resolve(this.stored.delete(place));
+  remove(place: string): Promise<void> {
+    this.stored.delete(place);
+    return Promise.resolve();
   }
 
   storedAt(place: string): Promise<number | undefined> {

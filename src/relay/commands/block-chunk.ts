@@ -24,8 +24,11 @@ export async function blockChunk(
       // The change may have been made although the disk did not take its line.
       const current = await services.store.bySender(senderId);
       if (current?.place === undefined) {
-        const removed = await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
-        if (removed && record.place !== undefined) services.quota.free(record.size);
+        await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
+        if (record.place !== undefined) {
+          services.quota.free(record.place, record.size);
+          services.quota.forget(record.place);
+        }
       }
     }
   });

@@ -21,6 +21,16 @@ export async function createChunk(
   if (!services.policy.chunkSizes.includes(chunk.size)) return errorResponse('SIZE');
   // Clients take it for "no room here" and go to another relay.
   if (!services.registrations.take(client)) return errorResponse('QUOTA');
+  let response: Response | undefined;
+  try {
+    response = await register(chunk, services);
+  } finally {
+    if (response?.type !== 'SIDS') services.registrations.giveBack(client);
+  }
+  return response;
+}
+
+async function register(chunk: NewChunk, services: OwnerServices): Promise<Response> {
   for (let draw = 0; draw < MAX_ID_DRAWS; draw++) {
     const senderId = randomBytes(ID_LENGTH);
     const recipients = drawRecipients(chunk.recipientKeys);

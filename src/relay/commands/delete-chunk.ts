@@ -20,13 +20,14 @@ export async function deleteChunk(
       await services.store.settled();
       // The body first: on a full disk it makes the room for the line. After a crash in between, a record without a body
       // expires. A record that knows of no body may still have one, if the relay was killed before it was noted.
-      const removed = await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
-      if (removed && record.place !== undefined) services.quota.free(record.size);
+      await services.storage.remove(record.place ?? services.storage.placeOf(senderId));
+      if (record.place !== undefined) services.quota.free(record.place, record.size);
     } catch (error) {
       services.failed(error);
       return errorResponse('FILE_IO');
     }
     if ((await services.store.change({ type: 'FDEL', senderId })) !== 'done') return errorResponse('AUTH');
+    if (record.place !== undefined) services.quota.forget(record.place);
     services.statistics.count(counter);
     return OK;
   });

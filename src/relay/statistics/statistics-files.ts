@@ -1,4 +1,4 @@
-import { appendFile, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
 import { isXftpError } from '../../protocol/index.js';
 import { errorCode } from '../../system/index.js';
@@ -111,20 +111,23 @@ export class StatisticsFiles {
     await this.save();
   }
 
-  /** When a new day has begun: writes the line of the one before, and counts anew. Happens by itself. */
+  /**
+   * When a new day has begun: writes the line of the one before, and counts anew. A line that cannot be written is tried
+   * again later, with what has been counted until then. Happens by itself.
+   */
   endDay(): Promise<void> {
     return this.#inTurn(async () => {
       const { statistics, now } = this.#source;
       const time = now();
       if (time < this.#midnight) return;
-      this.#midnight = nextMidnight(time);
       const { daily } = this.#options;
       if (daily !== undefined) {
         const { stored, statistics: snapshot } = await this.#source.figures();
         const line = formatDailyLine(snapshot, stored, time);
-        await this.#attempt(daily, () => appendFile(daily, line, { mode: PRIVATE }));
+        if (!(await this.#attempt(daily, () => appendWhole(daily, line)))) return;
         statistics.restart(time);
       }
+      this.#midnight = nextMidnight(time);
       for (const period of periodsEnding(time)) statistics.begin(period);
     });
   }
@@ -155,7 +158,9 @@ export class StatisticsFiles {
   }
 
   #awaitMidnight(): void {
-    const wait = Math.max(0, Math.min(MAX_WAIT_MS, this.#midnight - this.#source.now()));
+    const left = this.#midnight - this.#source.now();
+    // A midnight that has passed is one whose line could not be written.
+    const wait = left > 0 ? Math.min(MAX_WAIT_MS, left) : MAX_WAIT_MS;
     this.#midnightTimer = setTimeout(() => {
       void this.endDay().then(() => {
         if (!this.#stopped) this.#awaitMidnight();
@@ -197,15 +202,34 @@ export class StatisticsFiles {
     });
   }
 
-  async #attempt(path: string, act: () => Promise<void>): Promise<void> {
+  /** Whether the file could be written. */
+  async #attempt(path: string, act: () => Promise<void>): Promise<boolean> {
     try {
       await act();
       this.#unwritable.delete(path);
+      return true;
     } catch (error) {
-      if (this.#unwritable.has(path)) return;
+      if (!this.#unwritable.has(path))
+        this.#source.report(describeFileError(error, `${path} cannot be written`).message);
       this.#unwritable.add(path);
-      this.#source.report(describeFileError(error, `${path} cannot be written`).message);
+      return false;
     }
+  }
+}
+
+/** Adds a line to a file, or, as on a full disk, nothing: a half of it would spoil the next one. */
+async function appendWhole(path: string, line: string): Promise<void> {
+  const file = await open(path, 'a', PRIVATE);
+  try {
+    const { size } = await file.stat();
+    try {
+      await file.appendFile(line);
+    } catch (error) {
+      await file.truncate(size);
+      throw error;
+    }
+  } finally {
+    await file.close();
   }
 }
 

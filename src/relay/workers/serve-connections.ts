@@ -12,6 +12,7 @@ import type { OwnerCalls, WorkerCalls, WorkerSettings } from './worker-calls.js'
 /** Serves the connections that the owner of the records hands over, until it disconnects or ends. */
 export function serveConnections(send: Send): void {
   let host: LocalHost | undefined;
+  const taken = new Set<number>();
   const started = (): LocalHost => {
     if (host === undefined) throw new Error('The worker was not started.');
     return host;
@@ -22,11 +23,14 @@ export function serveConnections(send: Send): void {
     },
     take: (number, client, socket) => {
       const ended = (): void => {
+        taken.delete(number);
         channel.tell('ended', number);
       };
+      taken.add(number);
       if (socket === undefined) ended();
       else started().take(socket, client, ended);
     },
+    has: (number) => taken.has(number),
     show: (shown) => started().show(shown),
     closeUnusedSince: (time) => {
       started().closeUnusedSince(time);

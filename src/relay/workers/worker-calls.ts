@@ -23,6 +23,8 @@ export interface WorkerCalls {
   readonly start: (settings: WorkerSettings) => void;
   /** Serves a connection; undefined: it ended on the way. */
   readonly take: (number: number, client: string | undefined, socket: Socket | undefined) => void;
+  /** Whether it serves a connection: it may not have got it. */
+  readonly has: (number: number) => boolean;
   readonly show: (shown: ShownIdentity) => Promise<void>;
   readonly closeUnusedSince: (time: number) => void;
   readonly measure: () => Promise<WorkerMeasures>;

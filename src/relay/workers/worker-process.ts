@@ -17,6 +17,13 @@ const ANSWER_MS = 2000;
 /** How much longer than its requests a worker may take for its end, in ms. */
 const STOP_GRACE_MS = 3000;
 
+const TOO_MANY_FILES: Problem = {
+  kind: 'worker EMFILE',
+  sentence:
+    'A connection worker could not take a connection: too many files are open, raise the limit (LimitNOFILE of the ' +
+    'service, or ulimit -n).',
+};
+
 /** What workers have of the relay. */
 export interface WorkerSurroundings {
   readonly owner: RecordOwner;
@@ -36,6 +43,7 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #channel: CallChannel<WorkerCalls>;
   readonly #owner: RecordOwner;
+  readonly #failed: WorkerSurroundings['failed'];
   readonly #shutdownMs: number;
   readonly #connections = new Map<number, HandedConnection>();
   readonly #tickets = new Set<string>();
@@ -52,6 +60,7 @@ export class WorkerProcess {
   /** @throws as the system does when it cannot start a process */
   constructor(settings: WorkerSettings, surroundings: WorkerSurroundings) {
     this.#owner = surroundings.owner;
+    this.#failed = surroundings.failed;
     this.#shutdownMs = settings.limits.shutdownMs;
     const child = fork(PROGRAM, [], {
       serialization: 'advanced',
@@ -107,8 +116,17 @@ export class WorkerProcess {
       this.#waiting -= 1;
       connection.socket = undefined;
       socket.destroy(); // The worker has it, or nobody.
-      if (error !== null) this.#forget(number);
+      if (error === null) void this.#makeSureOf(number);
+      else this.#forget(number);
     });
+  }
+
+  /** A process that may have no more files open does not get what is sent to it, and Node tells neither side. */
+  async #makeSureOf(number: number): Promise<void> {
+    const has = await this.#channel.call('has', number).catch(ignore);
+    if (has !== false || !this.#connections.has(number)) return;
+    this.#failed(TOO_MANY_FILES);
+    this.#forget(number);
   }
 
   /** Resolves when it shows something else, has ended, or is so busy that it will when it has the time. */

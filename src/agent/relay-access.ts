@@ -75,7 +75,7 @@ export class RelayAccess {
       try {
         // Who probes goes on only when the server is there.
         if (!passage.isProbe) goOn();
-        const outcome = await this.#inTurn(key, ask, async (crossing) => {
+        const outcome = await this.#inTurn(key, ask, async (setOut) => {
           // The gate may have closed while this job waited for its turn.
           if (!passage.holds()) return { again: true } as const;
           if (ask.isOutdated?.() === true)
@@ -86,9 +86,9 @@ export class RelayAccess {
               passage.reached();
             }
             goOn();
-            return crossing === undefined
+            return setOut === undefined
               ? await request(client, () => undefined)
-              : await crossed(crossing, ask, (moving) => request(client, moving));
+              : await crossed(setOut(), ask, (moving) => request(client, moving));
           };
           return { again: false, value: await this.#counted(key, ask, passage, asked) } as const;
         });
@@ -101,11 +101,11 @@ export class RelayAccess {
     }
   }
 
-  /** Runs a job when its turn has come; one that moves a chunk is given its crossing. */
+  /** Runs a job when its turn has come; one that moves a chunk is given the start of its crossing. */
   #inTurn<T>(
     server: string,
     { action, signal, turn }: Ask,
-    work: (crossing?: Crossing) => Promise<T>,
+    work: (setOut?: () => Crossing) => Promise<T>,
   ): Promise<T> {
     const { queue } = this.#options;
     const direction = DIRECTIONS[action];

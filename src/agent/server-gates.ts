@@ -31,6 +31,8 @@ export interface WaitOptions {
 }
 
 interface Gate {
+  closed: boolean;
+  /** Since the server last did its part: it may answer all the time and do nothing else. */
   failures: number;
   /** Monotonic time from which a probe may pass. */
   opensAt: number;
@@ -46,6 +48,7 @@ export interface GateStatus {
   readonly gate: 'open' | 'closed' | 'probing';
   /** Milliseconds until the next probe. */
   readonly inMs?: number;
+  /** Since the server last did its part; an open gate has some when it answers but has not done it yet. */
   readonly failures: number;
   /** What closed it last. */
   readonly reason?: XftpError;
@@ -57,7 +60,7 @@ export interface Passage {
   readonly isProbe: boolean;
   /** Whether it still holds: the gate has not closed for those who are not its probe. */
   readonly holds: () => boolean;
-  /** The server answers: the gate opens for all, although the step goes on. */
+  /** The server answers: the gate opens for all, although the step goes on. Should that fail, the pauses still grow. */
   readonly reached: () => void;
   /** The server did its part: the gate opens for all. */
   readonly succeeded: () => void;
@@ -87,7 +90,7 @@ export class ServerGates {
 
   /** Whether a job could go through at once. */
   isOpen(server: string): boolean {
-    return !this.#shut && (this.#gates.get(server)?.failures ?? 0) === 0;
+    return !this.#shut && this.#gates.get(server)?.closed !== true;
   }
 
   /** Whether everything is shut, for want of a network. */
@@ -97,9 +100,10 @@ export class ServerGates {
 
   status(server: string): GateStatus {
     const gate = this.#gates.get(server);
-    if (gate === undefined || gate.failures === 0) return { gate: 'open', failures: 0 };
+    if (gate === undefined) return { gate: 'open', failures: 0 };
     const { failures, reason } = gate;
     const why = reason === undefined ? {} : { reason };
+    if (!gate.closed) return { gate: 'open', failures, ...why };
     if (gate.probing) return { gate: 'probing', failures, ...why };
     return { gate: 'closed', inMs: Math.max(0, gate.opensAt - this.#clock.monotonic()), failures, ...why };
   }
@@ -123,7 +127,7 @@ export class ServerGates {
       await this.#wait(server, signal, givesUp);
     }
     const gate = this.#gate(server);
-    const isProbe = gate.failures > 0;
+    const isProbe = gate.closed;
     if (isProbe) gate.probing = true;
     return this.#passage(server, gate, isProbe);
   }
@@ -131,8 +135,8 @@ export class ServerGates {
   /** Opens all gates for a try at once: the network has changed. */
   retryAll(): void {
     for (const [server, gate] of this.#gates) {
-      if (gate.failures === 0) continue;
-      gate.failures = 1;
+      gate.failures = Math.min(gate.failures, 1);
+      if (!gate.closed) continue;
       gate.opensAt = this.#clock.monotonic();
       this.#wake(gate);
       this.#onChange(server);
@@ -156,16 +160,15 @@ export class ServerGates {
   #mayPass(server: string): boolean {
     if (this.#shut) return false;
     const gate = this.#gates.get(server);
-    if (gate === undefined || gate.failures === 0) return true;
+    if (gate?.closed !== true) return true;
     return !gate.probing && gate.opensAt <= this.#clock.monotonic();
   }
 
   #passage(server: string, gate: Gate, isProbe: boolean): Passage {
     let told = false;
     const open = (): void => {
-      if (gate.failures === 0) return;
-      gate.failures = 0;
-      delete gate.reason;
+      if (!gate.closed) return;
+      gate.closed = false;
       this.#onChange(server);
     };
     let probing = isProbe;
@@ -178,7 +181,7 @@ export class ServerGates {
     };
     return {
       isProbe,
-      holds: () => isProbe || (gate.failures === 0 && !this.#shut),
+      holds: () => isProbe || (!gate.closed && !this.#shut),
       reached: () => {
         if (told) return;
         if (probing) gate.probing = false;
@@ -187,12 +190,16 @@ export class ServerGates {
         this.#wake(gate);
       },
       succeeded: () => {
-        tell(open);
+        tell(() => {
+          gate.failures = 0;
+          delete gate.reason;
+          open();
+        });
       },
       failed: (reason) => {
         tell(() => {
           // Jobs that were under way when the gate closed tell nothing new.
-          if (probing || gate.failures === 0) this.#close(server, gate, reason);
+          if (probing || !gate.closed) this.#close(server, gate, reason);
         });
       },
       left: () => {
@@ -202,6 +209,7 @@ export class ServerGates {
   }
 
   #close(server: string, gate: Gate, reason: XftpError | undefined): void {
+    gate.closed = true;
     gate.failures += 1;
     if (reason !== undefined) gate.reason = reason;
     const { firstMs, longestMs } = this.#pauses;
@@ -244,7 +252,7 @@ export class ServerGates {
   /** Wakes those who wait: one for a probe, all when the gate is open. The set keeps their order. */
   #wake(gate: Gate): void {
     if (this.#shut) return;
-    if (gate.failures === 0) for (const { wake } of [...gate.waiting]) wake();
+    if (!gate.closed) for (const { wake } of [...gate.waiting]) wake();
     else this.#schedule(gate);
   }
 
@@ -266,7 +274,7 @@ export class ServerGates {
   #gate(server: string): Gate {
     let gate = this.#gates.get(server);
     if (gate === undefined) {
-      gate = { failures: 0, opensAt: 0, probing: false, waiting: new Set() };
+      gate = { closed: false, failures: 0, opensAt: 0, probing: false, waiting: new Set() };
       this.#gates.set(server, gate);
     }
     return gate;

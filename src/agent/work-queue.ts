@@ -75,7 +75,7 @@ export class WorkQueue {
   }
 
   /**
-   * The same for a job that moves a chunk, which tells what becomes of it.
+   * The same for a job that moves a chunk. It says when the chunk sets out, if it does, and tells what becomes of it.
    *
    * @throws what the job throws, or XftpError CANCELLED
    */
@@ -83,16 +83,20 @@ export class WorkQueue {
     { server, direction }: { readonly server: string; readonly direction: Direction },
     turn: Turn,
     signal: AbortSignal,
-    work: (crossing: Crossing) => Promise<T>,
+    work: (setOut: () => Crossing) => Promise<T>,
   ): Promise<T> {
     const { path, queue } = this.#wayTo(server, direction);
     const queues = [queue, this.#queueOf(server, this.#chunks), this.#total];
     return this.#inTurn(queues, turn, signal, async () => {
-      const crossing = path.begin();
+      const crossings: Crossing[] = [];
       try {
-        return await work(crossing);
+        return await work(() => {
+          const crossing = path.begin();
+          crossings.push(crossing);
+          return crossing;
+        });
       } finally {
-        crossing.left();
+        for (const crossing of crossings) crossing.left();
         queue.concurrency = path.width;
       }
     });

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -6,7 +7,9 @@ import { describe, expect, it } from 'vitest';
 import { ChunkFit } from '#src/agent/chunk-fit.js';
 import { inLanes } from '#src/agent/chunk-lanes.js';
 import { ChunkStore } from '#src/agent/chunk-store.js';
-import { fakeClock, testStores } from './agent-samples.js';
+import { startFaultProxy } from '../support/fault-proxy.js';
+import { CALLER, fakeClock, testAgent, testStores } from './agent-samples.js';
+import { countedRelay } from './relay-samples.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -134,5 +137,24 @@ describe('lanes', () => {
     const items = [{ bad: true }, { bad: false }];
     await expect(inLanes(items, { most: () => 2, signal: never }, work)).rejects.toThrow('bad');
     expect(stopped).toEqual([true]);
+  });
+});
+
+describe('a link that breaks within each chunk', () => {
+  it.each([7_500_000, 15_000_000])('takes a file of %i bytes in smaller ones', async (size) => {
+    const relay = await countedRelay();
+    const proxy = await startFaultProxy(relay.port);
+    const agent = await testAgent({
+      servers: [relay.address.replace(`:${String(relay.port)}`, `:${String(proxy.port)}`)],
+      gatePauses: { firstMs: 10, longestMs: 100 },
+    });
+    const path = join(agent.folder, 'large.bin');
+    writeFileSync(path, randomBytes(size));
+    proxy.setFault({ type: 'cut', direction: 'up', after: 2_000_000 });
+    const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+    const { chunksTotal } = await agent.reached(id, 'completed');
+    expect(chunksTotal).toBeGreaterThan(Math.ceil(size / 2_000_000));
+    // What was sent in vain is a part of it.
+    expect(proxy.passed('up')).toBeLessThan(4 * size);
   });
 });

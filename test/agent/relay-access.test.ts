@@ -221,6 +221,36 @@ describe('a job that waits', () => {
     expect(request).toHaveBeenCalledTimes(1);
   });
 
+  it('for its turn and finds the gate closed has not been on the way that broke: the next break is its own', async () => {
+    const cuts: boolean[] = [];
+    const moved = deferred();
+    const breaks = (client: RelayClient, moving: (bytes: number) => void): Promise<never> => {
+      moving(50);
+      return moved.promise.then(() => {
+        throw new XftpError('CONNECTION_LOST', 'The connection broke.');
+      });
+    };
+    const chunk = { server, action: 'upload', bytes: 100, turn: { owner: 'test', priority: 0 } } as const;
+    const onCut: Ask['onCut'] = ({ alone }) => cuts.push(alone);
+    const failed = [1, 2, 3].map(() =>
+      expect(relays.ask({ ...chunk, signal: never, onCut }, breaks)).rejects.toThrow(
+        failing('CONNECTION_LOST'),
+      ),
+    );
+    await vi.waitFor(() => {
+      expect(queue.size).toBe(3);
+    });
+    moved.resolve();
+    for (const each of failed) {
+      await each;
+      await vi.waitFor(() => {
+        expect(queue.size).toBe(0);
+      });
+      gates.retryAll();
+    }
+    expect(cuts).toEqual([true, true, true]);
+  });
+
   it('at a gate tells once that it waits, and that it goes on', async () => {
     (await gates.pass(key, never)).failed();
     const goOn = vi.fn();

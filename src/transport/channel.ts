@@ -20,7 +20,7 @@ const MIN_WINDOW = 16 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
 
-/** How many stall limits a request waits for its answer as long as the relay sends others something. */
+/** How many stall limits a request that moves nothing itself waits for its answer while the relay sends something. */
 const MAX_WAITS = 5;
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
@@ -186,10 +186,11 @@ export class Channel {
         heard = this.#socket.bytesRead;
         // What was sent may lie in the system's buffers for long; the relay's window updates tell that it flows. The
         // answer to a short request may lie behind the chunks of others.
-        if (flows && (request.body !== undefined || (receiver.isEmpty && waits < MAX_WAITS))) timer.touch();
-        else giveUp(stalled(this.#place, this.#stallMs));
+        if (flows && waits < MAX_WAITS && (request.body !== undefined || receiver.isEmpty)) timer.touch();
+        else giveUp(stalled(this.#place, waits * this.#stallMs));
       });
       const onSent = (sent: number): void => {
+        waits = 0;
         timer.touch();
         options.onSent?.(sent);
       };

@@ -153,7 +153,7 @@ async function openSessionAt(
     const withHandshake = socket.alpnProtocol === ALPN_XFTP;
     channel = new Channel(socket, { authority: authorityOf(hop), place, stallMs: deadlines.stallMs });
     const handshake = withHandshake
-      ? await within(deadlines.connectMs, channel, (opened) =>
+      ? await within(deadlines.connectMs, { channel, place }, (opened) =>
           shakeHands(opened, { server, identity, sessionId, place }, abort),
         )
       : { version: VERSION_INITIAL };
@@ -166,13 +166,30 @@ async function openSessionAt(
   }
 }
 
-/** Ends the connection if `work` takes longer than `ms`: a relay could keep it alive for ever, byte by byte. */
-async function within<T>(ms: number, channel: Channel, work: (channel: Channel) => Promise<T>): Promise<T> {
+/**
+ * Ends the connection if `work` takes longer than `ms`: a relay could keep it alive for ever, byte by byte.
+ *
+ * @throws XftpError STALLED then
+ */
+async function within<T>(
+  ms: number,
+  { channel, place }: { readonly channel: Channel; readonly place: string },
+  work: (channel: Channel) => Promise<T>,
+): Promise<T> {
+  let late = false;
   const timer = setTimeout(() => {
+    late = true;
     channel.destroy();
   }, ms);
   try {
     return await work(channel);
+  } catch (cause) {
+    // Not known to the compiler: the timer may have come meanwhile.
+    if (!(late as boolean)) throw cause;
+    const seconds = String(Math.round(ms / 1000));
+    throw new XftpError('STALLED', `${place} did not finish the handshake within ${seconds} seconds.`, {
+      cause,
+    });
   } finally {
     clearTimeout(timer);
   }

@@ -93,6 +93,22 @@ describe('an upload whose other side reads no more', () => {
   });
 });
 
+describe('an upload that the relay has whole and never answers', () => {
+  it('ends, though the relay goes on to send pings', async () => {
+    const { server, nextStream } = await manualServer();
+    const channel = await openChannel(server, 200);
+    const upload = channel.exchange({ block: block(1), body: pattern(100_000) });
+    const failed = expect(upload).rejects.toThrow(failing('STALLED'));
+    const stream = await nextStream();
+    const pings = setInterval(() => stream.session?.ping(() => undefined), 50);
+    onTestFinished(() => {
+      clearInterval(pings);
+    });
+    await readBody(stream);
+    await failed;
+  });
+});
+
 describe('an upload on a slow link', () => {
   it('goes on as long as bytes flow, however long a piece of it takes', async () => {
     const { server, nextStream } = await manualServer();

@@ -310,6 +310,17 @@ describe('what answers, but not as a relay', () => {
   });
 });
 
+describe('a relay that talks but does not finish the handshake', () => {
+  it('is STALLED', async () => {
+    const relay = await startFakeRelay({ handshakeReply: 'silence' });
+    const deadlines = { connectMs: SHORT_STALL_MS, stallMs: 60_000 };
+    const opening = open(relay.server, { deadlines });
+    await expect(opening).rejects.toThrow(failing('STALLED'));
+    await expect(opening).rejects.toThrow(/ did not finish the handshake within /);
+    await relay.allClosed();
+  });
+});
+
 describe('an aborted attempt', () => {
   it('never starts when its signal has aborted', async () => {
     const relay = await startFakeRelay();

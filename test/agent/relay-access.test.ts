@@ -224,7 +224,7 @@ describe('a job that waits', () => {
   it('for its turn and finds the gate closed has not been on the way that broke: the next break is its own', async () => {
     const cuts: boolean[] = [];
     const moved = deferred();
-    const breaks = (client: RelayClient, moving: (bytes: number) => void): Promise<never> => {
+    const breaks = (_client: RelayClient, moving: (bytes: number) => void): Promise<never> => {
       moving(50);
       return moved.promise.then(() => {
         throw new XftpError('CONNECTION_LOST', 'The connection broke.');

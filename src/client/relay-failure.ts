@@ -39,6 +39,11 @@ const BUSY: Meaning = {
   message: 'PLACE had a problem of its own; trying later may help.',
 };
 
+const MISUNDERSTOOD: Meaning = {
+  code: 'RELAY_ERROR',
+  message: 'PLACE rejected a command that it should understand.',
+};
+
 /** What each error of a relay means (protocol reference, section 4.5), by purpose where it matters. */
 function meaningOf(error: WireError, purpose: Purpose): Meaning {
   switch (error.type) {
@@ -80,9 +85,16 @@ function meaningOf(error: WireError, purpose: Purpose): Meaning {
     case 'HAS_FILE':
     case 'DUPLICATE_':
       return BUSY;
-    case 'CMD':
     case 'OTHER':
-      return { code: 'RELAY_ERROR', message: 'PLACE rejected a command that it should understand.' };
+      // For a reason that is not known here; what the relay said is told with it.
+      if (error.text.startsWith('BLOCKED'))
+        return {
+          code: 'CHUNK_BLOCKED',
+          message: `PLACE reports that its operator has blocked this file (it said ${showWireError(error)}).`,
+        };
+      return MISUNDERSTOOD;
+    case 'CMD':
+      return MISUNDERSTOOD;
   }
 }
 

@@ -2,7 +2,7 @@ import { decodeUtf8, decodeUtf8Strict, encodeUtf8 } from './bytes.js';
 import { decodeBase64Url, encodeBase64Url } from './base64url.js';
 import { deflateRaw, inflateRaw } from './deflate.js';
 import { formatDescription, MAX_DESCRIPTION_LENGTH, parseDescription } from './description-yaml.js';
-import { XftpError } from './failure.js';
+import { isXftpError, XftpError } from './failure.js';
 import type { FileDescription } from './file-description.js';
 
 /** Most characters of a URI for a QR code; a longer one is better sent as a redirect (protocol reference, 9.2). */
@@ -167,10 +167,19 @@ function recipientYaml(description: FileDescription): string {
 
 function parseRecipient(yaml: string): FileDescription {
   if (yaml.trim() === '') throw invalid('the file description in it is empty');
-  const description = parseDescription(yaml);
+  const description = parseWhole(yaml);
   if (description.party !== 'recipient')
     throw invalid("it carries a sender's description, not a recipient's");
   return description;
+}
+
+function parseWhole(yaml: string): FileDescription {
+  try {
+    return parseDescription(yaml);
+  } catch (cause) {
+    if (!isXftpError(cause)) throw cause;
+    throw new XftpError(cause.code, `${cause.message} Perhaps the link was not copied whole.`, { cause });
+  }
 }
 
 function checkLength(text: string): void {

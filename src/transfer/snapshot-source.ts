@@ -100,7 +100,11 @@ async function copy(
     const piece = new Uint8Array(Math.min(COPY_SIZE, size));
     for (let done = 0; done < size;) {
       throwIfAborted(signal);
-      const { bytesRead } = await source.read(piece, 0, Math.min(piece.length, size - done), done);
+      const { bytesRead } = await source
+        .read(piece, 0, Math.min(piece.length, size - done), done)
+        .catch((error: unknown) => {
+          throw localFailure(error, path);
+        });
       if (bytesRead === 0) throw sourceChanged(path);
       await file.writeFile(piece.subarray(0, bytesRead));
       done += bytesRead;

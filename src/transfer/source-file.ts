@@ -53,11 +53,19 @@ function differentSizes(one: number, other: number): readonly [string, string] {
  * @throws XftpError INVALID_ARGUMENT
  */
 export function checkSizeIsTold({ size }: Stats, descriptor: number, path: string): void {
-  if (size > 0 || readSync(descriptor, new Uint8Array(1), 0, 1, 0) === 0) return;
+  if (size > 0 || isEmpty(descriptor, path)) return;
   throw new XftpError(
     'INVALID_ARGUMENT',
     `${path} does not tell how long it is: copy it into an ordinary file first and send that.`,
   );
+}
+
+function isEmpty(descriptor: number, path: string): boolean {
+  try {
+    return readSync(descriptor, new Uint8Array(1), 0, 1, 0) === 0;
+  } catch (error) {
+    throw localFailure(error, path);
+  }
 }
 
 /** When a file was last modified, in whole milliseconds since 1970, as it can be stored. */

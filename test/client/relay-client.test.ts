@@ -271,6 +271,11 @@ describe("a relay's error", () => {
     await expectFailure('download', { raw: encodeBareError({ type: 'SESSION' }) }, 'RELAY_TEMPORARY');
   });
 
+  it('that the file is blocked is understood for reasons that are not known here', async () => {
+    const error = { type: 'OTHER', text: 'BLOCKED reason=other,notice={}' } as const;
+    await expectFailure('download', { response: { type: 'ERR', error } }, 'CHUNK_BLOCKED');
+  });
+
   it('of any text spoils no terminal and no log', async () => {
     const error = { type: 'OTHER', text: `\u001b[31m\n${'x'.repeat(5000)}` } as const;
     const relay = await startFakeRelay({ onCommand: () => ({ response: { type: 'ERR', error } }) });

@@ -112,6 +112,8 @@ describe('a snapshot of a source', () => {
     ];
     for (const [source, to, code] of cases)
       await expect(snapshotSource(source, to)).rejects.toThrow(failing(code));
+    // The source is what cannot be read.
+    await expect(snapshotSource('/proc/self/mem', target)).rejects.toThrow(/^\/proc\/self\/mem /);
     await expect(snapshotSource(path, target, { maxSize: 999 })).rejects.toThrow(failing('FILE_TOO_LARGE'));
     expect(readdirSync(folder).sort()).toStrictEqual(['folder', 'pipe']);
   });

@@ -3,13 +3,11 @@ import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOption
 /** How a response begins. */
 export type ResponseHead = (stream: ServerHttp2Stream) => void;
 
-/** Browsers get the headers that the reference sends, without the date that Node would add. */
+/** Clients get the headers that the reference sends, without the date that Node would add. */
 const WITHOUT_DATE: ServerStreamResponseOptions & { readonly sendDate: boolean } = { sendDate: false };
 
 /** For native clients, to whom no header means anything (protocol reference, section 2.1). */
-export const NATIVE_HEAD: ResponseHead = (stream) => {
-  stream.respond({ ':status': 200 });
-};
+export const NATIVE_HEAD = headOf({ ':status': 200 });
 
 /** Lets scripts of any origin read the response (section 2.4). */
 export const WEB_HEAD = headOf({

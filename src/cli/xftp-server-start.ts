@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 
 import { encodeBase64Url, isXftpError } from '../protocol/index.js';
 import { fingerprintOf } from '../crypto/index.js';
@@ -74,7 +75,7 @@ async function runServer(
     signal: stop,
     ...(storeLogPath === undefined ? {} : { storeLogPath }),
   });
-  onHangup(() => renewCertificates(relay, folders, config.remarks));
+  onHangup(() => renewCertificates(relay, folders, config));
   if (relay.controlPort !== undefined) print([`Control port: 127.0.0.1:${String(relay.controlPort)}`]);
   if (relay.metricsPort !== undefined)
     print([`Metrics: http://127.0.0.1:${String(relay.metricsPort)}/metrics`]);
@@ -90,15 +91,18 @@ async function runServer(
 async function renewCertificates(
   relay: RunningRelay,
   folders: RelayFolders,
-  told: readonly string[],
+  started: RelayConfig,
 ): Promise<void> {
   try {
-    const { web, remarks } = await loadRelayConfig(folders, process.env);
+    const config = await loadRelayConfig(folders, process.env);
     // What the INI has come to say since the start.
-    for (const remark of remarks) if (!told.includes(remark)) report(remark);
+    for (const remark of config.remarks) if (!started.remarks.includes(remark)) report(remark);
     const credentials = await readCredentials(folders, CREDENTIAL_ADVICE);
-    await relay.show({ credentials, web: await readWeb(web) });
+    await relay.show({ credentials, web: await readWeb(config.web) });
     print(['Certificates and web pages read again; new connections get them.']);
+    const { web, remarks } = started;
+    if (!isDeepStrictEqual({ ...config, web, remarks }, started))
+      report('What else has changed in the INI takes effect when the relay is started again.');
   } catch (error) {
     report(
       `The relay goes on with the certificates it has. ${isXftpError(error) ? error.message : String(error)}`,

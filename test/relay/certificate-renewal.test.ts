@@ -134,6 +134,19 @@ describe('a program', () => {
     expect(await server.end('SIGTERM')).toBe(0);
   });
 
+  it('says on SIGHUP that other changes of the INI wait for the next start', async () => {
+    const { home, server } = await startWithWeb();
+    const ini = join(home, 'etc', 'file-server.ini');
+    const text = await readFile(ini, 'utf8');
+    await writeFile(ini, text.replace(/^new_files: on/m, 'new_files: off'));
+    expect(await readFile(ini, 'utf8')).not.toBe(text);
+    server.signal('SIGHUP');
+    await expect
+      .poll(() => server.output().stderr)
+      .toBe('What else has changed in the INI takes effect when the relay is started again.\n');
+    expect(await server.end('SIGTERM')).toBe(0);
+  });
+
   it('says on SIGHUP that half of a web certificate is not used', async () => {
     const { home, server } = await startWithWeb();
     const ini = join(home, 'etc', 'file-server.ini');

@@ -35,6 +35,7 @@ import { Replication } from './replication.js';
 import type { RunServices } from './run.js';
 import { Scheduler } from './scheduler.js';
 import { type GatePauses, type GateStatus, ServerGates } from './server-gates.js';
+import { StepPauses } from './step-pauses.js';
 import { ServerHealth } from './server-health.js';
 import { ServerStore } from './server-store.js';
 import { SettingsStore } from './settings-store.js';
@@ -110,13 +111,16 @@ export function makeParts(options: PartsOptions): AgentParts {
     },
     gatePauses,
   );
+  const steps = new StepPauses(clock, gatePauses);
   const network = new NetworkMonitor(
     {
       onForced: (online) => {
         gates.setShut(!online);
+        if (online) steps.retryAll();
       },
       onAddresses: () => {
         gates.retryAll();
+        steps.retryAll();
       },
       onChange: (network) => {
         // Whoever has found out goes on, and so does the network.
@@ -150,6 +154,7 @@ export function makeParts(options: PartsOptions): AgentParts {
   const relays = new RelayAccess({
     client: new RelayClient(sessions),
     gates,
+    steps,
     queue,
     servers,
     network,

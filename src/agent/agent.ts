@@ -311,7 +311,7 @@ class Agent implements RunningAgent {
       if (showsAddress(settings)) judgeAgain(this.#services, (id) => void this.#parts.scheduler.halt(id));
       // Nothing goes the old way any more, not even what is half sent.
       this.#parts.sessions.reset();
-      this.#services.gates.retryAll();
+      this.#services.relays.retryAll();
     }
     return settings;
   }

@@ -9,6 +9,7 @@ import type { NetworkMonitor } from './network-monitor.js';
 import type { Crossing, Direction } from './path-width.js';
 import type { Passage, ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
+import type { StepPauses } from './step-pauses.js';
 import type { Turn, WorkQueue } from './work-queue.js';
 
 /** A request to a server, and whose turn it is. */
@@ -46,6 +47,7 @@ const DIRECTIONS: Partial<Readonly<Record<ServerAction, Direction>>> = { upload:
 export interface RelayAccessOptions {
   readonly client: RelayClient;
   readonly gates: ServerGates;
+  readonly steps: StepPauses;
   readonly queue: WorkQueue;
   readonly servers: ServerStore;
   readonly network: NetworkMonitor;
@@ -70,6 +72,7 @@ export class RelayAccess {
    */
   async ask<T>(ask: Ask, request: Request<T>): Promise<T> {
     const key = serverKey(ask.server);
+    await this.#options.steps.wait(stepOf(ask), ask.signal, (reason) => ask.onBlocked?.(reason) ?? ignore);
     for (;;) {
       const { passage, goOn } = await this.#pass(key, ask);
       try {
@@ -114,6 +117,12 @@ export class RelayAccess {
       : queue.cross({ server, direction }, turn, signal, work);
   }
 
+  /** Tries again at once whatever waits because it failed: the way there is another one. */
+  retryAll(): void {
+    this.#options.gates.retryAll();
+    this.#options.steps.retryAll();
+  }
+
   /** How many chunks the way to a server takes at once, at least 1. */
   widthOf(server: ServerAddress, direction: Direction): number {
     return this.#options.queue.widthOf({ server: serverKey(server), direction });
@@ -154,13 +163,14 @@ export class RelayAccess {
     passage: Passage,
     request: (client: RelayClient) => Promise<T>,
   ): Promise<T> {
-    const { client, clock, isolation, network, servers } = this.#options;
+    const { client, clock, isolation, network, servers, steps } = this.#options;
     const start = clock.monotonic();
     try {
       const value = await request(client.isolated(unitOf(ask, isolation)));
       servers.recordSuccess(key, ask.action, { bytes: ask.bytes ?? 0, ms: clock.monotonic() - start });
       network.succeeded();
       passage.succeeded();
+      steps.succeeded(stepOf(ask));
       return value;
     } catch (error) {
       if (ask.signal.aborted) throw cancelled();
@@ -170,12 +180,14 @@ export class RelayAccess {
   }
 
   #judge(key: string, ask: Ask, passage: Passage, error: XftpError): void {
-    const { network, servers } = this.#options;
+    const { network, servers, steps } = this.#options;
     switch (consequenceOf(error)) {
       case 'retry':
         servers.recordFailure(key, ask.action, error.kind);
         network.failed(error);
         passage.failed(error);
+        // It was there. Whether it can be reached at all is the gate's concern.
+        if (isCut(error) || error.wire !== undefined) steps.failed(stepOf(ask), error);
         return;
       case 'other-server':
       case 'other-replica':
@@ -213,13 +225,24 @@ async function crossed<T>(
     crossing.arrived(bytes);
     return value;
   } catch (error) {
-    if (isXftpError(error) && isCut(error) && moved > 0 && !signal.aborted) {
+    // Who has the whole and says nothing would do so with a smaller chunk, too.
+    const isSilent = isXftpError(error, 'STALLED') && moved >= bytes;
+    if (isXftpError(error) && isCut(error) && moved > 0 && !isSilent && !signal.aborted) {
       const alone = crossing.isAlone();
       crossing.lost();
       onCut?.({ moved, alone });
     }
     throw error;
   }
+}
+
+/** What a step is told from others by: a chunk that fails does not hold up the others. */
+function stepOf({ server, action, turn, chunk }: Ask): string {
+  return [serverKey(server), action, turn.owner, chunk].join(' ');
+}
+
+function ignore(): void {
+  // Nobody was told that it waits.
 }
 
 /** Who shares a connection with this request. */

@@ -14,6 +14,12 @@ export interface GatePauses {
 
 export const DEFAULT_GATE_PAUSES: GatePauses = { firstMs: 1000, longestMs: 5 * 60_000 };
 
+/** How long to wait after so many failures, in ms: partly at random, so that not everybody comes back at once. */
+export function pauseAfter(failures: number, { firstMs, longestMs }: GatePauses): number {
+  const longest = Math.min(longestMs, firstMs * 2 ** (failures - 1));
+  return longest / 2 + randomInt(Math.ceil(longest / 2));
+}
+
 /** Somebody before a gate. */
 interface Waiter {
   readonly wake: () => void;
@@ -31,8 +37,6 @@ export interface WaitOptions {
 }
 
 interface Gate {
-  closed: boolean;
-  /** Since the server last did its part: it may answer all the time and do nothing else. */
   failures: number;
   /** Monotonic time from which a probe may pass. */
   opensAt: number;
@@ -48,7 +52,6 @@ export interface GateStatus {
   readonly gate: 'open' | 'closed' | 'probing';
   /** Milliseconds until the next probe. */
   readonly inMs?: number;
-  /** Since the server last did its part; an open gate has some when it answers but has not done it yet. */
   readonly failures: number;
   /** What closed it last. */
   readonly reason?: XftpError;
@@ -60,7 +63,7 @@ export interface Passage {
   readonly isProbe: boolean;
   /** Whether it still holds: the gate has not closed for those who are not its probe. */
   readonly holds: () => boolean;
-  /** The server answers: the gate opens for all, although the step goes on. Should that fail, the pauses still grow. */
+  /** The server answers: the gate opens for all, although the step goes on. */
   readonly reached: () => void;
   /** The server did its part: the gate opens for all. */
   readonly succeeded: () => void;
@@ -90,7 +93,7 @@ export class ServerGates {
 
   /** Whether a job could go through at once. */
   isOpen(server: string): boolean {
-    return !this.#shut && this.#gates.get(server)?.closed !== true;
+    return !this.#shut && (this.#gates.get(server)?.failures ?? 0) === 0;
   }
 
   /** Whether everything is shut, for want of a network. */
@@ -100,10 +103,9 @@ export class ServerGates {
 
   status(server: string): GateStatus {
     const gate = this.#gates.get(server);
-    if (gate === undefined) return { gate: 'open', failures: 0 };
+    if (gate === undefined || gate.failures === 0) return { gate: 'open', failures: 0 };
     const { failures, reason } = gate;
     const why = reason === undefined ? {} : { reason };
-    if (!gate.closed) return { gate: 'open', failures, ...why };
     if (gate.probing) return { gate: 'probing', failures, ...why };
     return { gate: 'closed', inMs: Math.max(0, gate.opensAt - this.#clock.monotonic()), failures, ...why };
   }
@@ -127,7 +129,7 @@ export class ServerGates {
       await this.#wait(server, signal, givesUp);
     }
     const gate = this.#gate(server);
-    const isProbe = gate.closed;
+    const isProbe = gate.failures > 0;
     if (isProbe) gate.probing = true;
     return this.#passage(server, gate, isProbe);
   }
@@ -135,8 +137,8 @@ export class ServerGates {
   /** Opens all gates for a try at once: the network has changed. */
   retryAll(): void {
     for (const [server, gate] of this.#gates) {
-      gate.failures = Math.min(gate.failures, 1);
-      if (!gate.closed) continue;
+      if (gate.failures === 0) continue;
+      gate.failures = 1;
       gate.opensAt = this.#clock.monotonic();
       this.#wake(gate);
       this.#onChange(server);
@@ -160,15 +162,16 @@ export class ServerGates {
   #mayPass(server: string): boolean {
     if (this.#shut) return false;
     const gate = this.#gates.get(server);
-    if (gate?.closed !== true) return true;
+    if (gate === undefined || gate.failures === 0) return true;
     return !gate.probing && gate.opensAt <= this.#clock.monotonic();
   }
 
   #passage(server: string, gate: Gate, isProbe: boolean): Passage {
     let told = false;
     const open = (): void => {
-      if (!gate.closed) return;
-      gate.closed = false;
+      if (gate.failures === 0) return;
+      gate.failures = 0;
+      delete gate.reason;
       this.#onChange(server);
     };
     let probing = isProbe;
@@ -181,7 +184,7 @@ export class ServerGates {
     };
     return {
       isProbe,
-      holds: () => isProbe || (!gate.closed && !this.#shut),
+      holds: () => isProbe || (gate.failures === 0 && !this.#shut),
       reached: () => {
         if (told) return;
         if (probing) gate.probing = false;
@@ -190,16 +193,12 @@ export class ServerGates {
         this.#wake(gate);
       },
       succeeded: () => {
-        tell(() => {
-          gate.failures = 0;
-          delete gate.reason;
-          open();
-        });
+        tell(open);
       },
       failed: (reason) => {
         tell(() => {
           // Jobs that were under way when the gate closed tell nothing new.
-          if (probing || !gate.closed) this.#close(server, gate, reason);
+          if (probing || gate.failures === 0) this.#close(server, gate, reason);
         });
       },
       left: () => {
@@ -209,12 +208,9 @@ export class ServerGates {
   }
 
   #close(server: string, gate: Gate, reason: XftpError | undefined): void {
-    gate.closed = true;
     gate.failures += 1;
     if (reason !== undefined) gate.reason = reason;
-    const { firstMs, longestMs } = this.#pauses;
-    const longest = Math.min(longestMs, firstMs * 2 ** (gate.failures - 1));
-    gate.opensAt = this.#clock.monotonic() + longest / 2 + randomInt(Math.ceil(longest / 2));
+    gate.opensAt = this.#clock.monotonic() + pauseAfter(gate.failures, this.#pauses);
     this.#onChange(server);
     for (const waiter of [...gate.waiting]) if (waiter.givesUp()) waiter.giveUp();
   }
@@ -252,7 +248,7 @@ export class ServerGates {
   /** Wakes those who wait: one for a probe, all when the gate is open. The set keeps their order. */
   #wake(gate: Gate): void {
     if (this.#shut) return;
-    if (!gate.closed) for (const { wake } of [...gate.waiting]) wake();
+    if (gate.failures === 0) for (const { wake } of [...gate.waiting]) wake();
     else this.#schedule(gate);
   }
 
@@ -274,7 +270,7 @@ export class ServerGates {
   #gate(server: string): Gate {
     let gate = this.#gates.get(server);
     if (gate === undefined) {
-      gate = { closed: false, failures: 0, opensAt: 0, probing: false, waiting: new Set() };
+      gate = { failures: 0, opensAt: 0, probing: false, waiting: new Set() };
       this.#gates.set(server, gate);
     }
     return gate;

@@ -5,6 +5,7 @@ import { NetworkMonitor } from '#src/agent/network-monitor.js';
 import { type Ask, RelayAccess } from '#src/agent/relay-access.js';
 import { ServerGates } from '#src/agent/server-gates.js';
 import { serverKey, ServerStore } from '#src/agent/server-store.js';
+import { StepPauses } from '#src/agent/step-pauses.js';
 import { WorkQueue } from '#src/agent/work-queue.js';
 import { RelayClient } from '#src/client/index.js';
 import { FAILURE_CODES, failureKind, parseServerAddress, XftpError } from '#src/protocol/index.js';
@@ -33,6 +34,7 @@ let pings: number;
 let probe: () => Promise<void>;
 let clock: FakeClock;
 let gates: ServerGates;
+let steps: StepPauses;
 let servers: ServerStore;
 let queue: WorkQueue;
 let network: NetworkMonitor;
@@ -43,6 +45,7 @@ beforeEach(async () => {
   probe = () => Promise.resolve();
   clock = fakeClock();
   gates = new ServerGates(clock, () => undefined);
+  steps = new StepPauses(clock);
   servers = new ServerStore(await testDatabase(), clock);
   queue = new WorkQueue({ perServer: 1, total: 1 }, clock);
   network = new NetworkMonitor(
@@ -61,6 +64,7 @@ beforeEach(async () => {
   relays = new RelayAccess({
     client: new ProbedClient(sessions),
     gates,
+    steps,
     queue,
     servers,
     network,
@@ -172,6 +176,29 @@ describe('asking a relay', () => {
     const full = new XftpError('RELAY_FULL', 'The relay is full.');
     await expect(ask(() => Promise.reject(full))).rejects.toBe(full);
     expect(network.info.online).toBe(true);
+  });
+});
+
+describe('a step that fails on a relay that answers', () => {
+  it('is tried again after a pause of its own, while other steps go on', async () => {
+    const failed = vi.spyOn(steps, 'failed');
+    const full = new XftpError('RELAY_TEMPORARY', 'Its disk is full.', { wire: 'FILE_IO' });
+    await expect(ask(() => Promise.reject(full), { chunk: 1 })).rejects.toBe(full);
+    expect(failed).toHaveBeenCalledTimes(1);
+    gates.retryAll();
+    const onBlocked = vi.fn(() => () => undefined);
+    const again = ask(() => Promise.resolve('again'), { chunk: 1, onBlocked });
+    expect(onBlocked).toHaveBeenCalledExactlyOnceWith(full);
+    expect(await ask(() => Promise.resolve('other'), { chunk: 2 })).toBe('other');
+    relays.retryAll();
+    expect(await again).toBe('again');
+  });
+
+  it('is not one that could not reach it', async () => {
+    const failed = vi.spyOn(steps, 'failed');
+    const failure = new XftpError('CONNECT_FAILED', 'Cannot connect.');
+    await expect(ask(() => Promise.reject(failure), { chunk: 1 })).rejects.toBe(failure);
+    expect(failed).not.toHaveBeenCalled();
   });
 });
 

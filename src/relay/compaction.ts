@@ -5,7 +5,7 @@ import { errorCode } from '../system/index.js';
 import type { FlushSchedule } from './flush-schedule.js';
 import { readStoreLog } from './read-store-log.js';
 import type { RecordTable } from './record-table.js';
-import { StoreLog } from './store-log.js';
+import { LOG_MODE, StoreLog } from './store-log.js';
 import { formatLogLine } from './store-log-lines.js';
 import { describeFileError } from './file-errors.js';
 import { flushFolder } from './flush-folder.js';
@@ -13,8 +13,6 @@ import { throwIfStopped } from './stopped-start.js';
 
 /** Bytes of compacted lines that are written at once. */
 const WRITE_SIZE = 256 * 1024;
-/** The log tells keys, not contents; still nobody else needs it. */
-const LOG_MODE = 0o600;
 
 const DAY_MS = 24 * 3600 * 1000;
 /** Backups: all of the last day are kept, and this many older ones; the others go after 21 days (section 11.4). */

@@ -89,7 +89,11 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
   const stopping = new AbortController();
   let expiring = Promise.resolve();
   const expire = (): Promise<void> => {
-    expiring = expiring.then(() => deleteExpired(services, stopping.signal)).catch(services.failed);
+    expiring = expiring
+      // Now and then, also when nobody asks for anything, it is seen to that the log is in its place.
+      .then(() => services.store.settled())
+      .then(() => deleteExpired(services, stopping.signal))
+      .catch(services.failed);
     return expiring;
   };
   const figures = async (): Promise<RelayFigures> => {
@@ -179,6 +183,8 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     pages = shown.pages;
     await serving.show(identityOf(identity.credentials, shown));
     site.show(shown);
+    // Programs that rotate logs move them away first.
+    await services.store.settled().catch(services.failed);
   };
   const [port = 0] = ports;
   let stopped: Promise<void> | undefined;

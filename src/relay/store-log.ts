@@ -1,12 +1,19 @@
 import type { Stats } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import { XftpError } from '../protocol/index.js';
 import { errorCode } from '../system/index.js';
+import { flushFolder } from './flush-folder.js';
 import type { FlushSchedule } from './flush-schedule.js';
 import { GroupCommit } from './group-commit.js';
 import type { RecordChange } from './record.js';
 import { formatLogLine } from './store-log-lines.js';
+
+/** The log tells keys, not contents; still nobody else needs it. */
+export const LOG_MODE = 0o600;
+/** Bytes of the log that are copied at once. */
+const COPY_SIZE = 256 * 1024;
 
 /** Where changes of records are made durable. */
 export interface ChangeJournal {
@@ -29,13 +36,14 @@ export const NO_JOURNAL: ChangeJournal = {
  * The store log (protocol reference, section 11.4): one line a change. Lines that come while the disk is busy are
  * written and flushed together. Lines that could not be written stay in front of the later ones and are written
  * again with them, at the same place in the file: so a line is durable only if all before it are. It is only durable,
- * too, in the file that the next start reads: while that is another one, or none, no line is.
+ * too, in the file that the next start reads: when there is none any more it is made again, and while there is another
+ * one no line is.
  */
 export class StoreLog implements ChangeJournal {
   readonly #path: string;
-  readonly #file: FileHandle;
+  #file: FileHandle;
   /** What the file was when it was opened. */
-  readonly #opened: Stats;
+  #opened: Stats;
   readonly #flushes: FlushSchedule;
   readonly #commit = new GroupCommit(() => this.#write());
   /** Where the durable lines end, in bytes. */
@@ -69,18 +77,17 @@ export class StoreLog implements ChangeJournal {
     try {
       await this.settled();
       await this.#flushes.settled();
-      await this.#requireInPlace();
     } finally {
       await this.#file.close();
     }
   }
 
   async #write(): Promise<void> {
+    await this.#requireInPlace();
     const lines = this.#waiting;
     if (lines.length === 0) return;
     this.#waiting = [];
     try {
-      await this.#requireInPlace();
       const bytes = Buffer.from(lines.join(''));
       let written = 0;
       while (written < bytes.length) {
@@ -101,12 +108,40 @@ export class StoreLog implements ChangeJournal {
       if (errorCode(error) === 'ENOENT') return undefined;
       throw error;
     });
-    if (now?.ino === this.#opened.ino && now.dev === this.#opened.dev) return;
+    if (now === undefined) {
+      await this.#makeAgain();
+      return;
+    }
+    if (now.ino === this.#opened.ino && now.dev === this.#opened.dev) return;
     throw new XftpError(
       'LOCAL_IO',
-      `The store log ${this.#path} was moved away or removed while the relay runs, and nothing can be recorded: move it ` +
-        `back. If it was removed, copy it from /proc/${String(process.pid)}/fd/${String(this.#file.fd)} and start the ` +
-        'relay again.',
+      `Another file has taken the place of the store log ${this.#path} while the relay runs, and nothing can be recorded: ` +
+        'move it away.',
     );
+  }
+
+  /** From the file that is still open, wherever it is now. */
+  async #makeAgain(): Promise<void> {
+    const fresh = `${this.#path}.again`;
+    const file = await open(fresh, 'w+', LOG_MODE);
+    try {
+      const piece = new Uint8Array(COPY_SIZE);
+      for (let done = 0; done < this.#length;) {
+        const { bytesRead } = await this.#file.read(piece, 0, Math.min(COPY_SIZE, this.#length - done), done);
+        if (bytesRead === 0) throw new Error('The store log is shorter than it was.');
+        await file.writeFile(piece.subarray(0, bytesRead));
+        done += bytesRead;
+      }
+      await file.sync();
+      await rename(fresh, this.#path);
+      await flushFolder(dirname(this.#path));
+    } catch (error) {
+      await file.close();
+      await rm(fresh, { force: true });
+      throw error;
+    }
+    const before = this.#file;
+    [this.#file, this.#opened] = [file, await file.stat()];
+    await before.close();
   }
 }

@@ -22,6 +22,8 @@ const MAX_SESSION_MEMORY_MB = 256;
 
 /** How many stall limits a request that moves nothing itself waits for its answer while the relay sends something. */
 const MAX_WAITS = 5;
+/** The same for an upload that was handed over: the system and a slow link take their time with what they hold of it. */
+const MAX_UPLOAD_WAITS = 10;
 /** How often a connection in use is asked whether its other side is still there, in ms. */
 const PEER_CHECK_MS = 1000;
 /** How long an abandoned connection may be quiet, in ms: long enough for an answer on a slow circuit. */
@@ -186,7 +188,9 @@ export class Channel {
         heard = this.#socket.bytesRead;
         // What was sent may lie in the system's buffers for long; the relay's window updates tell that it flows. The
         // answer to a short request may lie behind the chunks of others.
-        if (flows && waits < MAX_WAITS && (request.body !== undefined || receiver.isEmpty)) timer.touch();
+        const mayWait =
+          request.body === undefined ? receiver.isEmpty && waits < MAX_WAITS : waits < MAX_UPLOAD_WAITS;
+        if (flows && mayWait) timer.touch();
         else giveUp(stalled(this.#place, waits * this.#stallMs));
       });
       const onSent = (sent: number): void => {
@@ -239,6 +243,7 @@ export class Channel {
       };
       options.signal?.addEventListener('abort', onAbort, { once: true });
       stream.on('data', (data: Buffer) => {
+        waits = 0;
         timer.touch();
         countReceived(data.length);
         if (receiver.receive(data)) {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join, relative, resolve } from 'node:path';
 
@@ -115,14 +115,22 @@ it('xftp-server delete is refused while the relay runs, however little is left o
   expect(await readdir(home)).toEqual([]);
 });
 
-it('xftp-server start that finds its store log moved away when it stops says so', async () => {
-  const { home } = await initialized();
-  const server = await startServerProcess(home);
-  const log = join(home, 'var/file-server-store.log');
-  await rename(log, `${log}.1`);
-  expect(await server.end('SIGTERM')).toBe(1);
-  expect(server.output().stderr).toContain(`The store log ${log} was moved away or removed`);
-});
+it.each(['SIGHUP', 'SIGTERM'] as const)(
+  'xftp-server start makes a store log that was moved away or removed again at %s',
+  async (signal) => {
+    const { home } = await initialized();
+    const log = join(home, 'var/file-server-store.log');
+    await writeFile(log, `FNEW bfGr8pfjDt-Q5hkL7gTX_Q== no line of a log\n`);
+    const server = await startServerProcess(home);
+    const text = await readFile(log, 'utf8');
+    expect(text).not.toBe('');
+    await rm(log);
+    server.signal(signal);
+    if (signal === 'SIGHUP') await expect.poll(async () => readFile(log, 'utf8').catch(() => '')).toBe(text);
+    expect(await server.end('SIGTERM')).toBe(0);
+    expect(await readFile(log, 'utf8')).toBe(text);
+  },
+);
 
 it('xftp-server start takes a SIGHUP that comes before it has read its INI', async () => {
   const { home, ini } = await initialized();

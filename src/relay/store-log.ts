@@ -124,7 +124,9 @@ export class StoreLog implements ChangeJournal {
   async #makeAgain(): Promise<void> {
     const fresh = `${this.#path}.again`;
     const file = await open(fresh, 'w+', LOG_MODE);
+    let opened: Stats;
     try {
+      opened = await file.stat();
       const piece = new Uint8Array(COPY_SIZE);
       for (let done = 0; done < this.#length;) {
         const { bytesRead } = await this.#file.read(piece, 0, Math.min(COPY_SIZE, this.#length - done), done);
@@ -134,14 +136,15 @@ export class StoreLog implements ChangeJournal {
       }
       await file.sync();
       await rename(fresh, this.#path);
-      await flushFolder(dirname(this.#path));
     } catch (error) {
       await file.close();
       await rm(fresh, { force: true });
       throw error;
     }
     const before = this.#file;
-    [this.#file, this.#opened] = [file, await file.stat()];
+    // From here on it is the log, whatever else fails.
+    [this.#file, this.#opened] = [file, opened];
     await before.close();
+    await flushFolder(dirname(this.#path));
   }
 }

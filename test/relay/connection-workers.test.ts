@@ -19,6 +19,7 @@ import {
   readReply,
 } from '../support/raw-client.js';
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.js';
+import { openTcp } from '../support/silent-client.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { chunkBytes, testRelay } from '../support/test-relay.js';
 
@@ -139,7 +140,7 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
     const relay = await testRelay({ connectionWorkers: 2 });
     const before = await workers();
     for (const worker of before) process.kill(worker, 'SIGSTOP');
-    const sockets = await several(8, () => connected(relay.port));
+    const sockets = await several(8, () => openTcp(relay.port));
     for (const worker of before) process.kill(worker, 'SIGKILL');
     for (const socket of sockets) await closed(socket);
     await expect
@@ -162,7 +163,7 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
 
     const second = await testRelay({ connectionWorkers: 2, limits: { shutdownMs: 100 } });
     for (const worker of await workers()) process.kill(worker, 'SIGSTOP');
-    await several(4, () => connected(second.port));
+    await several(4, () => openTcp(second.port));
     await second.stop();
     expect(await workers()).toEqual([]);
   });
@@ -170,7 +171,7 @@ describe.runIf(process.platform === 'linux')('a relay with two connection worker
   it('tells of connections that a worker could not take because it has too many files open', async () => {
     const relay = await testRelay({ connectionWorkers: 2 });
     for (const worker of await workers()) execFileSync('prlimit', ['--pid', String(worker), '--nofile=8:8']);
-    for (const socket of await several(3, () => connected(relay.port))) await closed(socket);
+    for (const socket of await several(3, () => openTcp(relay.port))) await closed(socket);
     await expect
       .poll(() => relay.problems)
       .toEqual([expect.stringMatching(/too many files are open, raise the limit/)]);
@@ -324,17 +325,6 @@ describe.runIf(process.platform === 'linux')('xftp-server with two connection wo
       expect(client.socket.getPeerCertificate().raw).toEqual(Buffer.from(online.certificate));
   });
 });
-
-/** A connection on which the client says nothing. */
-async function connected(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
-  onTestFinished(() => {
-    socket.destroy();
-  });
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
 
 async function closed(socket: Socket): Promise<void> {
   socket.resume();

@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 
 import { expect, it, onTestFinished } from 'vitest';
@@ -11,6 +9,7 @@ import { END_HEADERS, flood, FRAME, frame, openHttp2, POST_HEADERS } from '../su
 import { latencyProbe } from '../support/latency-probe.js';
 import { type MeasuredRelay, measuredRelay } from '../support/measured-relay.js';
 import { asRecipient, asSender, openTls } from '../support/raw-client.js';
+import { openTcp } from '../support/silent-client.js';
 import { chunkBytes } from '../support/test-relay.js';
 
 const MIB = 1024 ** 2;
@@ -29,16 +28,6 @@ const BURST = 10;
 
 /** The beginning of a TLS handshake that never goes on. */
 const HALF_HELLO = Buffer.from('16030100c8010000c40303', 'hex');
-
-async function openTcp(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
-  onTestFinished(() => {
-    socket.destroy();
-  });
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
 
 function everyMs(ms: number, act: () => void): void {
   const timer = setInterval(act, ms);

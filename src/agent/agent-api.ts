@@ -20,6 +20,11 @@ import type {
   TransferState,
 } from './model.js';
 
+/** What may be stopped before it has ended. */
+export interface Stoppable {
+  readonly signal?: AbortSignal;
+}
+
 /** Who calls: a token. */
 export interface Caller {
   readonly tokenId: number;
@@ -95,7 +100,7 @@ export interface AgentApi {
     },
   ): ServerInfo;
   removeServer(id: number): void;
-  testServer(address: string, options?: { readonly signal?: AbortSignal }): Promise<ServerTestResult>;
+  testServer(address: string, options?: Stoppable): Promise<ServerTestResult>;
 
   getSettings(): Settings;
   setSettings(change: Partial<Settings>): Settings;

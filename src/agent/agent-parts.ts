@@ -116,11 +116,11 @@ export function makeParts(options: PartsOptions): AgentParts {
     {
       onForced: (online) => {
         gates.setShut(!online);
-        if (online) steps.retryAll();
+        if (online) steps.retry();
       },
       onAddresses: () => {
         gates.retryAll();
-        steps.retryAll();
+        steps.retry();
       },
       onChange: (network) => {
         // Whoever has found out goes on, and so does the network.

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { parseServerAddress } from '../protocol/index.js';
 import { parseSocksProxy } from '../transport/index.js';
 import { type AgentParts, limitsOf, makeParts } from './agent-parts.js';
-import type { AgentApi, Caller } from './agent-api.js';
+import type { AgentApi, Caller, Stoppable } from './agent-api.js';
 import { type Clock, SYSTEM_CLOCK } from './clock.js';
 import { DataFolder } from './data-folder.js';
 import { Database } from './database.js';
@@ -282,14 +282,16 @@ class Agent implements RunningAgent {
     });
   }
 
-  testServer(address: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ServerTestResult> {
+  async testServer(address: string, options: Stoppable = {}): Promise<ServerTestResult> {
+    const { signal = this.#abort.signal } = options;
     const server = this.#services.servers.withPassword(parseServerAddress(address));
-    const stop = AbortSignal.any([this.#abort.signal, ...(signal === undefined ? [] : [signal])]);
-    return testServer(server, {
+    const result = await testServer(server, {
       clock: this.#clock,
-      signal: stop,
+      signal: AbortSignal.any([this.#abort.signal, signal]),
       route: (credentials) => routeOf(this.#parts.settings.current, credentials),
     });
+    if (result.ok) this.#services.relays.retryServer(server);
+    return result;
   }
 
   getSettings(): Settings {

@@ -9,7 +9,7 @@ import type { NetworkMonitor } from './network-monitor.js';
 import type { Crossing, Direction } from './path-width.js';
 import type { Passage, ServerGates } from './server-gates.js';
 import { serverKey, type ServerStore } from './server-store.js';
-import type { StepPauses } from './step-pauses.js';
+import type { Step, StepPauses } from './step-pauses.js';
 import type { Turn, WorkQueue } from './work-queue.js';
 
 /** A request to a server, and whose turn it is. */
@@ -120,7 +120,19 @@ export class RelayAccess {
   /** Tries again at once whatever waits because it failed: the way there is another one. */
   retryAll(): void {
     this.#options.gates.retryAll();
-    this.#options.steps.retryAll();
+    this.#options.steps.retry();
+  }
+
+  /** Tries again at once whatever waits because this server failed: it is known to work again. */
+  retryServer(server: ServerAddress): void {
+    const key = serverKey(server);
+    this.#options.gates.retry(key);
+    this.#options.steps.retry({ server: key });
+  }
+
+  /** Tries again at once what failed for a transfer: its user says so. Servers that cannot be reached stay closed. */
+  retryOwner(owner: string): void {
+    this.#options.steps.retry({ owner });
   }
 
   /** How many chunks the way to a server takes at once, at least 1. */
@@ -236,9 +248,9 @@ async function crossed<T>(
   }
 }
 
-/** What a step is told from others by: a chunk that fails does not hold up the others. */
-function stepOf({ server, action, turn, chunk }: Ask): string {
-  return [serverKey(server), action, turn.owner, chunk].join(' ');
+/** A chunk that fails does not hold up the others. */
+function stepOf({ server, action, turn, chunk }: Ask): Step {
+  return { owner: turn.owner, server: serverKey(server), name: [action, chunk].join(' ') };
 }
 
 function ignore(): void {

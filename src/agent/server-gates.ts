@@ -136,13 +136,17 @@ export class ServerGates {
 
   /** Opens all gates for a try at once: the network has changed. */
   retryAll(): void {
-    for (const [server, gate] of this.#gates) {
-      if (gate.failures === 0) continue;
-      gate.failures = 1;
-      gate.opensAt = this.#clock.monotonic();
-      this.#wake(gate);
-      this.#onChange(server);
-    }
+    for (const server of this.#gates.keys()) this.retry(server);
+  }
+
+  /** Opens the gate of a server for a try at once. */
+  retry(server: string): void {
+    const gate = this.#gates.get(server);
+    if (gate === undefined || gate.failures === 0) return;
+    gate.failures = 1;
+    gate.opensAt = this.#clock.monotonic();
+    this.#wake(gate);
+    this.#onChange(server);
   }
 
   /** Shuts everything (there is no network), or lets it go on. */

@@ -80,6 +80,7 @@ export class Steering {
         this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
+    this.#services.relays.retryOwner(id);
     this.#services.wake();
     this.#services.wakeRelayTasks();
     return transfers.info(id);
@@ -313,8 +314,9 @@ export class Steering {
   }
 
   #enqueue(id: string): TransferInfo {
-    const { transfers, wake } = this.#services;
+    const { relays, transfers, wake } = this.#services;
     transfers.transition(id, { to: 'queued' });
+    relays.retryOwner(id);
     wake();
     return transfers.info(id);
   }

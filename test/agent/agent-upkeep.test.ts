@@ -66,6 +66,23 @@ describe('the test of a server', () => {
   });
 });
 
+describe('a test of a server that works', () => {
+  it('ends the wait of what that server has failed', async () => {
+    const relay = await countedRelay();
+    const proxy = await startFaultProxy(relay.port);
+    const address = relay.address.replace(`:${String(relay.port)}`, `:${String(proxy.port)}`);
+    const agent = await testAgent({ servers: [address], gatePauses: { firstMs: DAY_MS, longestMs: DAY_MS } });
+    proxy.setFault({ type: 'cut', direction: 'down', after: 0 });
+    const id = await sentFile(agent, 'waits');
+    await agent.reached(id, 'waiting');
+    expect((await agent.testServer(address)).ok).toBe(false);
+    expect(agent.get(id).state).toBe('waiting');
+    proxy.setFault();
+    expect((await agent.testServer(address)).ok).toBe(true);
+    await agent.reached(id, 'completed');
+  });
+});
+
 describe('what the agent is started with', () => {
   it('adds servers, and leaves alone what was made of them since', async () => {
     const [one, two] = [await countedRelay(), await countedRelay()];

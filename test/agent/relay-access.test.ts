@@ -194,6 +194,28 @@ describe('a step that fails on a relay that answers', () => {
     expect(await again).toBe('again');
   });
 
+  it.each([
+    [
+      'its owner is',
+      () => {
+        relays.retryOwner('test');
+      },
+    ],
+    [
+      'its server is',
+      () => {
+        relays.retryServer(server);
+      },
+    ],
+  ])('is tried at once when %s to be tried again', async (_, retry) => {
+    const full = new XftpError('RELAY_TEMPORARY', 'Its disk is full.', { wire: 'FILE_IO' });
+    await expect(ask(() => Promise.reject(full))).rejects.toBe(full);
+    gates.retryAll();
+    const again = ask(() => Promise.resolve('again'));
+    retry();
+    expect(await again).toBe('again');
+  });
+
   it('is not one that could not reach it', async () => {
     const failed = vi.spyOn(steps, 'failed');
     const failure = new XftpError('CONNECT_FAILED', 'Cannot connect.');

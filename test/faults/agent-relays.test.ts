@@ -278,7 +278,7 @@ describe('A relay that is not who it should be', () => {
     const proxy = await startFaultProxy(relay.port);
     const impostor = withOtherFingerprint(throughPort(relay.address, proxy.port));
     // Chance decides between relays that do equally well: now and then no part is asked of the first one.
-    let id: number;
+    let id: string;
     do {
       ({ id } = await startReceive(agent, onServers(description, impostor, relay.address)));
       await expectSame(agent, sent, id);

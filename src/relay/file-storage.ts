@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join, parse } from 'node:path';
 
-import { decodeBase64Url, encodeBase64Url } from '../protocol/index.js';
+import { decodeBase64Url, encodeBase64Url, XftpError } from '../protocol/index.js';
 import { randomBytes } from '../crypto/index.js';
 import { errorCode, makeFolders } from '../system/index.js';
 import {
@@ -25,18 +25,26 @@ const INCOMING_PREFIX = '.incoming-';
 /** Their whole names, so that no other file is taken for one. */
 const INCOMING_NAME = /^\.incoming-[\w-]{24}$/;
 
+/** A folder of chunks. */
+export interface ChunkFolder {
+  readonly path: string;
+  /** Tells it from another one in its place, such as the empty one that is left when a disk is not mounted any more. */
+  readonly inode: number;
+}
+
 /** Chunk bodies in a folder: one file a chunk, named by the base64url of its sender ID (section 5.3). */
 export class FileStorage implements BodyStorage {
-  readonly #folder: string;
+  /** Where they lie. */
+  readonly folder: ChunkFolder;
   readonly #flushes: FlushSchedule;
   /** A rename is durable only when the folder is flushed; uploads that end together share it. */
   readonly #flushFolder: GroupCommit;
 
   /** @param folder one that is there and can be written to: {@link openFileStorage} sees to it */
-  constructor(folder: string, flushes: FlushSchedule) {
-    this.#folder = folder;
+  constructor(folder: ChunkFolder, flushes: FlushSchedule) {
+    this.folder = folder;
     this.#flushes = flushes;
-    this.#flushFolder = new GroupCommit(() => flushFolder(folder));
+    this.#flushFolder = new GroupCommit(() => flushFolder(folder.path));
   }
 
   receive(name: string): BodyWriter {
@@ -48,6 +56,7 @@ export class FileStorage implements BodyStorage {
   }
 
   async commit(name: string, senderId: Uint8Array): Promise<string> {
+    await this.#requireInPlace();
     const path = this.placeOf(senderId);
     await rename(this.#incomingPath(name), path);
     try {
@@ -61,12 +70,15 @@ export class FileStorage implements BodyStorage {
   }
 
   placeOf(senderId: Uint8Array): string {
-    return join(this.#folder, encodeBase64Url(senderId));
+    return join(this.folder.path, encodeBase64Url(senderId));
   }
 
   async open(place: string, size: number): Promise<BodyReader | undefined> {
     const file = await openBodyFile(place);
-    if (file === undefined) return undefined;
+    if (file === undefined) {
+      await this.#requireInPlace();
+      return undefined;
+    }
     try {
       const status = await file.stat();
       if (status.isFile() && status.size === size) return readerOf(file);
@@ -83,12 +95,13 @@ export class FileStorage implements BodyStorage {
       await rm(place);
     } catch (error) {
       if (!isMissing(error)) throw error;
+      await this.#requireInPlace();
     }
   }
 
   async list(): Promise<readonly ListedBody[]> {
     const names = (await this.#fileNames()).filter(isBodyName);
-    return names.map((name) => ({ senderId: decodeBase64Url(name), place: join(this.#folder, name) }));
+    return names.map((name) => ({ senderId: decodeBase64Url(name), place: join(this.folder.path, name) }));
   }
 
   async storedAt(place: string): Promise<number | undefined> {
@@ -104,13 +117,13 @@ export class FileStorage implements BodyStorage {
     const names = new Set(await this.#fileNames());
     for (const body of bodies) {
       const { dir, base } = parse(body.place);
-      if (dir === this.#folder ? names.has(base) : await exists(body.place)) yield body;
+      if (dir === this.folder.path ? names.has(base) : await exists(body.place)) yield body;
     }
   }
 
   /** A log that was moved here names the folder it comes from; the name of the file is the same. */
   placeHere(place: string): string {
-    return join(this.#folder, basename(place));
+    return join(this.folder.path, basename(place));
   }
 
   async removeUnfinished(signal?: AbortSignal): Promise<number> {
@@ -118,21 +131,36 @@ export class FileStorage implements BodyStorage {
       const names = (await this.#fileNames()).filter(isIncomingName);
       for (const name of names) {
         throwIfStopped(signal);
-        await this.remove(join(this.#folder, name));
+        await this.remove(join(this.folder.path, name));
       }
       return names.length;
     } catch (error) {
-      throw unusable(error, this.#folder);
+      throw unusable(error, this.folder.path);
     }
   }
 
+  /** Before anybody is told that a chunk is stored, or is not there. */
+  async #requireInPlace(): Promise<void> {
+    const { path, inode } = this.folder;
+    const now = await stat(path).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (now?.ino === inode) return;
+    throw new XftpError(
+      'LOCAL_IO',
+      `The folder of chunks ${path} is not the one that the relay was started with: is its disk still mounted? Nothing is ` +
+        'stored or deleted until it is back; if it was moved, start the relay again.',
+    );
+  }
+
   #incomingPath(name: string): string {
-    return join(this.#folder, INCOMING_PREFIX + name);
+    return join(this.folder.path, INCOMING_PREFIX + name);
   }
 
   /** Names of the files in the folder; links and folders are none. */
   async #fileNames(): Promise<readonly string[]> {
-    const entries = await readdir(this.#folder, { withFileTypes: true });
+    const entries = await readdir(this.folder.path, { withFileTypes: true });
     return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
   }
 }
@@ -145,7 +173,8 @@ export class FileStorage implements BodyStorage {
 export async function openFileStorage(folder: string, flushes: FlushSchedule): Promise<FileStorage> {
   try {
     await makeFolders(folder);
-    const storage = new FileStorage(folder, flushes);
+    const { ino: inode } = await stat(folder);
+    const storage = new FileStorage({ path: folder, inode }, flushes);
     const trial = storage.receive(encodeBase64Url(randomBytes(INCOMING_NAME_LENGTH)));
     try {
       await trial.finish();

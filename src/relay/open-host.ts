@@ -1,5 +1,6 @@
 import { XftpError } from '../protocol/index.js';
 import type { ConnectionHost } from './connection-host.js';
+import { FileStorage } from './file-storage.js';
 import { LocalHost } from './local-host.js';
 import { localOwner } from './local-owner.js';
 import { connectionServices } from './open-services.js';
@@ -21,7 +22,7 @@ export async function openHost(
   { tell, report }: { readonly tell: (problem: Problem) => void; readonly report: (problem: string) => void },
 ): Promise<ConnectionHost> {
   const { storage, limits, now, failed } = services;
-  const { connectionWorkers = 1, logTlsErrors = false, fsync = 'always', filesPath } = options;
+  const { connectionWorkers = 1, logTlsErrors = false, fsync = 'always' } = options;
   const owner = localOwner(services);
   const tlsFailed = tlsReporter(report, now);
   const misled = proxyReporter(report);
@@ -40,8 +41,8 @@ export async function openHost(
         misled,
       }),
     );
-  if (options.bodies !== undefined)
+  if (!(storage instanceof FileStorage))
     throw new XftpError('INVALID_ARGUMENT', 'A storage of your own works only in one process.');
-  const settings = { shown, filesPath, fsync, limits, logTlsErrors };
+  const settings = { shown, folder: storage.folder, fsync, limits, logTlsErrors };
   return await WorkerPool.start(connectionWorkers, settings, { owner, failed: tell, tlsFailed, misled });
 }

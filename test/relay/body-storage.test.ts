@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { expect, it, onTestFinished } from 'vitest';
@@ -80,6 +80,31 @@ it('bodies that go or come back by themselves leave the quota right', async () =
   bodies.stored.delete(`memory:${encodeBase64Url(third.senderId)}`);
   expect(await remove(later, third)).toBe('OK');
   expect(again.usedBytes()).toBe(0);
+});
+
+it('another folder in the place of the one of chunks takes nothing, and nothing is said to be gone', async () => {
+  const relay = await testRelay();
+  const client = await relay.client();
+  const [kept, late] = [await client.create(chunkBytes()), await client.create(chunkBytes())];
+  expect(await client.put(kept)).toBe('OK');
+  const away = `${relay.filesPath}.away`;
+  await rename(relay.filesPath, away);
+  await mkdir(relay.filesPath);
+  const remove = async (): Promise<string> =>
+    errorText((await client.command({ type: 'FDEL' }, asSender(kept))).response);
+  expect(await client.get(kept)).toBe('INTERNAL');
+  expect(await client.put(late)).toBe('FILE_IO');
+  expect(await remove()).toBe('FILE_IO');
+  expect(await readdir(relay.filesPath)).toEqual([]);
+  expect(relay.problems).toEqual([expect.stringContaining('is its disk still mounted?')]);
+
+  await rm(relay.filesPath, { recursive: true });
+  expect(await client.get(kept)).toBe('INTERNAL');
+  await rename(away, relay.filesPath);
+  expect(Buffer.compare((await client.get(kept)) as Buffer, kept.bytes)).toBe(0);
+  expect(await client.put(late)).toBe('OK');
+  expect(await remove()).toBe('OK');
+  expect(relay.usedBytes()).toBe(65536);
 });
 
 it('a relay stores, gives out, deletes and finds again chunks in a storage that has nothing of files', async () => {

@@ -46,7 +46,7 @@ export function serveConnections(send: Send): void {
 }
 
 function workerServices(
-  { filesPath, fsync, limits, logTlsErrors }: WorkerSettings,
+  { folder, fsync, limits, logTlsErrors }: WorkerSettings,
   channel: CallChannel<OwnerCalls>,
 ): ConnectionServices {
   const failed = (error: unknown): void => {
@@ -55,7 +55,7 @@ function workerServices(
   return connectionServices({
     owner: remoteOwner(channel),
     // Bodies are committed by the owner, so nothing is left to be flushed later here.
-    storage: new FileStorage(filesPath, new FlushSchedule(fsync, failed)),
+    storage: new FileStorage(folder, new FlushSchedule(fsync, failed)),
     limits,
     now: Date.now,
     failed,

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 
 import type { HostMeasures } from '../connection-host.js';
+import type { ChunkFolder } from '../file-storage.js';
 import type { FlushPolicy } from '../flush-schedule.js';
 import type { RelayLimits } from '../limits.js';
 import type { Problem } from '../problem-reporter.js';
@@ -12,7 +13,7 @@ import type { ProcessUse } from '../process-use.js';
 /** How a connection worker is to work. It gets this over its channel alone, since there are keys in it. */
 export interface WorkerSettings {
   readonly shown: ShownIdentity;
-  readonly filesPath: string;
+  readonly folder: ChunkFolder;
   readonly fsync: FlushPolicy;
   readonly limits: RelayLimits;
   readonly logTlsErrors: boolean;

@@ -157,7 +157,7 @@ export function transferFields(
           : undefined),
     ],
     ['Approval', approval && `${approval.reason} Relays: ${approval.servers.join(', ')}`],
-    ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${String(revoked.pending)} deletions to do`],
+    ['Revoked', revoked && `${fullTime(revoked.at, now)}, ${humanCount(revoked.pending, 'deletion')} to do`],
     ['Reference', transfer.clientRef],
     ['Priority', String(transfer.priority)],
     ['Limit', transfer.limit === undefined ? undefined : `${humanSize(transfer.limit)}/s`],
@@ -167,7 +167,7 @@ export function transferFields(
     ['Changed', time(transfer.updatedAt)],
     ['Finished', time(transfer.finishedAt)],
     ['Deadline', isFinished(transfer.state) ? undefined : time(transfer.deadline)],
-    ['Expires', time(transfer.expiresAt)],
+    ['Expires', revoked === undefined ? time(transfer.expiresAt) : undefined],
   ];
 }
 

@@ -175,6 +175,19 @@ describe('list and show', () => {
     );
   });
 
+  it('tell when a file expires unless it was revoked, and what is left to do then', async () => {
+    const served = await serveFakeAgent();
+    const [transfer] = await addTransfers(served, 1);
+    const shown = async (more: object): Promise<string> => {
+      served.agent.onGet = () => ({ ...transfer!, expiresAt: 2e12, ...more });
+      return succeeded(await served.run(['show', transfer!.id]));
+    };
+    expect(await shown({})).toMatch(/^Expires: +2033-/m);
+    const revoked = await shown({ revoked: { at: 1e12, pending: 1 } });
+    expect(revoked).toMatch(/^Revoked: +2001-.*, 1 deletion to do$/m);
+    expect(revoked).not.toContain('Expires');
+  });
+
   it('go through all pages', async () => {
     const served = await serveFakeAgent();
     const [transfer] = await addTransfers(served, 1);

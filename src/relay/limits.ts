@@ -46,9 +46,9 @@ export const DEFAULT_LIMITS: RelayLimits = {
   uploadStallMs: 60_000,
   // Clients give up when they hear nothing for a minute; on faster links the answer comes before.
   uploadSignMs: 5000,
-  // One piece of 128 KiB in two minutes is 1 KiB/s; official clients give up after 50 s in any case.
+  // One piece of 256 KiB in two minutes is 2 KiB/s; official clients give up after 50 s in any case.
   downloadStallMs: 120_000,
-  // Who waits gives up after 60 s or more. Official clients need 20 times the 4 KiB/s that this asks for.
+  // Who waits gives up after 60 s or more. Official clients need 10 times the 9 KiB/s that this asks for.
   crowdedStallMs: 30_000,
   // Long enough for a chunk on an ordinary link, short enough for service managers, which kill after 30 to 90 s.
   shutdownMs: 10_000,
@@ -63,9 +63,9 @@ export const DEFAULT_LIMITS: RelayLimits = {
   uploads: 1024,
   // Clients send one at a time (section 15.4); this many cost at most 36 MiB of memory, 84 MiB with wide windows.
   uploadsPerConnection: 16,
-  // Each has a file descriptor and some 270 KiB of memory.
+  // Each has a file descriptor and some 530 KiB of memory.
   downloads: 1024,
-  // More than any known client asks for at once; this many cost some 4 MiB of memory.
+  // More than any known client asks for at once; this many cost some 8 MiB of memory.
   downloadsPerConnection: 16,
 };
 
@@ -105,8 +105,8 @@ export const UPLOAD_STEP = 64 * 1024;
 export const UPLOAD_WRITE = 256 * 1024;
 /** Bytes of a body that wait for the disk before the relay stops reading: a few writes of full size. */
 export const UPLOAD_QUEUE = 1024 * 1024;
-/** Bytes of a chunk that are read, encrypted and sent at once: 0.1 ms of the processor, and few enough calls. */
-export const DOWNLOAD_PIECE = 128 * 1024;
+/** Bytes of a chunk that are read, encrypted and sent at once: half a ms of the processor, and few enough calls. */
+export const DOWNLOAD_PIECE = 256 * 1024;
 /**
  * Bytes of the hello that are sent at once: half of it. For a first write of 16 KiB or more Node keeps 32 KiB on a
  * connection as long as it lives, for smaller ones 16 KiB, which is enough for all blocks after it.

@@ -115,7 +115,7 @@ async function drainAndEnd(
 }
 
 /** Pieces of downloads under way are taken from here; 8 MiB are kept when there are none. */
-const pieces = new BufferPool(DOWNLOAD_PIECE, 64);
+const pieces = new BufferPool(DOWNLOAD_PIECE, 32);
 
 /** How sending a chunk went. No tag: its body ended early. */
 interface ChunkResult {

@@ -219,6 +219,15 @@ export class ChunkStore {
     );
   }
 
+  /** When the oldest of the replicas that relays have of a send was registered; undefined if they have none. */
+  oldestUpload(transferId: string): number | undefined {
+    const oldest = this.#database.get<{ at: number | null }>(
+      "SELECT MIN(created_at) AS at FROM replicas WHERE transfer_id = ? AND state = 'uploaded'",
+      transferId,
+    );
+    return oldest?.at ?? undefined;
+  }
+
   /** On how many relays each chunk of a send is at least, and how many replicas there are in all. */
   completeReplicas(transferId: string): { readonly complete: number; readonly uploaded: number } {
     return (

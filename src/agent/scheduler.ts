@@ -155,7 +155,9 @@ export class Scheduler {
   /** @throws what keeps the end of the run from being recorded */
   async #attempt(run: Run, row: TransferRow): Promise<void> {
     try {
-      await (row.direction === 'send' ? runSend(run, this.#options) : runReceive(run));
+      const { storeRedirects } = this.#options;
+      const halt = (id: string): Promise<void> => this.halt(id);
+      await (row.direction === 'send' ? runSend(run, { storeRedirects, halt }) : runReceive(run));
     } catch (error) {
       // Stopped by a client, who has changed the state, or by the end of the agent, which leaves it.
       if (run.signal.aborted) return;

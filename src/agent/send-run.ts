@@ -4,6 +4,7 @@ import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, isXftpError } from '../protocol/ind
 import { randomBytes } from '../crypto/index.js';
 import { prepareSource, snapshotSource } from '../transfer/index.js';
 import { inLanes } from './chunk-lanes.js';
+import { forgetExpired, haveExpired } from './expired-uploads.js';
 import { consequenceOf } from './failure-policy.js';
 import { boundsOf, sourceCheck } from './folder-bounds.js';
 import { registerFurther, uploadReplicas } from './replica-uploads.js';
@@ -30,6 +31,8 @@ const DESCRIPTION_ROOM = 64 * 1024;
 export interface SendRunOptions {
   /** Makes and waits for the transfers that store descriptions for links. */
   readonly storeRedirects: (run: Run) => Promise<void>;
+  /** Ends the run of another transfer, if there is one. */
+  readonly halt: (id: string) => Promise<void>;
 }
 
 /**
@@ -38,15 +41,19 @@ export interface SendRunOptions {
  *
  * @throws XftpError that ends the transfer; CANCELLED when the run was stopped
  */
-export async function runSend(run: Run, { storeRedirects }: SendRunOptions): Promise<void> {
+export async function runSend(run: Run, { storeRedirects, halt }: SendRunOptions): Promise<void> {
   const { services, id } = run;
   await copyBounded(run);
   if (run.row.file_digest === null) await prepare(run);
   run.enter('uploading');
   const pick = new ServerPick(serversOf(run, sendOf(run)), services.gates, services.servers);
-  await uploadChunks(run, pick);
-  await registerAhead(run, pick);
-  await storeLinks(run, storeRedirects);
+  do {
+    await forgetExpired(services, sendOf(run), halt);
+    await uploadChunks(run, pick);
+    await registerAhead(run, pick);
+    await storeLinks(run, storeRedirects);
+    // Relays keep chunks for two days; a send may take longer.
+  } while (haveExpired(services, id));
   const { replicas, replicas_required: required } = sendOf(run);
   services.database.transaction(() => {
     if (replicas > required) services.sends.setReplicating(id, true);

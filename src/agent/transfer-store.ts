@@ -77,7 +77,7 @@ export interface TransferChange {
   readonly file_nonce?: Uint8Array;
   readonly file_digest?: Uint8Array;
   readonly path?: string;
-  readonly expires_at?: number;
+  readonly expires_at?: number | null;
   readonly priority?: number;
   readonly deadline?: number;
   readonly chunks_total?: number;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -7,12 +7,18 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SYSTEM_CLOCK } from '#src/agent/index.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
 import { CALLER, fakeClock, type TestAgent, testAgent } from './agent-samples.js';
-import { countedRelay } from './relay-samples.js';
+import { type CountedRelay, countedRelay } from './relay-samples.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
+/** Relays keep chunks for two days. */
+const LIFE_MS = 48 * HOUR_MS;
+/** Five chunks. */
+const FIVE_CHUNKS = 700_000;
+
 interface Setting {
+  readonly relay: CountedRelay;
   readonly agent: TestAgent;
   readonly path: string;
   /** From now on connections are cut after so many bytes of requests; none is when it is undefined. */
@@ -23,7 +29,7 @@ interface Setting {
 }
 
 /** An agent with a clock that is moved by hand, and a source. */
-async function setting(): Promise<Setting> {
+async function setting(size = 1000): Promise<Setting> {
   const wall = fakeClock(Date.now());
   const relay = await countedRelay();
   const proxy = await startFaultProxy(relay.port);
@@ -34,8 +40,9 @@ async function setting(): Promise<Setting> {
     gatePauses: { firstMs: 10, longestMs: 20 },
   });
   const path = join(agent.folder, 'source.bin');
-  writeFileSync(path, randomBytes(1000));
+  writeFileSync(path, randomBytes(size));
   return {
+    relay,
     agent,
     path,
     cutAfter: (after) => {
@@ -48,6 +55,24 @@ async function setting(): Promise<Setting> {
     },
     now: wall.now,
   };
+}
+
+/** The link of a send leads to the file. */
+async function expectReceived(agent: TestAgent, id: string): Promise<void> {
+  const { path: source } = agent.get(id);
+  const [first] = (await agent.descriptions(id)).recipients;
+  const { id: receiving } = await agent.receive({ link: first!.link }, CALLER);
+  const { path: target } = await agent.reached(receiving, 'completed');
+  expect(Buffer.compare(readFileSync(target!), readFileSync(source!))).toBe(0);
+}
+
+/** Cuts the way to the relay when it has a chunk of a send, but not all of them. */
+async function cutHalfway(agent: TestAgent, id: string, cutAfter: Setting['cutAfter']): Promise<void> {
+  agent.setSettings({ chunksPerServer: 1, uploadLimit: FIVE_CHUNKS });
+  await agent.until(() => agent.get(id).chunksDone > 0);
+  cutAfter(0);
+  await agent.until(() => agent.get(id).state === 'waiting');
+  agent.setSettings({ uploadLimit: null });
 }
 
 const snapshotsOf = ({ dataDir }: TestAgent): string[] => readdirSync(join(dataDir, 'snapshots'));
@@ -91,6 +116,48 @@ describe('a retry after the deadline', () => {
     agent.retry(id);
     await agent.reached(id, 'completed');
     expect((await agent.descriptions(id)).recipients.map(({ redirect }) => redirect)).toEqual([true, true]);
+  });
+});
+
+describe('a send that takes longer than relays keep chunks', () => {
+  it('gives them again what they may have dropped', async () => {
+    const { agent, relay, path, pass, cutAfter, now } = await setting(FIVE_CHUNKS);
+    const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+    await cutHalfway(agent, id, cutAfter);
+    const { chunksDone, chunksTotal } = agent.get(id);
+    expect(chunksDone).toBeLessThan(chunksTotal);
+    pass(LIFE_MS);
+    expect(agent.get(id).failure?.code).toBe('DEADLINE_PASSED');
+    cutAfter(undefined);
+    agent.retry(id);
+    const { expiresAt } = await agent.reached(id, 'completed');
+    expect(expiresAt).toBe(now() + LIFE_MS);
+    await expectReceived(agent, id);
+    await agent.until(() => relay.chunks() === chunksTotal);
+  });
+
+  it('is not completed with what they may have dropped meanwhile', async () => {
+    const { agent, path, pass, cutAfter, now } = await setting(FIVE_CHUNKS);
+    const { id } = await agent.send({ path, redirect: 'never', deadline: now() + 3 * LIFE_MS }, CALLER);
+    await cutHalfway(agent, id, cutAfter);
+    pass(LIFE_MS);
+    cutAfter(undefined);
+    expect((await agent.reached(id, 'completed')).expiresAt).toBe(now() + LIFE_MS);
+    await expectReceived(agent, id);
+  });
+
+  it('makes the descriptions again that are stored for it', async () => {
+    const { agent, relay, path, pass, cutAfter, now } = await setting();
+    const { id } = await agent.send({ path, redirect: 'always' }, CALLER);
+    await agent.until(() => agent.get(id).chunksDone === 1 && agent.get(id).state === 'uploading');
+    cutAfter(0);
+    pass(LIFE_MS);
+    cutAfter(undefined);
+    agent.retry(id);
+    expect((await agent.reached(id, 'completed')).expiresAt).toBe(now() + LIFE_MS);
+    await expectReceived(agent, id);
+    // The file, and its description.
+    await agent.until(() => relay.chunks() === 2 && snapshotsOf(agent).length === 0);
   });
 });
 

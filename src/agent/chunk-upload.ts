@@ -229,6 +229,12 @@ export class ChunkUpload {
       { signal: this.#signal, answerMs: REGISTRATION_ANSWER_MS },
     );
     await database.transactionAsync(() => {
+      const { state = 'bad' } = chunks.replica(replica.id) ?? {};
+      // Given up while the relay was asked.
+      if (state === 'bad') {
+        discardReplica(this.#run.services, { ...replica, access_id: Buffer.from(ids.senderId) });
+        return;
+      }
       chunks.setReplicaState(replica.id, 'registered', ids.senderId);
       chunks.setRecipientIds(replica.id, pairUp(first, ids.recipientIds));
     });

@@ -55,10 +55,6 @@ export interface NewTransfer {
   readonly deadline: number;
   readonly fileName?: string;
   readonly fileSize?: number;
-  readonly encryptedSize?: number;
-  readonly fileKey?: Uint8Array;
-  readonly fileNonce?: Uint8Array;
-  readonly fileDigest?: Uint8Array;
   readonly path?: string;
   readonly hidden?: boolean;
   /** Those that it may use; all of them unless given. */
@@ -80,9 +76,6 @@ export interface TransferChange {
   readonly expires_at?: number | null;
   readonly priority?: number;
   readonly deadline?: number;
-  readonly chunks_total?: number;
-  readonly chunks_done?: number;
-  readonly bytes_done?: number;
   readonly byte_limit?: number | null;
 }
 
@@ -118,9 +111,8 @@ export class TransferStore {
     this.#database.transaction(() => {
       this.#database.run(
         `INSERT INTO transfers (id, direction, state, token_id, client_ref, priority, created_at, updated_at, deadline,
-           file_name, file_size, encrypted_size, file_key, file_nonce, file_digest, path, hidden, folders,
-           isolation, byte_limit)
-         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           file_name, file_size, path, hidden, folders, isolation, byte_limit)
+         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         transfer.id,
         transfer.direction,
         transfer.tokenId,
@@ -131,10 +123,6 @@ export class TransferStore {
         transfer.deadline,
         transfer.fileName ?? null,
         transfer.fileSize ?? null,
-        transfer.encryptedSize ?? null,
-        transfer.fileKey ?? null,
-        transfer.fileNonce ?? null,
-        transfer.fileDigest ?? null,
         transfer.path ?? null,
         transfer.hidden === true ? 1 : 0,
         transfer.folders === undefined ? null : JSON.stringify(transfer.folders),
@@ -342,8 +330,9 @@ export class TransferStore {
   uncleaned(): string[] {
     return this.#database
       .all<{ id: string }>(
-        `SELECT id FROM transfers WHERE state = 'cancelled' OR (state = 'completed' AND EXISTS
-           (SELECT 1 FROM sends WHERE transfer_id = id AND snapshot_path IS NOT NULL))`,
+        `SELECT id FROM transfers t WHERE state IN ('cancelled', 'completed') AND (
+           EXISTS (SELECT 1 FROM sends WHERE transfer_id = t.id AND snapshot_path IS NOT NULL)
+           OR state = 'cancelled' AND EXISTS (SELECT 1 FROM replicas WHERE transfer_id = t.id AND state <> 'bad'))`,
       )
       .map(({ id }) => id);
   }

@@ -72,6 +72,17 @@ describe('a send', () => {
     expect(await relay.counts()).toMatchObject({ FNEW: 1, FPUT: 1 });
   });
 
+  it('that is removed while its chunk is being registered takes the answer, and has it deleted', async () => {
+    const { agent, relay, proxy, path } = await setting(1000);
+    proxy.setFault({ type: 'delay', direction: 'down', ms: 300 });
+    const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+    await vi.waitUntil(async () => (await relay.counts()).FNEW === 1, { timeout: 20_000, interval: 5 });
+    agent.remove(id, { cancel: true });
+    proxy.setFault();
+    await vi.waitUntil(async () => (await relay.counts()).FDEL === 1, { timeout: 20_000, interval: 5 });
+    expect(agent.errors).toEqual([]);
+  });
+
   it('over a restart of the agent sends no acknowledged chunk twice', async () => {
     const how = await setting();
     const { agent, relay } = how;

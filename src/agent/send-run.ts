@@ -46,9 +46,10 @@ export async function runSend(run: Run, { storeRedirects, halt }: SendRunOptions
   await copyBounded(run);
   if (run.row.file_digest === null) await prepare(run);
   run.enter('uploading');
-  const pick = new ServerPick(serversOf(run, sendOf(run)), services.gates, services.servers);
+  const send = sendOf(run);
+  const pick = new ServerPick(() => serversOf(run, send), services.gates, services.servers);
   do {
-    await forgetExpired(services, sendOf(run), halt);
+    await forgetExpired(services, send, halt);
     await uploadChunks(run, pick);
     await registerAhead(run, pick);
     await storeLinks(run, storeRedirects);

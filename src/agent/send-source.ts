@@ -58,7 +58,7 @@ export function sendOf(run: SourceRun): SendRow {
 }
 
 /** The servers that a send may choose from. */
-export function serversOf(run: SourceRun, send: SendRow): ServerAddress[] {
+export function serversOf(run: SourceRun, send: SendRow): readonly ServerAddress[] {
   const { servers } = run.services;
   // Written from a list of texts.
   const named = send.servers === null ? undefined : (JSON.parse(send.servers) as string[]);

@@ -13,20 +13,33 @@ const NONE: Taken = new Set();
 /**
  * Picks servers for the chunks of one file: at random for each replica, so that no relay sees more of a file than it
  * must; those whose gate is open first, among these those of an operator who has no replica of the chunk yet, and then
- * those of the highest priority. A server that refused is left out for the rest of the run.
+ * those of the highest priority. A server that refused is left out until the list of servers changes.
  */
 export class ServerPick {
   readonly #gates: ServerGates;
   readonly #store: ServerStore;
-  readonly #operators: ReadonlyMap<string, string>;
+  readonly #listed: () => readonly ServerAddress[];
   readonly #refusals = new Map<string, XftpError>();
-  #servers: readonly ServerAddress[];
+  #operators: ReadonlyMap<string, string> = new Map();
+  #servers: readonly ServerAddress[] = [];
+  #version: number | undefined;
 
-  constructor(servers: readonly ServerAddress[], gates: ServerGates, store: ServerStore) {
-    this.#servers = [...new Map(servers.map((server) => [serverKey(server), server])).values()];
+  /** @param listed all servers that the file may go to, as the list is now */
+  constructor(listed: () => readonly ServerAddress[], gates: ServerGates, store: ServerStore) {
+    this.#listed = listed;
     this.#gates = gates;
     this.#store = store;
-    this.#operators = store.operators();
+  }
+
+  /** Servers to choose from. */
+  get #choice(): readonly ServerAddress[] {
+    if (this.#store.version !== this.#version) {
+      this.#version = this.#store.version;
+      this.#servers = [...new Map(this.#listed().map((server) => [serverKey(server), server])).values()];
+      this.#operators = this.#store.operators();
+      this.#refusals.clear();
+    }
+    return this.#servers;
   }
 
   /**
@@ -78,33 +91,33 @@ export class ServerPick {
 
   /** The server with this address, with its password, if it is among those to choose from. */
   find(address: string): ServerAddress | undefined {
-    const server = this.#servers.find((other) => serverKey(other) === address);
+    const server = this.#choice.find((other) => serverKey(other) === address);
     return server === undefined ? undefined : this.#store.withPassword(server);
   }
 
   /** The server is not asked again for this file; false if that was known already. */
   exclude(server: ServerAddress, reason: XftpError): boolean {
     const key = serverKey(server);
-    const before = this.#servers.length;
-    this.#servers = this.#servers.filter((other) => serverKey(other) !== key);
+    const before = this.#choice.length;
+    this.#servers = this.#choice.filter((other) => serverKey(other) !== key);
     // The last one to refuse comes last.
     this.#refusals.delete(key);
     this.#refusals.set(key, reason);
-    return this.#servers.length < before;
+    return this.#choice.length < before;
   }
 
   /** How many chunks the ways to all servers to choose from take at once, at least 1. */
   placesUp(relays: Pick<RelayAccess, 'widthOf'>): number {
     return Math.max(
       1,
-      this.#servers.reduce((sum, server) => sum + relays.widthOf(server, 'up'), 0),
+      this.#choice.reduce((sum, server) => sum + relays.widthOf(server, 'up'), 0),
     );
   }
 
   /** What keeps those who fail now, by address. */
   failing(): ReadonlyMap<string, XftpError> {
     return new Map(
-      this.#servers.flatMap((server) => {
+      this.#choice.flatMap((server) => {
         const key = serverKey(server);
         const { reason } = this.#gates.status(key);
         return reason === undefined ? [] : [[key, reason]];
@@ -113,7 +126,7 @@ export class ServerPick {
   }
 
   #free(taken: Taken): readonly ServerAddress[] {
-    return this.#servers.filter((server) => !taken.has(serverKey(server)));
+    return this.#choice.filter((server) => !taken.has(serverKey(server)));
   }
 
   /** A server without operator is its own. */
@@ -134,7 +147,7 @@ export class ServerPick {
     const said = [...this.#refusals].map(([key, { message }]) => `${key}: ${message}`).join(' ');
     return new XftpError(
       last.code,
-      `Only ${relays(this.#servers.length)} left for the copies of this file: add another one to the server list, or send it again with fewer replicas. What the others said: ${said}`,
+      `Only ${relays(this.#choice.length)} left for the copies of this file: add another one to the server list, or send it again with fewer replicas. What the others said: ${said}`,
       { cause: last },
     );
   }

@@ -55,10 +55,16 @@ export function serverKey({ fingerprint, hosts, port }: ServerAddress): string {
 export class ServerStore {
   readonly #database: Database;
   readonly #clock: Clock;
+  #version = 0;
 
   constructor(database: Database, clock: Clock) {
     this.#database = database;
     this.#clock = clock;
+  }
+
+  /** Another number after each change of the list. */
+  get version(): number {
+    return this.#version;
   }
 
   list(): ServerRow[] {
@@ -109,6 +115,7 @@ export class ServerStore {
   /** Adds a server that is not in the list; one that is there stays as it is, but for a password that comes with it. */
   ensure(server: ServerAddress): ServerRow {
     const address = serverKey(server);
+    this.#version += 1;
     this.#database.run(
       `INSERT INTO servers (address, password, created_at) VALUES (?, ?, ?)
        ON CONFLICT (address) DO UPDATE SET password = COALESCE(excluded.password, password)`,
@@ -126,6 +133,7 @@ export class ServerStore {
     const row = this.row(id);
     const { enabled, operator, password, priority, roles = rolesOf(row) } = change;
     if (typeof password === 'string') requireServerPassword(password);
+    this.#version += 1;
     this.#database.run(
       `UPDATE servers SET enabled = ?, operator = ?, password = ?, sends = ?, approved = ?, priority = ? WHERE id = ?`,
       enabled === undefined ? row.enabled : Number(enabled),
@@ -141,6 +149,7 @@ export class ServerStore {
 
   remove(id: number): void {
     this.row(id);
+    this.#version += 1;
     this.#database.run('DELETE FROM servers WHERE id = ?', id);
   }
 

@@ -152,8 +152,9 @@ export class RelayAccess {
   ): Promise<{ readonly passage: Passage; readonly goOn: () => void }> {
     let goOn = (): void => undefined;
     const told = { waits: false };
+    let passage: Passage | undefined;
     try {
-      const passage = await this.#options.gates.pass(key, signal, {
+      passage = await this.#options.gates.pass(key, signal, {
         onWait: (reason) => {
           told.waits = true;
           goOn = onBlocked?.(reason) ?? goOn;
@@ -165,6 +166,8 @@ export class RelayAccess {
       return { passage, goOn };
     } catch (error) {
       goOn();
+      // Who cannot be told that it waits leaves the way to the next one.
+      passage?.left();
       throw error;
     }
   }

@@ -117,6 +117,11 @@ export class RelayAccess {
       : queue.cross({ server, direction }, turn, signal, work);
   }
 
+  /** A request that failed for good, as it seems, is made again: after a pause that grows each time. */
+  postpone(ask: Ask, reason: XftpError): void {
+    this.#options.steps.failed(stepOf(ask), reason);
+  }
+
   /** Tries again at once whatever waits because it failed: the way there is another one. */
   retryAll(): void {
     this.#options.gates.retryAll();

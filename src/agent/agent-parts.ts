@@ -19,6 +19,7 @@ import type { DataFolder } from './data-folder.js';
 import type { Database } from './database.js';
 import { describeTransfer } from './describe-transfer.js';
 import { ReceiveStore, SendStore } from './detail-stores.js';
+import { asError } from './error-report.js';
 import { EventLog } from './event-log.js';
 import { Housekeeping } from './housekeeping.js';
 import { Intake } from './intake.js';
@@ -304,7 +305,7 @@ function finished(
         if (!isFinal(transfers.find(id)?.state ?? 'cancelled') || isRunning(id)) return;
         resolve();
       } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
+        reject(asError(error));
       }
       clearInterval(timer);
       signal.removeEventListener('abort', onAbort);

@@ -348,7 +348,12 @@ class Agent implements RunningAgent {
 
   revokeToken(id: number): void {
     this.#parts.tokens.revoke(id);
-    this.#ensureToken();
+    // It is revoked, whatever becomes of the file: its connections have to end. The next start tries again.
+    try {
+      this.#ensureToken();
+    } catch (error) {
+      this.#services.report(error);
+    }
   }
 
   authenticate(token: string): TokenInfo | undefined {
@@ -360,7 +365,10 @@ class Agent implements RunningAgent {
     const token = this.#folder.readToken();
     if (token !== undefined && this.#parts.tokens.authenticate(token) !== undefined) return;
     const name = `local ${new Date(this.#clock.now()).toISOString()}`;
-    this.#folder.writeToken(this.#parts.tokens.create({ name, scope: 'admin' }).token);
+    this.#services.database.transaction(() => {
+      // One that cannot be written down is none.
+      this.#folder.writeToken(this.#parts.tokens.create({ name, scope: 'admin' }).token);
+    });
   }
 
   #changeServers(change: () => ServerRow): ServerInfo {

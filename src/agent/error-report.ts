@@ -28,3 +28,8 @@ export function errorReport(log: (message: string) => void, now: () => number): 
 function textOf(error: unknown): string {
   return error instanceof Error && !isXftpError(error) ? (error.stack ?? error.message) : String(error);
 }
+
+/** What was thrown, as the error that it nearly always is: a promise is rejected with nothing else. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -8,12 +8,12 @@ import { needsRedirect, sendDescriber, storedDescriptions } from './describe-sen
 import type { SendRow } from './detail-stores.js';
 import type { FailureInfo } from './model.js';
 import type { RunServices } from './run.js';
+import { hoursInMs } from './settings-store.js';
 import { newTransferId } from './transfer-id.js';
 
 /** File name of a stored description, as official programs give it. */
 const FILE_NAME = 'direct.yaml';
 
-const HOUR_MS = 3600_000;
 /** Recipients that are looked at before others have their turn: some ms of work. */
 const RECIPIENTS_PER_TURN = 64;
 
@@ -63,7 +63,7 @@ export async function storeRedirects(
 /** That of the send; a fresh one when the send is over and more recipients are added. */
 function deadlineOf({ transfers, clock, settings }: RunServices, id: string): number {
   const { deadline, state } = transfers.row(id);
-  return state === 'completed' ? clock.now() + settings().deadlineHours * HOUR_MS : deadline;
+  return state === 'completed' ? clock.now() + hoursInMs(settings().deadlineHours) : deadline;
 }
 
 interface Making {

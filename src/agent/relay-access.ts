@@ -117,6 +117,11 @@ export class RelayAccess {
       : queue.cross({ server, direction }, turn, signal, work);
   }
 
+  /** A request that failed for good, as it seems, is made again: after a pause that grows each time. */
+  postpone(ask: Ask, reason: XftpError): void {
+    this.#options.steps.failed(stepOf(ask), reason);
+  }
+
   /** Tries again at once whatever waits because it failed: the way there is another one. */
   retryAll(): void {
     this.#options.gates.retryAll();
@@ -152,8 +157,9 @@ export class RelayAccess {
   ): Promise<{ readonly passage: Passage; readonly goOn: () => void }> {
     let goOn = (): void => undefined;
     const told = { waits: false };
+    let passage: Passage | undefined;
     try {
-      const passage = await this.#options.gates.pass(key, signal, {
+      passage = await this.#options.gates.pass(key, signal, {
         onWait: (reason) => {
           told.waits = true;
           goOn = onBlocked?.(reason) ?? goOn;
@@ -165,6 +171,8 @@ export class RelayAccess {
       return { passage, goOn };
     } catch (error) {
       goOn();
+      // Who cannot be told that it waits leaves the way to the next one.
+      passage?.left();
       throw error;
     }
   }

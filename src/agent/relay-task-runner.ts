@@ -1,20 +1,26 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { isXftpError, parseServerAddress } from '../protocol/index.js';
+import { type FailureCode, isXftpError, parseServerAddress } from '../protocol/index.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 import type { SendStore } from './detail-stores.js';
 import { RECOVERY_MS } from './error-report.js';
 import type { EventLog } from './event-log.js';
 import { consequenceOf } from './failure-policy.js';
-import type { RelayAccess } from './relay-access.js';
+import type { Ask, RelayAccess } from './relay-access.js';
 import type { RelayTaskRow, RelayTaskStore } from './relay-task-store.js';
 
 /** Tasks of one server under way, or waiting at its gate, at once. */
 const AT_ONCE = 8;
 /** Behind every transfer: nobody waits for it. */
 const TURN = { owner: 'relay tasks', priority: -100 };
+
+/**
+ * Failures that say nothing about the chunk and may pass, since no other relay can do it: the way there is closed for
+ * want of a proxy, or somebody else stands at the relay's address for a while.
+ */
+const MAY_PASS: ReadonlySet<FailureCode> = new Set(['TOR_REQUIRED', 'IDENTITY_MISMATCH', 'RELAY_VERSION']);
 
 /** What the runner needs. */
 export interface RelayTaskOptions {
@@ -92,16 +98,21 @@ export class RelayTaskRunner {
     const { signal } = this.#abort;
     const server = parseServerAddress(task.server);
     const access = { id: task.access_id, privateKey: task.access_key };
+    const ask: Ask = {
+      server,
+      action: task.action,
+      turn: TURN,
+      sharing: { owner: `tasks of ${task.owner ?? String(task.id)}`, isolation: task.isolation },
+      chunk: task.id,
+      signal,
+      isOutdated: () => !tasks.has(task.id),
+    };
     while (tasks.has(task.id)) {
       if (clock.now() > task.deadline) {
         this.#finish(task, false);
         return;
       }
       try {
-        tasks.addTry(task.id);
-        const sharing = { owner: `tasks of ${task.owner ?? String(task.id)}`, isolation: task.isolation };
-        const isOutdated = (): boolean => !tasks.has(task.id);
-        const ask = { server, action: task.action, turn: TURN, sharing, chunk: task.id, signal, isOutdated };
         await relays.ask(ask, (client) =>
           task.action === 'delete'
             ? client.deleteChunk(server, access, { signal })
@@ -115,6 +126,10 @@ export class RelayTaskRunner {
         if (consequence === 'retry') continue;
         // The relay has not been told, or that it was is not recorded: the task stays.
         if (consequence === 'wait-for-database') throw error;
+        if (isXftpError(error) && MAY_PASS.has(error.code)) {
+          relays.postpone(ask, error);
+          continue;
+        }
         // Gone already is as good as deleted.
         this.#finish(task, isXftpError(error) && error.kind === 'gone');
         return;

@@ -12,7 +12,6 @@ export interface RelayTaskRow {
   readonly access_key: Buffer;
   readonly created_at: number;
   readonly deadline: number;
-  readonly tries: number;
   /** The transfer whose chunk it is, even if that was removed; null when it is none of this agent's. */
   readonly owner: string | null;
   /** The owner's. */
@@ -75,10 +74,6 @@ export class RelayTaskStore {
       server,
       limit,
     );
-  }
-
-  addTry(id: number): void {
-    this.#database.run('UPDATE relay_tasks SET tries = tries + 1 WHERE id = ?', id);
   }
 
   remove(id: number): void {

@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../transport/index.js';
+import { asError } from './error-report.js';
 
 /** After so long without a byte another replica is downloaded too, in ms: well before the request counts as stalled. */
 const STILL_MS = 5000;
@@ -34,13 +35,19 @@ export class ReplicaRace {
   /**
    * Runs the race; gives whether somebody has won.
    *
-   * @param rival called once, when the first one stands still; gives who else could run, if there is one
-   * @throws what a racer throws that has not lost
+   * @param rival called when the first one stands still, until it gives who else could run
+   * @throws what a racer throws that has not lost, and what `rival` throws
    */
   async run(first: Drive, rival: () => Drive | undefined): Promise<boolean> {
     let second: Promise<void> | undefined;
     const onStill = (): void => {
-      const drive = rival();
+      let drive: Drive | undefined;
+      try {
+        drive = rival();
+      } catch (error) {
+        // Nobody catches what a timer throws. It ends the race as a failure of the one who could not be found.
+        drive = () => Promise.reject(asError(error));
+      }
       if (drive === undefined) return;
       second = this.#drive(drive, () => undefined);
       // Looked at when the first one has ended.

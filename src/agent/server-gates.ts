@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { XftpError } from '../protocol/index.js';
 import { cancelled, throwIfAborted } from '../transport/index.js';
 import type { Clock } from './clock.js';
+import { asError } from './error-report.js';
 
 /** How long a gate stays closed. */
 export interface GatePauses {
@@ -26,6 +27,8 @@ interface Waiter {
   /** Asked after each failure. */
   readonly givesUp: () => boolean;
   readonly giveUp: () => void;
+  /** Ends its wait with an error of its own. */
+  readonly fail: (error: Error) => void;
 }
 
 /** How somebody waits at a gate. */
@@ -183,8 +186,12 @@ export class ServerGates {
       if (told) return;
       told = true;
       if (probing) gate.probing = false;
-      outcome();
-      this.#wake(gate);
+      try {
+        outcome();
+      } finally {
+        // Nobody else would look after those who wait.
+        this.#wake(gate);
+      }
     };
     return {
       isProbe,
@@ -216,7 +223,12 @@ export class ServerGates {
     if (reason !== undefined) gate.reason = reason;
     gate.opensAt = this.#clock.monotonic() + pauseAfter(gate.failures, this.#pauses);
     this.#onChange(server);
-    for (const waiter of [...gate.waiting]) if (waiter.givesUp()) waiter.giveUp();
+    for (const waiter of [...gate.waiting])
+      try {
+        if (waiter.givesUp()) waiter.giveUp();
+      } catch (error) {
+        waiter.fail(asError(error));
+      }
   }
 
   async #wait(server: string, signal: AbortSignal, givesUp: () => boolean): Promise<void> {
@@ -241,6 +253,10 @@ export class ServerGates {
           const { reason: cause } = gate;
           const why = cause === undefined ? '.' : `: ${cause.message}`;
           reject(new XftpError('CONNECT_FAILED', `${server} failed again and again${why}`, { cause }));
+        },
+        fail: (error) => {
+          leave();
+          reject(error);
         },
       };
       signal.addEventListener('abort', onAbort, { once: true });

@@ -8,7 +8,7 @@ import type { Settings } from '#src/agent/model.js';
 import { failing } from '../crypto/expected-failure.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
 import { type SocksServer, startSocksServer } from '../support/socks-server.js';
-import { CALLER, type TestAgent, testAgent } from './agent-samples.js';
+import { CALLER, fakeClock, type TestAgent, testAgent, type TestAgentOptions } from './agent-samples.js';
 import { countedRelay, type CountedRelay } from './relay-samples.js';
 
 const KIB = 1024;
@@ -149,5 +149,73 @@ describe('an agent with a proxy', () => {
     const { agent } = await setting();
     expect(() => agent.setSettings({ socksProxy: 'me:secret@host:1' })).toThrow(failing('INVALID_ARGUMENT'));
     expect(agent.getSettings().socksProxy).toMatch(/^127/);
+  });
+});
+
+describe('a deletion', () => {
+  /** A revoked file whose relay needs a proxy, after the proxy was taken away. */
+  async function revoked(options: TestAgentOptions = {}) {
+    const [relay, stranger] = [await countedRelay(), await countedRelay()];
+    let target = relay;
+    const proxy = await startSocksServer({ target: () => target.port });
+    const address = relay.address.replace('@127.0.0.1', `@${ONION}`);
+    const gatePauses = { firstMs: 5, longestMs: 50 };
+    const agent = await testAgent({ servers: [address], gatePauses, ...options });
+    const useProxy = (): void => {
+      agent.setSettings({ socksProxy: `127.0.0.1:${String(proxy.port)}` });
+    };
+    useProxy();
+    const { id } = await start(agent);
+    await agent.reached(id, 'completed');
+    agent.setSettings({ socksProxy: null });
+    agent.revoke({ id });
+    return {
+      agent,
+      relay,
+      useProxy,
+      takeOver: (by: 'stranger' | 'relay') => {
+        target = by === 'relay' ? relay : stranger;
+      },
+      /** Resolves when the deletion has failed in this way several times. */
+      failed: (kind: string) =>
+        agent.until(() =>
+          agent.stats().some(({ failures }) => failures.some((each) => each.kind === kind && each.count > 2)),
+        ),
+      pending: () => agent.get(id).revoked?.pending,
+      outcome: () =>
+        agent.listEvents({ types: ['transfer.deleted'], limit: 10 }).events.map(({ data }) => data),
+    };
+  }
+
+  it('waits for a proxy, and while somebody else stands at the address of the relay', async () => {
+    const { agent, relay, useProxy, takeOver, failed, pending, outcome } = await revoked();
+    await failed('refused');
+    expect([pending(), relay.chunks()]).toEqual([1, 1]);
+    takeOver('stranger');
+    useProxy();
+    await failed('identity');
+    expect([pending(), relay.chunks()]).toEqual([1, 1]);
+    takeOver('relay');
+    await agent.until(() => pending() === 0);
+    expect([relay.chunks(), outcome()]).toEqual([0, [{ deleted: 1, failed: 0 }]]);
+  });
+
+  it('comes soon after the proxy, however long it has failed', async () => {
+    const gatePauses = { firstMs: 60_000, longestMs: 60_000 };
+    const { agent, useProxy, pending, outcome } = await revoked({ gatePauses });
+    await agent.until(() => agent.stats()[0]?.failures.length === 1);
+    useProxy();
+    await agent.until(() => pending() === 0);
+    expect(outcome()).toEqual([{ deleted: 1, failed: 0 }]);
+  });
+
+  it('is given up at its deadline', async () => {
+    const clock = fakeClock();
+    const { agent, failed, outcome } = await revoked({ clock });
+    await failed('refused');
+    expect(outcome()).toEqual([]);
+    clock.advance(49 * 3600_000);
+    await agent.until(() => agent.info().relayTasks === 0);
+    expect(outcome()).toEqual([{ deleted: 0, failed: 1 }]);
   });
 });

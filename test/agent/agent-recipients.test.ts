@@ -90,6 +90,14 @@ describe('stored descriptions of recipients that are added', () => {
   });
 });
 
+describe('a fraction of an hour', () => {
+  it('is long enough for stored descriptions of recipients that are added', async () => {
+    const { agent, id } = await setting({ redirect: 'always' });
+    agent.setSettings({ deadlineHours: 0.333333 });
+    expect((await agent.addRecipients(id, 1)).recipients).toHaveLength(2);
+  });
+});
+
 describe('many recipients', () => {
   it('have so many stored descriptions under way at once, and are described with one look at them', async () => {
     const relay = await countedRelay();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -102,6 +102,18 @@ describe('what the agent is started with', () => {
     agent.revokeToken(agent.authenticate(before)?.id ?? 0);
     expect(agent.authenticate(before)).toBeUndefined();
     expect(agent.authenticate(token())).toMatchObject({ scope: 'admin' });
+  });
+
+  it('is revoked although the file for the next one cannot be written', async () => {
+    const agent = await testAgent();
+    const path = join(agent.dataDir, 'token');
+    const own = agent.authenticate(readFileSync(path, 'utf8').trim());
+    const { id } = agent.createToken({ name: 'another', scope: 'admin' });
+    rmSync(path);
+    mkdirSync(path);
+    agent.revokeToken(own?.id ?? 0);
+    expect(agent.listTokens().map((token) => token.id)).toEqual([id]);
+    expect(agent.errors).toEqual([expect.stringContaining(path)]);
   });
 });
 

@@ -167,6 +167,18 @@ describe('asking a relay', () => {
     expect([gates.isOpen(key), servers.stats()]).toEqual([true, []]);
   });
 
+  it('leaves the way to the next one when nobody can be told that it waits', async () => {
+    (await gates.pass(key, never)).failed();
+    clock.advance(1000);
+    const broken = new Error('The database cannot be read.');
+    const onBlocked = (): never => {
+      throw broken;
+    };
+    await expect(ask(() => Promise.resolve('done'), { onBlocked })).rejects.toBe(broken);
+    expect(gates.status(key).gate).toBe('closed');
+    expect(await ask(() => Promise.resolve('done'))).toBe('done');
+  });
+
   it('tells that there is no network from what the system says, and that there is one from an answer', async () => {
     const noRoute = Object.assign(new Error('no route'), { code: 'ENETUNREACH' });
     const lost = new XftpError('CONNECT_FAILED', 'Cannot connect.', { cause: noRoute });

@@ -10,13 +10,17 @@ const [FIRST_MS, MAX_MS] = [1000, 300_000];
 
 let gates: ServerGates;
 let changes: number;
+let onChange: () => void;
 
 beforeEach(() => {
   vi.useFakeTimers();
   changes = 0;
   const start = Date.now();
   const clock = { now: () => Date.now(), monotonic: () => Date.now() - start };
-  gates = new ServerGates(clock, () => (changes += 1));
+  onChange = () => (changes += 1);
+  gates = new ServerGates(clock, () => {
+    onChange();
+  });
 });
 
 afterEach(() => {
@@ -219,6 +223,41 @@ describe('a gate is never stuck', () => {
     probe.failed();
     probe.succeeded();
     expect(gates.status(SERVER)).toMatchObject({ gate: 'probing', failures: 1 });
+  });
+});
+
+describe('a waiter that cannot say whether it gives up', () => {
+  /** The first one to wait: it looks whether the server is back while others come. */
+  async function probe(): Promise<Passage> {
+    await fail();
+    const { passed } = waiters(1);
+    await vi.advanceTimersByTimeAsync(MAX_MS);
+    return passed[0]![1];
+  }
+
+  it('fails with its own error, and the others wait for the next probe', async () => {
+    const { failed } = await probe();
+    const broken = new Error('The database cannot be read.');
+    const givesUp = (): never => {
+      throw broken;
+    };
+    const outcome = expect(gates.pass(SERVER, never, { givesUp })).rejects.toBe(broken);
+    const { passed } = waiters(2);
+    failed();
+    await outcome;
+    await vi.advanceTimersByTimeAsync(MAX_MS);
+    expect(passed.map(([index]) => index)).toEqual([0]);
+  });
+
+  it('keeps nobody from being woken, nor does who is told of the gate', async () => {
+    const { failed } = await probe();
+    const { passed } = waiters(1);
+    onChange = () => {
+      throw new Error('The log cannot be written.');
+    };
+    expect(failed).toThrow('The log cannot be written.');
+    await vi.advanceTimersByTimeAsync(MAX_MS);
+    expect(passed).toHaveLength(1);
   });
 });
 

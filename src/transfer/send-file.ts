@@ -1,10 +1,16 @@
 import type { RelayClient } from '../client/index.js';
 import { randomBytes } from '../crypto/index.js';
-import { FILE_KEY_LENGTH, FILE_NONCE_LENGTH, type ServerAddress } from '../protocol/index.js';
+import {
+  encodeBase64Url,
+  FILE_KEY_LENGTH,
+  FILE_NONCE_LENGTH,
+  type ServerAddress,
+} from '../protocol/index.js';
 import { BufferPool, chunksInMemory } from './buffer-pool.js';
 import { ChunkUploader } from './chunk-upload.js';
 import { describeFile, type SentFile, type UploadedChunk } from './describe-file.js';
 import { discardChunks } from './discard-chunks.js';
+import { replicasOf } from './manage-file.js';
 import type { OwnedReplica } from './replica-commands.js';
 import { checkReplicaCounts, type ReplicaCounts } from './replica-counts.js';
 import { ServerChoice } from './server-choice.js';
@@ -32,21 +38,34 @@ const ONE_REPLICA: ReplicaCounts = { wanted: 1, required: 1 };
 
 /**
  * Encrypts a file and uploads its chunks, reading the source once and writing nothing to disk. After a failure, or when
- * it is stopped, the chunks that relays have taken by then are deleted as far as that is possible within a few seconds.
+ * it is stopped, the chunks that relays have taken by then are deleted as far as that is possible within a few seconds;
+ * after a success those that are no part of the file, as their relays have failed later.
  * Where chunks are on fewer relays than wanted, and on as many as required, there is a warning.
  *
  * @throws XftpError of the source, or of the last relay tried
  */
 export async function sendFile(request: SendRequest, context: TransferContext): Promise<SentFile> {
   const registered: OwnedReplica[] = [];
-  try {
-    return await sealAndUpload(request, context, (replica) => {
-      registered.push(replica);
-    });
-  } catch (error) {
+  const onRegistered = (replica: OwnedReplica): void => void registered.push(replica);
+  const sent = await sealAndUpload(request, context, onRegistered).catch(async (error: unknown) => {
     await discardChunks(registered, context);
     throw error;
-  }
+  });
+  await discardLeftOver(registered, sent, context);
+  return sent;
+}
+
+/** What relays had made room for before they failed is in no description: nobody could delete it later. */
+async function discardLeftOver(
+  registered: readonly OwnedReplica[],
+  { sender }: SentFile,
+  context: TransferContext,
+): Promise<void> {
+  const kept = new Set(replicasOf(sender).map(({ access }) => encodeBase64Url(access.id)));
+  const leftOver = registered.filter(({ access }) => !kept.has(encodeBase64Url(access.id)));
+  // The file is sent, and that those relays have failed was told: that chunks stay there is a detail.
+  const { onDetail = (): void => undefined } = context;
+  await discardChunks(leftOver, { ...context, onWarning: onDetail });
 }
 
 /** @param onRegistered called for each replica that a relay has made room for, whatever becomes of it */

@@ -85,8 +85,9 @@ export class BodySender {
         this.#writeNext();
       });
     else {
-      this.#end(piece, () => {
-        this.#onSent(this.#sent);
+      this.#end(piece, (error) => {
+        // Also called when the stream ends before the piece has left.
+        if (error === undefined || error === null) this.#onSent(this.#sent);
       });
     }
   }
@@ -96,7 +97,7 @@ export class BodySender {
     else if (tookMs < QUICK_MS) this.#pieceSize = Math.min(2 * this.#pieceSize, LARGEST_PIECE);
   }
 
-  #end(piece?: Uint8Array, onFlushed?: () => void): void {
+  #end(piece?: Uint8Array, onFlushed?: (error?: Error | null) => void): void {
     this.#stopped = true;
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
     if (piece === undefined) this.#stream.end();

@@ -7,16 +7,11 @@ import { BodySender } from './body-sender.js';
 import { StallTimer } from './deadlines.js';
 import { type Pacing, whenPaid } from './pace.js';
 import { cancelled, connectionLost, stalled, throwIfAborted } from './network-failure.js';
+import { LARGEST_WINDOW, ReceiveWindow } from './receive-window.js';
 import { type Reply, ReplyReceiver } from './reply-receiver.js';
 
-/** One chunk and more in flight per stream, so that long fat links stay full, in bytes. */
-const STREAM_WINDOW = 8 * 1024 * 1024;
 /** Window of the whole connection. What arrives goes straight into buffers of known size, so this costs no memory. */
 const CONNECTION_WINDOW = 64 * 1024 * 1024;
-/** The same where a rate holds, in seconds of it: what is in flight already cannot be held back any more. */
-const PACED_WINDOW_SECONDS = 1 / 12;
-/** Least window, in bytes: one frame. */
-const MIN_WINDOW = 16 * 1024;
 /** Node's limit on memory of a session, in MB: its default breaks several chunks side by side. */
 const MAX_SESSION_MEMORY_MB = 256;
 
@@ -76,11 +71,11 @@ export class Channel {
   readonly #stallMs: number;
   readonly #abandonedMs: number;
   readonly #closed: Promise<void>;
+  readonly #window: ReceiveWindow;
   #active = 0;
   #peerCheck: NodeJS.Timeout | undefined;
   #retired = false;
   #failure: unknown;
-  #streamWindow = STREAM_WINDOW;
 
   constructor(socket: TLSSocket, options: ChannelOptions) {
     this.#socket = socket;
@@ -91,7 +86,7 @@ export class Channel {
     this.#http2 = connect(`https://${options.authority}`, {
       createConnection: () => socket,
       maxSessionMemory: MAX_SESSION_MEMORY_MB,
-      settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
+      settings: { initialWindowSize: LARGEST_WINDOW, enablePush: false },
     });
     // Requests learn of the end of the session through their own streams.
     this.#http2.on('error', (error) => {
@@ -103,7 +98,16 @@ export class Channel {
     this.#http2.once('connect', () => {
       if (!this.#http2.destroyed) this.#http2.setLocalWindowSize(CONNECTION_WINDOW);
     });
+    this.#window = new ReceiveWindow((bytes, onTaken) => {
+      if (this.#http2.destroyed) return;
+      this.#http2.settings({ initialWindowSize: bytes }, (error) => {
+        if (error === null) onTaken();
+      });
+    });
     this.#closed = new Promise((resolve) => this.#http2.once('close', resolve));
+    void this.#closed.then(() => {
+      this.#window.close();
+    });
   }
 
   /** Requests under way; those that were given up do not count. */
@@ -171,7 +175,7 @@ export class Channel {
   }
 
   #start(request: Exchange, options: ExchangeOptions): Promise<Reply> {
-    if (request.into !== undefined) this.#fitWindow(options.pace?.rate);
+    const endDownload = request.into === undefined ? undefined : this.#window.begin(options.pace);
     const stream = this.#http2.request(
       { ':method': 'POST', ':scheme': 'https', ':authority': this.#authority, ':path': '/' },
       { endStream: request.block === undefined },
@@ -206,6 +210,7 @@ export class Channel {
         settled = true;
         timer.stop();
         endWait();
+        endDownload?.();
         options.signal?.removeEventListener('abort', onAbort);
         receiver.discard();
         sender.stop();
@@ -247,7 +252,7 @@ export class Channel {
         timer.touch();
         countReceived(data.length);
         if (receiver.receive(data)) {
-          if (request.into !== undefined) this.#fitWindow(options.pace?.rate);
+          this.#window.fit();
           options.onReceived?.(receiver.received);
           if (!settled && request.into !== undefined && options.pace !== undefined)
             pauseUntilPaid(options.pace, data.length);
@@ -273,17 +278,6 @@ export class Channel {
       });
       sender.start();
     });
-  }
-
-  /** The relay may be as far ahead as the rate allows; all downloads of a connection are held to the same one. */
-  #fitWindow(rate: number | undefined): void {
-    const wanted =
-      rate === undefined
-        ? STREAM_WINDOW
-        : Math.min(STREAM_WINDOW, Math.max(MIN_WINDOW, Math.round(rate * PACED_WINDOW_SECONDS)));
-    if (wanted === this.#streamWindow || this.#http2.destroyed) return;
-    this.#streamWindow = wanted;
-    this.#http2.settings({ initialWindowSize: wanted });
   }
 
   /** An idle connection does not keep the process alive. */

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { encodeBase64Url } from '#src/protocol/index.js';
-import { discardFile, sendFile, type SentFile, type TransferContext } from '#src/transfer/index.js';
+import {
+  discardFile,
+  type ReplicaCounts,
+  sendFile,
+  type SentFile,
+  type TransferContext,
+} from '#src/transfer/index.js';
 
 import { type FakeRelay, type FakeReply, type FakeRequest, startFakeRelay } from '../support/fake-relay.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -44,11 +50,21 @@ async function startRelay(answer: (request: FakeRequest) => FakeReply | undefine
   return { relay, registered, deleted };
 }
 
-async function send({ relay }: Asked, context: TransferContext): Promise<SentFile> {
+async function send(
+  asked: Asked | readonly Asked[],
+  context: TransferContext,
+  replicas?: ReplicaCounts,
+): Promise<SentFile> {
   const source = join(await temporaryFolder(), 'source');
   await writeFile(source, randomBytes(THREE_CHUNKS));
-  const request = { source, name: 'x', servers: [relay.server], recipients: 1, maxSize: THREE_CHUNKS };
-  return sendFile(request, context);
+  const servers = [asked].flat().map(({ relay }) => relay.server);
+  const request = { source, name: 'x', servers, recipients: 1, maxSize: THREE_CHUNKS };
+  return sendFile(replicas === undefined ? request : { ...request, replicas }, context);
+}
+
+/** Sender IDs of all that the sender's description names. */
+function keptIn({ sender }: SentFile): string[] {
+  return sender.chunks.flatMap(({ replicas }) => replicas.map(({ id }) => encodeBase64Url(id)));
 }
 
 function expectAllDeleted({ registered, deleted }: Asked): void {
@@ -155,5 +171,38 @@ describe('A file that was sent', () => {
     expect(asked.deleted).toEqual([]);
     await discardFile(sender, context);
     expectAllDeleted(asked);
+  });
+
+  it.each([
+    ['through other relays', { wanted: 1, required: 1 }],
+    ['on fewer relays than wanted', { wanted: 2, required: 1 }],
+  ])('%s leaves nothing on those that failed after they had made room', async (_, replicas) => {
+    const [good, full] = [
+      await startRelay(() => undefined),
+      await startRelay(({ command }) => (command.type === 'FPUT' ? FULL : undefined)),
+    ];
+    // Which relay gets the first chunk is drawn.
+    let sent = await send([good, full], transferContext(), replicas);
+    while (full.registered.length === 0) sent = await send([good, full], transferContext(), replicas);
+    expectAllDeleted(full);
+    expect(good.deleted).toEqual([]);
+    expect(good.registered).toEqual(expect.arrayContaining(keptIn(sent)));
+  });
+
+  it('is not held up for long, nor made to fail, by a relay that died after it had made room', async () => {
+    const [good, dead] = [
+      await startRelay(() => undefined),
+      await startRelay(({ command }) => {
+        if (command.type === 'FPUT') return FULL;
+        return command.type === 'FDEL' ? 'silence' : undefined;
+      }),
+    ];
+    const context = transferContext();
+    const before = performance.now();
+    const sent = await send([good, dead], context, { wanted: 2, required: 1 });
+    expect(performance.now() - before).toBeLessThan(9000);
+    expect(dead.deleted).not.toEqual([]);
+    expect(keptIn(sent)).toHaveLength(sent.sender.chunks.length);
+    expect(context.warnings).not.toContainEqual(expect.stringContaining('could not be deleted'));
   });
 });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -136,6 +137,29 @@ describe('an upload', () => {
     expect(watch.times()).toBe(1);
     expect(channel.usable).toBe(true);
     expect(channel.active).toBe(0);
+  });
+
+  it('does not count its last piece when that has not left before the connection ends', async () => {
+    const { server, nextStream } = await manualServer();
+    const channel = await openChannel(server);
+    const sent: number[] = [];
+    // As much as the server's window: with the block before it, the end of the last piece has no room.
+    const body = LARGE.subarray(0, 8 * 1024 * 1024);
+    const lastPieceIsNext = deferred();
+    const onSent = (bytes: number): void => {
+      sent.push(bytes);
+      if (body.length - bytes <= CHUNK) lastPieceIsNext.resolve();
+    };
+    const reply = channel.exchange({ block: block(3), body }, { onSent });
+    const outcome = expect(reply).rejects.toThrow(failing('CONNECTION_LOST'));
+    (await nextStream()).pause();
+    await lastPieceIsNext.promise;
+    channel.destroy();
+    await outcome;
+    await server.allClosed();
+    // Node tells the writer last of all.
+    await sleep(50);
+    expect(sent).not.toContain(body.length);
   });
 
   it('that the server takes no bytes of stalls, and its body is released with the session', async () => {

@@ -5,11 +5,9 @@ import { parseSocksProxy } from '../transport/index.js';
 import { type AgentParts, limitsOf, makeParts } from './agent-parts.js';
 import type { AgentApi, Caller, Stoppable } from './agent-api.js';
 import { type Clock, SYSTEM_CLOCK } from './clock.js';
-import { DataFolder } from './data-folder.js';
-import { Database } from './database.js';
+import type { DataFolder } from './data-folder.js';
+import type { Database } from './database.js';
 import { errorReport } from './error-report.js';
-import { openingFailure } from './database-failure.js';
-import { migrate } from './migrations.js';
 import type {
   AgentEvent,
   AgentInfo,
@@ -63,37 +61,8 @@ export interface RunningAgent extends AgentApi {
   stop(): Promise<void>;
 }
 
-/**
- * Opens the data folder and goes on with the transfers in it.
- *
- * @throws XftpError ALREADY_RUNNING, DATABASE_UNUSABLE, INVALID_ADDRESS, NO_PERMISSION and the like
- */
-export async function openAgent(options: AgentOptions): Promise<RunningAgent> {
-  const folder = new DataFolder(options.dataDir);
-  const agent = makeAgent(options, folder);
-  try {
-    await agent.start();
-    return agent;
-  } catch (error) {
-    await agent.stop();
-    throw openingFailure(error, folder.database);
-  }
-}
-
-function makeAgent(options: AgentOptions, folder: DataFolder): Agent {
-  let database: Database | undefined;
-  try {
-    database = new Database(folder.database);
-    database.check();
-    return new Agent(options, folder, database, migrate(database));
-  } catch (error) {
-    database?.close();
-    folder.unlock();
-    throw openingFailure(error, folder.database);
-  }
-}
-
-class Agent implements RunningAgent {
+/** An agent on an open data folder. */
+export class Agent implements RunningAgent {
   readonly stopRequested: Promise<void>;
   readonly #options: AgentOptions;
   readonly #folder: DataFolder;
@@ -105,6 +74,10 @@ class Agent implements RunningAgent {
   readonly #services: RunServices;
   #requestStop: () => void = () => undefined;
 
+  /**
+   * @param folder locked by this process; `stop` unlocks it, and closes the database
+   * @param schemaVersion that of the database
+   */
   constructor(options: AgentOptions, folder: DataFolder, database: Database, schemaVersion: number) {
     this.#options = options;
     this.#folder = folder;
@@ -267,18 +240,16 @@ class Agent implements RunningAgent {
   addServer(server: Parameters<AgentApi['addServer']>[0]): ServerInfo {
     const { address, ...details } = server;
     const parsed = parseServerAddress(address);
-    return this.#changeServers(() => this.#services.servers.put(parsed, details));
+    return this.#serverInfo(this.#changeServers(() => this.#services.servers.put(parsed, details)));
   }
 
   updateServer(id: number, change: Parameters<AgentApi['updateServer']>[1]): ServerInfo {
-    return this.#changeServers(() => this.#services.servers.update(id, change));
+    return this.#serverInfo(this.#changeServers(() => this.#services.servers.update(id, change)));
   }
 
   removeServer(id: number): void {
-    const { database, events, servers } = this.#services;
-    database.transaction(() => {
-      servers.remove(id);
-      events.append('servers.changed', {});
+    this.#changeServers(() => {
+      this.#services.servers.remove(id);
     });
   }
 
@@ -371,14 +342,15 @@ class Agent implements RunningAgent {
     });
   }
 
-  #changeServers(change: () => ServerRow): ServerInfo {
-    const { database, events } = this.#services;
-    const row = database.transaction(() => {
-      const changed = change();
+  #changeServers<T>(change: () => T): T {
+    const { database, events, relays } = this.#services;
+    const changed = database.transaction(() => {
+      const result = change();
       events.append('servers.changed', {});
-      return changed;
+      return result;
     });
-    return this.#serverInfo(row);
+    relays.serversChanged();
+    return changed;
   }
 
   #serverInfo(row: ServerRow): ServerInfo {

@@ -1,4 +1,4 @@
-export { type AgentOptions, openAgent, type RunningAgent } from './agent.js';
+export type { AgentOptions, RunningAgent } from './agent.js';
 export type * from './agent-api.js';
 export { type Clock, SYSTEM_CLOCK } from './clock.js';
 export { confinePath } from './folder-bounds.js';
@@ -6,6 +6,7 @@ export { failureHint } from './failure-policy.js';
 export { ISOLATION_LEVELS } from './isolation.js';
 export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
+export { openAgent } from './open-agent.js';
 export { SERVER_ROLES } from './server-store.js';
 export { DEFAULT_SETTINGS } from './settings-store.js';
 export { TRANSFER_STATES } from './transfer-states.js';

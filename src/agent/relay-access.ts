@@ -128,6 +128,12 @@ export class RelayAccess {
     this.#options.steps.retry();
   }
 
+  /** The list of servers has changed: who waits for one that fails goes to another one, if there is one now. */
+  serversChanged(): void {
+    this.#options.gates.reconsider();
+    this.#options.steps.retry();
+  }
+
   /** Tries again at once whatever waits because this server failed: it is known to work again. */
   retryServer(server: ServerAddress): void {
     const key = serverKey(server);

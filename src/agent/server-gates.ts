@@ -24,7 +24,7 @@ export function pauseAfter(failures: number, { firstMs, longestMs }: GatePauses)
 /** Somebody before a gate. */
 interface Waiter {
   readonly wake: () => void;
-  /** Asked after each failure. */
+  /** Asked after each failure, and when the servers have changed. */
   readonly givesUp: () => boolean;
   readonly giveUp: () => void;
   /** Ends its wait with an error of its own. */
@@ -35,7 +35,7 @@ interface Waiter {
 export interface WaitOptions {
   /** Called when it has to wait, with what closed the gate; nothing if it is shut for want of a network. */
   readonly onWait?: (reason?: XftpError) => void;
-  /** Asked each time the server has failed while it waits: true ends the wait with CONNECT_FAILED. */
+  /** Asked each time the server has failed, or the servers have changed, while it waits: true ends the wait with CONNECT_FAILED. */
   readonly givesUp?: () => boolean;
 }
 
@@ -152,6 +152,11 @@ export class ServerGates {
     this.#onChange(server);
   }
 
+  /** Asks all who wait whether they give up: there may be another server for them now. */
+  reconsider(): void {
+    for (const gate of this.#gates.values()) askWaiters(gate);
+  }
+
   /** Shuts everything (there is no network), or lets it go on. */
   setShut(shut: boolean): void {
     if (this.#shut === shut) return;
@@ -223,12 +228,7 @@ export class ServerGates {
     if (reason !== undefined) gate.reason = reason;
     gate.opensAt = this.#clock.monotonic() + pauseAfter(gate.failures, this.#pauses);
     this.#onChange(server);
-    for (const waiter of [...gate.waiting])
-      try {
-        if (waiter.givesUp()) waiter.giveUp();
-      } catch (error) {
-        waiter.fail(asError(error));
-      }
+    askWaiters(gate);
   }
 
   async #wait(server: string, signal: AbortSignal, givesUp: () => boolean): Promise<void> {
@@ -295,4 +295,13 @@ export class ServerGates {
     }
     return gate;
   }
+}
+
+function askWaiters(gate: Gate): void {
+  for (const waiter of [...gate.waiting])
+    try {
+      if (waiter.givesUp()) waiter.giveUp();
+    } catch (error) {
+      waiter.fail(asError(error));
+    }
 }

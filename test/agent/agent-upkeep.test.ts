@@ -83,6 +83,27 @@ describe('a test of a server that works', () => {
   });
 });
 
+describe('a change of the server list', () => {
+  it.each([
+    ['is added', (agent: TestAgent, address: string) => agent.addServer({ address })],
+    [
+      'may take files',
+      (agent: TestAgent) => agent.updateServer(agent.listServers()[1]!.id, { enabled: true }),
+    ],
+  ])('lets a send that waits go to a server that %s', async (_, change) => {
+    const [dead, alive] = [await countedRelay(), await countedRelay()];
+    await dead.stop();
+    const gatePauses = { firstMs: DAY_MS, longestMs: DAY_MS };
+    const agent = await testAgent({ servers: [dead.address, alive.address], gatePauses });
+    agent.updateServer(agent.listServers()[1]!.id, { enabled: false });
+    const id = await sentFile(agent, 'waits');
+    await agent.reached(id, 'waiting');
+    change(agent, alive.address);
+    await agent.reached(id, 'completed');
+    expect(alive.chunks()).toBe(1);
+  });
+});
+
 describe('what the agent is started with', () => {
   it('adds servers, and leaves alone what was made of them since', async () => {
     const [one, two] = [await countedRelay(), await countedRelay()];

@@ -1,9 +1,9 @@
 import { parseDescription, XftpError } from '../protocol/index.js';
-import { discardPart } from '../transfer/index.js';
 import { describeSend } from './describe-send.js';
 import { MAX_RECIPIENTS, withSpares } from './intake.js';
 import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, TransferInfo } from './model.js';
+import { type Leftover, removeLeftovers } from './leftovers.js';
 import { registerMore } from './more-recipients.js';
 import { partPathOf } from './part-record.js';
 import { refusedStep } from './refused-step.js';
@@ -25,15 +25,6 @@ export interface SteeringOptions {
   /** Aborts when the agent stops. */
   readonly signal: AbortSignal;
   readonly onUnexpected: (error: unknown) => void;
-}
-
-/** A file that only one transfer needs. */
-interface Leftover {
-  readonly path: string;
-  /** The path that it was about to get. */
-  readonly finalPath?: string;
-  /** Whether further copies are made from it. */
-  readonly replicating?: boolean;
 }
 
 /** What clients do with transfers that there are. */
@@ -111,7 +102,7 @@ export class Steering {
     transfers.remove(id);
     const { scheduler, replication, onUnexpected } = this.#options;
     Promise.all([id, ...stored].flatMap((each) => [scheduler.halt(each), replication.halt(each)]))
-      .then(() => removeFiles(leftovers))
+      .then(() => removeLeftovers(leftovers))
       .catch(onUnexpected);
     wakeRelayTasks();
   }
@@ -236,7 +227,7 @@ export class Steering {
     // A crash in between leaves a file that the next start finds to be nobody's.
     // A retry of a cancelled send takes the source itself.
     if (row.direction === 'send') sends.clearSnapshot(id);
-    void removeFiles(leftovers);
+    void removeLeftovers(leftovers);
   }
 
   #revokeTransfer(id: string): { readonly deletions: number } {
@@ -252,7 +243,10 @@ export class Steering {
       const count = this.#deleteUploads(id, id);
       sends.setRevoked(id, clock.now());
       for (const each of ids) sends.setReplicating(each, false);
-      events.append('transfer.revoked', { pending: relayTasks.countOf(id, 'delete') }, id);
+      const pending = relayTasks.countOf(id, 'delete');
+      events.append('transfer.revoked', { pending }, id);
+      // Who waits for the end of it hears of one.
+      if (pending === 0) events.append('transfer.deleted', { deleted: 0, failed: 0 }, id);
       return count;
     });
     wakeRelayTasks();
@@ -393,8 +387,4 @@ export class Steering {
     const { final_path: finalPath } = receive;
     return [{ path: partPathOf(receive), ...(finalPath === null ? {} : { finalPath }) }];
   }
-}
-
-async function removeFiles(leftovers: readonly Leftover[]): Promise<void> {
-  for (const { path, finalPath } of leftovers) await discardPart(path, finalPath);
 }

@@ -30,8 +30,8 @@ const KIND_OF = {
   ILLEGAL_STATE: 'invalid',
   UNAUTHENTICATED: 'invalid',
   FORBIDDEN: 'invalid',
-  LIMIT_EXCEEDED: 'invalid',
 
+  LIMIT_EXCEEDED: 'temporary',
   CONNECT_FAILED: 'temporary',
   PROXY_FAILED: 'temporary',
   TLS_FAILED: 'temporary',

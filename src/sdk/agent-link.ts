@@ -253,5 +253,5 @@ export function isAborted(signal: AbortSignal | undefined): boolean {
 
 /** Whether connecting again may help. */
 export function isConnectionFailure(error: unknown): boolean {
-  return isXftpError(error) && (error.temporary || error.code === 'LIMIT_EXCEEDED');
+  return isXftpError(error) && error.temporary;
 }

@@ -7,10 +7,7 @@ import { makeTemporaryFolder } from './temporary-folder.js';
 const HOST = '127.0.0.1';
 
 /** What may differ from a relay that takes everything; see `RelayOptions` for each. */
-export interface TestRelayOptions extends Pick<
-  RelayOptions,
-  'chunkLifeSeconds' | 'createPassword' | 'newFiles' | 'storageQuota'
-> {
+export interface TestRelayOptions extends Pick<RelayOptions, 'createPassword' | 'newFiles' | 'storageQuota'> {
   /** Folder to make the temporary folder in; the system's unless given. */
   readonly temporaryRoot?: string;
 }

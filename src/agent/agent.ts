@@ -296,10 +296,11 @@ export class Agent implements RunningAgent {
   listEvents(query: Parameters<AgentApi['listEvents']>[0]): ReturnType<AgentApi['listEvents']> {
     const { events } = this.#services;
     const { oldest, newest } = events.range();
-    const since = query.since ?? 0;
+    const { since = 0, transferId } = query;
+    const isCut = since + 1 < oldest || (oldest === 0 && since < newest);
     return {
       events: events.list(query),
-      lagged: since + 1 < oldest || (oldest === 0 && since < newest),
+      lagged: isCut && (transferId === undefined || !events.hasAllOf(transferId)),
       oldest,
       newest,
     };

@@ -103,6 +103,12 @@ export class EventLog {
       .map(toEvent);
   }
 
+  /** Whether everything that was ever told of a transfer is kept: its first event is. */
+  hasAllOf(transferId: string): boolean {
+    const first = "SELECT 1 FROM events WHERE transfer_id = ? AND type = 'transfer.created'";
+    return this.#database.get(first, transferId) !== undefined;
+  }
+
   /** The token that asked for a transfer, also for one that is no more as long as there are events of it. */
   ownerOf(transferId: string): number | undefined {
     return this.#database.get<{ token_id: number }>(

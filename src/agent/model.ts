@@ -305,15 +305,19 @@ export interface DurableEvents {
 
 export type DurableEventType = keyof DurableEvents;
 
+/** Events of a transfer tell of which one. */
+type About<T extends DurableEventType> = T extends `transfer.${string}`
+  ? { readonly transferId: string }
+  : { readonly transferId?: string };
+
 /** A durable event: `seq` grows by exactly one from event to event. */
 export type DurableEvent = {
   [T in DurableEventType]: {
     readonly seq: number;
     readonly at: number;
     readonly type: T;
-    readonly transferId?: string;
     readonly data: DurableEvents[T];
-  };
+  } & About<T>;
 }[DurableEventType];
 
 /** How a transfer moves: at most four a second for each, never kept, without a number. */

@@ -36,12 +36,26 @@ function durable<const T extends DurableEventType, D extends z.ZodType>(
   });
 }
 
+/** Schema of the durable events of one type, each of which is about a transfer. */
+function ofTransfer<const T extends DurableEventType & `transfer.${string}`, D extends z.ZodType>(
+  type: T,
+  data: D,
+): z.ZodObject<{
+  seq: z.ZodInt;
+  at: typeof time;
+  type: z.ZodLiteral<T>;
+  transferId: z.ZodString;
+  data: D;
+}> {
+  return z.object({ ...durable(type, data).shape, transferId: z.string() });
+}
+
 export const durableEvent = schemaOf<DurableEvent>()(
   'DurableEvent',
   'An event that is kept: `seq` grows by exactly one from event to event.',
   z.discriminatedUnion('type', [
-    durable('transfer.created', z.object({ transfer: transferInfo })),
-    durable(
+    ofTransfer('transfer.created', z.object({ transfer: transferInfo })),
+    ofTransfer(
       'transfer.state',
       z.object({
         from: transferState,
@@ -50,9 +64,9 @@ export const durableEvent = schemaOf<DurableEvent>()(
         failure: failureInfo.exactOptional(),
       }),
     ),
-    durable('transfer.completed', z.object({ transfer: transferInfo })),
-    durable('transfer.failed', z.object({ transfer: transferInfo, failure: failureInfo })),
-    durable(
+    ofTransfer('transfer.completed', z.object({ transfer: transferInfo })),
+    ofTransfer('transfer.failed', z.object({ transfer: transferInfo, failure: failureInfo })),
+    ofTransfer(
       'transfer.warning',
       z.object({
         warning: z.enum(['security', 'relay']),
@@ -60,9 +74,9 @@ export const durableEvent = schemaOf<DurableEvent>()(
         server: z.string().exactOptional(),
       }),
     ),
-    durable('transfer.approval', z.object({ servers: z.array(z.string()), reason: z.string() })),
-    durable('transfer.recipients', z.object({ handedOut: count, spare: count })),
-    durable(
+    ofTransfer('transfer.approval', z.object({ servers: z.array(z.string()), reason: z.string() })),
+    ofTransfer('transfer.recipients', z.object({ handedOut: count, spare: count })),
+    ofTransfer(
       'transfer.replicated',
       z.object({
         wanted: count,
@@ -72,9 +86,9 @@ export const durableEvent = schemaOf<DurableEvent>()(
         failure: failureInfo.exactOptional(),
       }),
     ),
-    durable('transfer.revoked', z.object({ pending: count })),
-    durable('transfer.deleted', z.object({ deleted: count, failed: count })),
-    durable('transfer.removed', nothing),
+    ofTransfer('transfer.revoked', z.object({ pending: count })),
+    ofTransfer('transfer.deleted', z.object({ deleted: count, failed: count })),
+    ofTransfer('transfer.removed', nothing),
     durable('network.changed', z.object({ network: networkInfo })),
     durable('settings.changed', z.object({ settings })),
     durable('servers.changed', nothing),

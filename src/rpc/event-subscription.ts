@@ -50,7 +50,7 @@ export interface SubscriptionOptions {
  */
 export function openSubscription(options: SubscriptionOptions): EventSubscription {
   const { agent, name, token, query, outlet, page, positionMs } = options;
-  const { since, positions = false, ...filter } = query;
+  const { positions = false, ...filter } = query;
   const info = { subscription: name, ...startOf(agent, query) };
   /** Up to here it was told of all that it asked for. */
   let last = info.seq;

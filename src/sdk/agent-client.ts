@@ -14,6 +14,9 @@ import type {
 } from './client-interface.js';
 import { eventStream } from './event-stream.js';
 
+/** What the language itself looks for in an object: who awaits a group, or writes it as JSON, makes no call. */
+const NO_METHODS: ReadonlySet<string> = new Set(['then', 'toJSON']);
+
 /**
  * Connects to an agent: the one of the user's data folder unless told.
  *
@@ -54,11 +57,10 @@ export async function connectAgent(options: ConnectOptions = {}): Promise<AgentC
   function group<G extends string>(name: G): MethodGroup<G> {
     const target = {};
     const methods = new Proxy(target, {
-      get: (_target, member) =>
-        // Whoever awaits the group must not find a method `then`.
-        typeof member === 'string' && member !== 'then'
-          ? (params?: object, callOptions?: CallOptions) => send(`${name}.${member}`, params, callOptions)
-          : undefined,
+      get: (_target, member): unknown =>
+        typeof member === 'symbol' || member in target || NO_METHODS.has(member)
+          ? Reflect.get(target, member)
+          : (params?: object, callOptions?: CallOptions) => send(`${name}.${member}`, params, callOptions),
     });
     return methods as MethodGroup<G>; // As the proxy makes each of its members when it is asked for.
   }

@@ -85,7 +85,6 @@ function openSocket({ url, socketPath, token }: AgentEndpoint): WebSocket {
     headers: { Authorization: `Bearer ${token}` },
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE,
-    handshakeTimeout: HANDSHAKE_TIMEOUT,
   };
   try {
     if (socketPath !== undefined)
@@ -102,12 +101,21 @@ function openSocket({ url, socketPath, token }: AgentEndpoint): WebSocket {
 
 function opened(socket: WebSocket): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.once('open', resolve);
+    // The time limit of `ws` does not hold for a Unix socket.
+    const late = setTimeout(() => {
+      socket.terminate();
+    }, HANDSHAKE_TIMEOUT);
+    socket.once('open', () => {
+      clearTimeout(late);
+      resolve();
+    });
     socket.once('unexpected-response', (_request, response) => {
+      clearTimeout(late);
       reject(refusalOf(response.statusCode));
       socket.terminate();
     });
     socket.on('error', (cause) => {
+      clearTimeout(late);
       reject(
         new XftpError('AGENT_UNREACHABLE', 'The agent cannot be reached; is it running?', {
           cause,

@@ -48,11 +48,14 @@ export interface EventsOptions {
   readonly since?: number;
   readonly types?: readonly AgentEvent['type'][];
   readonly transferId?: string;
-  /** Called when some events after the last one seen are not kept any more; without it the iteration fails. */
-  readonly onLagged?: (lag: { readonly since: number; readonly oldest: number }) => void;
   /**
-   * Called now and then while events come that were not asked for: everything up to this number was told. Whoever keeps
-   * the last `seq` keeps this one, too.
+   * Called when some events after the last one seen are not kept any more; without it the iteration fails. No event is
+   * given out before what it returns has resolved; when it rejects, so does the iteration.
+   */
+  readonly onLagged?: (lag: { readonly since: number; readonly oldest: number }) => unknown;
+  /**
+   * Called now and then while events come that were not asked for, and after `onLagged`: everything up to this number
+   * was told, or is lost. Whoever keeps the last `seq` keeps this one, too.
    */
   readonly onPosition?: (seq: number) => void | Promise<void>;
   /** Ends the iteration. */
@@ -74,6 +77,7 @@ export interface AgentClient {
   readonly tokens: MethodGroup<'tokens'>;
   /**
    * Events as they come, over as many connections as it takes: no durable event is left out or told twice.
+   * Each iteration has a connection of its own, of which an agent takes 64 in all: have one loop for everything.
    * It fails when the agent refuses the client, or when events were lost and there is no `onLagged`.
    */
   events(options?: EventsOptions): AsyncIterableIterator<AgentEvent>;

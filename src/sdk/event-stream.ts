@@ -34,7 +34,10 @@ export async function* eventStream(
       const queue = eventQueue(link, signal);
       const since = last === undefined ? {} : { since: last };
       const start = await link.subscribe({ ...since, ...query }, queue.push, { signal });
-      if (start.lagged) reportLag(last ?? 0, start.oldest, onLagged);
+      if (start.lagged) {
+        await reportLag(last ?? 0, start.oldest, onLagged);
+        await onPosition?.(start.seq);
+      }
       if (last === undefined || start.lagged) last = start.seq;
       backOff.reset();
       for (;;) {
@@ -58,14 +61,14 @@ export async function* eventStream(
 }
 
 /** @throws XftpError NOT_FOUND when the caller has not said what to do about it. */
-function reportLag(since: number, oldest: number, onLagged: EventsOptions['onLagged']): void {
+async function reportLag(since: number, oldest: number, onLagged: EventsOptions['onLagged']): Promise<void> {
   if (onLagged === undefined)
     throw new XftpError(
       'NOT_FOUND',
       `Events after number ${String(since)} are not kept any more, the oldest is ${String(oldest)}: ` +
         'look at all transfers anew.',
     );
-  onLagged({ since, oldest });
+  await onLagged({ since, oldest });
 }
 
 interface EventQueue {

@@ -149,7 +149,7 @@ describe('A subscription', () => {
 describe('A client that is slow to read', () => {
   const big = 'x'.repeat(100_000);
   const commitBig = (agent: FakeAgent): number =>
-    agent.commit({ type: 'transfer.approval', data: { servers: [], reason: big } }).seq;
+    agent.commit({ type: 'transfer.approval', transferId: 't1', data: { servers: [], reason: big } }).seq;
 
   it('misses progress, then is closed with 1013, and misses no event when it comes back', async () => {
     const { agent, client } = await testRpc({ limits: { eventBytes: 1_000_000, progressBytes: 100_000 } });

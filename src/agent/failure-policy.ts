@@ -42,8 +42,7 @@ export function consequenceOf(error: unknown): Consequence {
     case 'gone':
       return 'other-replica';
     case 'corrupt':
-      // The whole file is wrong although each chunk was right: nothing to download again.
-      return error.code === 'FILE_CORRUPT' ? 'fail' : 'again';
+      return 'again';
     case 'local':
       if (isDatabaseBlocked(error)) return 'wait-for-database';
       return error.code === 'DISK_FULL' ? 'wait-for-disk' : 'fail';

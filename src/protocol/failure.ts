@@ -55,8 +55,8 @@ const KIND_OF = {
   CHUNK_SIZE: 'corrupt',
   CHUNK_DIGEST: 'corrupt',
   CHUNK_TAG: 'corrupt',
-  FILE_CORRUPT: 'corrupt',
 
+  FILE_CORRUPT: 'permanent',
   CHUNK_BLOCKED: 'permanent',
   RELAY_ERROR: 'permanent',
   REDIRECT_MISMATCH: 'permanent',

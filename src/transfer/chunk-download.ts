@@ -61,7 +61,7 @@ export async function downloadChunk<T>(
       try {
         return await downloadFrom(replica);
       } catch (error) {
-        if (!isXftpError(error) || error.kind === 'cancelled' || error.kind === 'local') throw error;
+        if (!isRelaysFault(error)) throw error;
         said.set(formatServerAddress(replica.server), error);
         if (!hasFailed(replica)) failed.push(replica.server);
         if (!error.temporary && error.kind !== 'corrupt') left = left.filter((other) => other !== replica);
@@ -69,6 +69,11 @@ export async function downloadChunk<T>(
     throw noneGave(number, said);
   };
   return withRetries(attempts, downloadFromAny, options);
+}
+
+/** Whether another relay may have it. A file that its sender has made wrong is the same on all of them. */
+function isRelaysFault(error: unknown): error is XftpError {
+  return isXftpError(error) && !['cancelled', 'local'].includes(error.kind) && error.code !== 'FILE_CORRUPT';
 }
 
 /** With the code of one that may do better, if there is one. */

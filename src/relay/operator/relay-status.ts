@@ -72,7 +72,7 @@ function fetchMetrics(port: number): Promise<string> {
       response.setEncoding('utf8');
       response.on('data', (piece: string) => {
         text += piece;
-        if (text.length > MAX_ANSWER) response.destroy();
+        if (text.length > MAX_ANSWER) response.destroy(new Error('not a metrics port'));
       });
       response.on('end', () => {
         resolve(text);

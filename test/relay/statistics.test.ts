@@ -211,6 +211,44 @@ describe('the daily statistics', () => {
   });
 });
 
+describe('statistics that cannot be had', () => {
+  it('are told of once, and keep none of the files from being written later', async () => {
+    const folder = await temporaryFolder();
+    const [daily, saved, metrics] = ['daily', 'saved', 'metrics'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const problems: string[] = [];
+    let time = Date.parse('2026-05-30T22:30:00Z');
+    const statistics = new RelayStatistics(time);
+    let broken = true;
+    const files = new StatisticsFiles(
+      { daily, saved, metrics: { path: metrics, seconds: 3600 } },
+      {
+        statistics,
+        figures: () =>
+          broken ? Promise.reject(new Error('no store')) : Promise.resolve(figuresOf(statistics)),
+        now: () => time,
+        report: (problem) => problems.push(problem),
+      },
+    );
+    time += 24 * HOUR_MS;
+    const writeAll = async (): Promise<void> => {
+      await Promise.all([files.save(), files.writeMetrics(), files.endDay()]);
+    };
+    await writeAll();
+    await writeAll();
+    expect(problems).toEqual(
+      [saved, metrics, daily].map((path) => `${path} cannot be written: unexpected error (Error: no store).`),
+    );
+    expect(await readdir(folder)).toEqual([]);
+    broken = false;
+    await writeAll();
+    expect(await readdir(folder)).toEqual(['daily', 'metrics', 'saved']);
+  });
+});
+
 describe('a relay at work', () => {
   it('counts what happens, goes on after a restart, and shows it over HTTP', async () => {
     const folder = await temporaryFolder();

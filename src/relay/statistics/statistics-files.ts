@@ -66,7 +66,7 @@ export async function restoreStatistics(
   }
 }
 
-/** Writes the statistics of a relay while it runs. Nothing here can fail: what cannot be written is reported. */
+/** Writes the statistics of a relay while it runs. What cannot be written is reported, and tried again later. */
 export class StatisticsFiles {
   readonly #options: StatisticsFileOptions;
   readonly #source: StatisticsSource;
@@ -122,9 +122,10 @@ export class StatisticsFiles {
       if (time < this.#midnight) return;
       const { daily } = this.#options;
       if (daily !== undefined) {
-        const { stored, statistics: snapshot } = await this.#source.figures();
-        const line = formatDailyLine(snapshot, stored, time);
-        if (!(await this.#attempt(daily, () => appendWhole(daily, line)))) return;
+        const written = await this.#attempt(daily, ({ stored, statistics: snapshot }) =>
+          appendWhole(daily, formatDailyLine(snapshot, stored, time)),
+        );
+        if (!written) return;
         statistics.restart(time);
       }
       this.#midnight = nextMidnight(time);
@@ -139,22 +140,23 @@ export class StatisticsFiles {
   save(): Promise<void> {
     const { saved } = this.#options;
     if (saved === undefined) return Promise.resolve();
-    return this.#inTurn(async () => {
-      const { statistics, stored } = await this.#source.figures();
-      await this.#replace(saved, formatSavedStatistics(statistics, stored), PRIVATE, () =>
-        this.#keepEarlier(saved),
-      );
-    });
+    return this.#inTurn(() =>
+      this.#replace(
+        saved,
+        ({ statistics, stored }) => formatSavedStatistics(statistics, stored),
+        PRIVATE,
+        () => this.#keepEarlier(saved),
+      ),
+    );
   }
 
   /** Writes the file for Prometheus. Happens by itself. */
   writeMetrics(): Promise<void> {
     const { metrics } = this.#options;
     if (metrics === undefined) return Promise.resolve();
-    return this.#inTurn(async () => {
-      const { figures, now } = this.#source;
-      await this.#replace(metrics.path, formatMetricsFile(await figures(), now()), READABLE);
-    });
+    return this.#inTurn(() =>
+      this.#replace(metrics.path, (figures) => formatMetricsFile(figures, this.#source.now()), READABLE),
+    );
   }
 
   #awaitMidnight(): void {
@@ -168,9 +170,9 @@ export class StatisticsFiles {
     }, wait).unref();
   }
 
-  /** One at a time: two versions of a file must not meet. */
+  /** One at a time: two versions of a file must not meet. Whatever becomes of one, the next has its turn. */
   #inTurn(act: () => Promise<void>): Promise<void> {
-    this.#writing = this.#writing.then(act);
+    this.#writing = this.#writing.then(act, act);
     return this.#writing;
   }
 
@@ -194,18 +196,23 @@ export class StatisticsFiles {
    *
    * @param prepare done when the new text is on the disk and the old one still in its place
    */
-  async #replace(path: string, text: string, mode: number, prepare?: () => Promise<void>): Promise<void> {
-    await this.#attempt(path, async () => {
-      await writeFile(`${path}.new`, text, { mode });
+  async #replace(
+    path: string,
+    textOf: (figures: RelayFigures) => string,
+    mode: number,
+    prepare?: () => Promise<void>,
+  ): Promise<void> {
+    await this.#attempt(path, async (figures) => {
+      await writeFile(`${path}.new`, textOf(figures), { mode });
       await prepare?.();
       await rename(`${path}.new`, path);
     });
   }
 
-  /** Whether the file could be written. */
-  async #attempt(path: string, act: () => Promise<void>): Promise<boolean> {
+  /** Whether the file could be written; it cannot either when the figures cannot be had. */
+  async #attempt(path: string, act: (figures: RelayFigures) => Promise<void>): Promise<boolean> {
     try {
-      await act();
+      await act(await this.#source.figures());
       this.#unwritable.delete(path);
       return true;
     } catch (error) {

@@ -50,25 +50,31 @@ export async function openOwnerServices(
   const unfinished = await storage.removeUnfinished(signal);
   const chunkLifeSeconds = options.chunkLifeSeconds ?? DEFAULT_LIFE_SECONDS;
   const { store, log } = await openStore(options.storeLogPath, { now, report, flushes, signal });
-  const oldest = expiryBound(now(), chunkLifeSeconds);
-  await sweepChunks(storage, store, { log, oldest, unfinished, report, signal });
-  return {
-    store,
-    storage,
-    quota: await countStored(options.storageQuota, { storage, store, tell }),
-    exclusive: new Exclusive(),
-    statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
-    registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
-    policy: {
-      newFiles: options.newFiles ?? true,
-      createPassword: options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
-      chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
-      chunkLifeSeconds,
-    },
-    limits,
-    now,
-    failed,
-  };
+  try {
+    const oldest = expiryBound(now(), chunkLifeSeconds);
+    await sweepChunks(storage, store, { log, oldest, unfinished, report, signal });
+    return {
+      store,
+      storage,
+      quota: await countStored(options.storageQuota, { storage, store, tell }),
+      exclusive: new Exclusive(),
+      statistics: await restoreStatistics(options.operator?.statistics?.saved, now(), report),
+      registrations: new RegistrationCredit(limits.registrationsPerAddress, chunkLifeSeconds * 1000, now),
+      policy: {
+        newFiles: options.newFiles ?? true,
+        createPassword:
+          options.createPassword === undefined ? undefined : Buffer.from(options.createPassword),
+        chunkSizes: options.chunkSizes ?? CHUNK_SIZES,
+        chunkLifeSeconds,
+      },
+      limits,
+      now,
+      failed,
+    };
+  } catch (error) {
+    await store.close().catch(() => undefined);
+    throw error;
+  }
 }
 
 /** What serving connections needs, with the slots that the limits give. */

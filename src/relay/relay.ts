@@ -4,20 +4,22 @@ import { makeFolders } from '../system/index.js';
 import { clientKeyOf } from './client-key.js';
 import type { ConnectionHost } from './connection-host.js';
 import { createCredentials, type RelayCredentials } from './credentials.js';
-import { deleteExpired, EXPIRY_INTERVAL_MS } from './expiry.js';
+import { Expiry } from './expiry.js';
 import { describeFileError } from './file-errors.js';
-import { lockRelayFiles, type Unlock } from './instance-lock.js';
+import { lockRelayFiles } from './instance-lock.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { RelayListener } from './listener.js';
 import { openHost } from './open-host.js';
 import { openOwnerServices } from './open-services.js';
-import { type OperatorSide, startOperatorSide } from './operator/operator-side.js';
+import { startOperatorSide } from './operator/operator-side.js';
 import type { ListenPlace } from './ports.js';
 import { problemReporter } from './problem-reporter.js';
 import { addUse, processUse } from './process-use.js';
 import type { RelayOptions, WebOptions } from './relay-options.js';
 import type { RelayFigures } from './statistics/figures.js';
 import type { ShownIdentity } from './shown-identity.js';
+import type { OwnerServices } from './services.js';
+import { Stops } from './stops.js';
 import { throwIfStopped } from './stopped-start.js';
 import { NO_PAGES, readPages } from './web/pages.js';
 import { type BothKinds, type Site, SitePorts } from './web/site-ports.js';
@@ -68,36 +70,57 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   await makeFolders(options.filesPath).catch((error: unknown) => {
     throw describeFileError(error, `The folder of chunks ${options.filesPath} cannot be used`);
   });
-  const unlock = await lockRelayFiles(options.filesPath, options.storeLogPath, 'relay');
+  const stops = new Stops();
   try {
-    return await startLocked(options, unlock);
+    stops.add(await lockRelayFiles(options.filesPath, options.storeLogPath, 'relay'));
+    return await startLocked(options, stops);
   } catch (error) {
-    await unlock();
+    // Why it does not start is worth more than what else goes wrong then.
+    await stops.run().catch(() => undefined);
+    // A service manager tells the workers too, which may have ended for that reason.
+    throwIfStopped(options.signal);
     throw error;
   }
 }
 
-async function startLocked(options: RelayOptions, unlock: Unlock): Promise<RunningRelay> {
+/** @param stops gets what ends the relay, or what there is of it after a failure */
+async function startLocked(options: RelayOptions, stops: Stops): Promise<RunningRelay> {
   const now = options.now ?? Date.now;
   const report = options.report ?? ((): void => undefined);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const { tell, count: countedProblems } = problemReporter(report, now);
   const services = await openOwnerServices(options, { limits, now, tell, report });
+  stops.add(() => closeStore(services));
   const startedAt = now();
   const credentials = options.credentials ?? createCredentials('ed25519', 'localhost');
   const fingerprint = fingerprintOf(credentials.identityCertificate);
-  const stopping = new AbortController();
-  let expiring = Promise.resolve();
-  const expire = (): Promise<void> => {
-    expiring = expiring
-      // Now and then, also when nobody asks for anything, it is seen to that the log is in its place.
-      .then(() => services.store.settled())
-      .then(() => deleteExpired(services, stopping.signal))
-      .catch(services.failed);
-    return expiring;
-  };
+
+  // The operator's side starts after all else, and ends when nothing happens any more that its statistics count.
+  const stopsAfterWork = new Stops();
+  stops.add(() => stopsAfterWork.run());
+  const expiry = new Expiry(services);
+  stops.add(() => expiry.settled());
+
+  throwIfStopped(options.signal);
+  const shown = await openSite(options.web, report);
+  let { pages } = shown;
+  const host = await openHost(identityOf(credentials, shown), options, services, { tell, report });
+  stops.add(() => host.stop());
+  throwIfStopped(options.signal);
+  const site = new SitePorts({ report, failed: services.failed });
+  stops.add(() => site.stop());
+  const clientKey = options.clientKey ?? clientKeyOf;
+  const listener = new RelayListener(host, { limits, clientKey, failed: services.failed });
+  stops.add(() => {
+    listener.close();
+  });
+  const ports = await listener.listen(listenPlaces(options, options.port ?? 0));
+  const sitePorts = await site.open(shown, {
+    http: listenPlaces(options, options.web?.httpPort),
+    https: listenPlaces(options, options.web?.httpsPort),
+  });
   const figures = async (): Promise<RelayFigures> => {
-    const { clients, processes } = (await host?.measure()) ?? { clients: 0, processes: [] };
+    const { clients, processes } = await host.measure();
     return {
       statistics: services.statistics.snapshot,
       stored: await services.store.stored(),
@@ -113,76 +136,26 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
       rtsOptions: options.operator?.rtsOptions ?? 'set XFTP_RTS_OPTIONS',
     };
   };
-  const site = new SitePorts({ report, failed: services.failed });
-  let host: ConnectionHost | undefined;
-  let listener: RelayListener | undefined;
-  let ports: readonly number[];
-  let sitePorts: BothKinds<readonly number[]>;
-  let operator: OperatorSide;
-  let pages = NO_PAGES;
-  try {
-    throwIfStopped(options.signal);
-    const shown = await openSite(options.web, report);
-    pages = shown.pages;
-    host = await openHost(identityOf(credentials, shown), options, services, { tell, report });
-    throwIfStopped(options.signal);
-    const clientKey = options.clientKey ?? clientKeyOf;
-    listener = new RelayListener(host, { limits, clientKey, failed: services.failed });
-    ports = await listener.listen(listenPlaces(options, options.port ?? 0));
-    sitePorts = await site.open(shown, {
-      http: listenPlaces(options, options.web?.httpPort),
-      https: listenPlaces(options, options.web?.httpsPort),
-    });
-    operator = await startOperatorSide(options.operator ?? {}, services, figures, (problem) => {
-      tell({ kind: problem, sentence: problem });
-    });
-  } catch (error) {
-    listener?.close();
-    await Promise.all([site.stop(), host?.stop()]);
-    await services.store.close();
-    // A service manager tells the workers too, which may have ended for that reason.
-    throwIfStopped(options.signal);
-    throw error;
-  }
-  const [listening, serving] = [listener, host];
-  // Beside the work for clients: after a long pause there may be much to delete.
-  void expire();
-  const timers = [setInterval(() => void expire(), EXPIRY_INTERVAL_MS)];
-  const { inactiveClients } = options;
-  if (inactiveClients !== undefined)
-    timers.push(
-      setInterval(() => {
-        serving.closeUnusedSince(now() - inactiveClients.ttlSeconds * 1000);
-      }, inactiveClients.checkSeconds * 1000),
-    );
-  const stop = async (): Promise<void> => {
-    for (const timer of timers) clearInterval(timer);
-    stopping.abort();
-    listening.close();
-    await Promise.all([site.stop(), serving.stop()]);
-    await expiring;
-    await operator.stop();
-    try {
-      await services.store.close();
-    } catch (error) {
-      throw describeFileError(
-        error,
-        'The last changes, which no client was told of, are not in the store log',
-      );
-    } finally {
-      await unlock();
-    }
-  };
+  const operator = await startOperatorSide(options.operator ?? {}, services, figures, (problem) => {
+    tell({ kind: problem, sentence: problem });
+  });
+  stopsAfterWork.add(() => operator.stop());
+  expiry.start();
+  stops.add(() => {
+    expiry.stop();
+  });
+  stops.add(closeUnused(host, options.inactiveClients, now));
+
   const show: RunningRelay['show'] = async (identity) => {
     if (!constantTimeEqual(fingerprintOf(identity.credentials.identityCertificate), fingerprint))
       throw new XftpError(
         'INVALID_CERTIFICATE',
         'The certificates belong to another relay: a relay keeps its identity as long as it runs.',
       );
-    const shown = await openSite(identity.web, report, pages);
-    pages = shown.pages;
-    await serving.show(identityOf(identity.credentials, shown));
-    site.show(shown);
+    const next = await openSite(identity.web, report, pages);
+    pages = next.pages;
+    await host.show(identityOf(identity.credentials, next));
+    site.show(next);
     // Programs that rotate logs move them away first.
     await services.store.settled().catch(services.failed);
   };
@@ -199,8 +172,31 @@ async function startLocked(options: RelayOptions, unlock: Unlock): Promise<Runni
     controlPort: operator.controlPort,
     metricsPort: operator.metricsPort,
     figures,
-    expire,
-    stop: () => (stopped ??= stop()),
+    expire: () => expiry.expire(),
+    stop: () => (stopped ??= stops.run()),
+  };
+}
+
+async function closeStore({ store }: OwnerServices): Promise<void> {
+  try {
+    await store.close();
+  } catch (error) {
+    throw describeFileError(error, 'The last changes, which no client was told of, are not in the store log');
+  }
+}
+
+/** Closes connections that nobody uses, again and again until the returned function is called. */
+function closeUnused(
+  host: ConnectionHost,
+  inactive: RelayOptions['inactiveClients'],
+  now: () => number,
+): () => void {
+  if (inactive === undefined) return (): void => undefined;
+  const timer = setInterval(() => {
+    host.closeUnusedSince(now() - inactive.ttlSeconds * 1000);
+  }, inactive.checkSeconds * 1000);
+  return (): void => {
+    clearInterval(timer);
   };
 }
 

@@ -36,7 +36,7 @@ async function downloadWrong(code: FailureCode): Promise<{
   const context = {
     ...transferContext({ attempts: 2 }),
     client: client as RelayClient, // nothing else of it is used
-    progress: new ProgressMeter(100),
+    progress: new ProgressMeter(100, undefined),
     failed,
   };
   const access = { id: new Uint8Array(24), key: new Uint8Array(48) };

@@ -2,7 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createServer as createSilentServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
@@ -112,9 +114,29 @@ describe('An agent is found', () => {
       failing('AGENT_UNREACHABLE'),
     );
   });
+
+  it('but what listens at its socket may not answer', async () => {
+    const socketPath = join(await temporaryFolder(), 'agent.sock');
+    const server = createSilentServer();
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    onTestFinished(() => void server.close());
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const connecting = connectAgent({ endpoint: { socketPath, token: 'x' } });
+    const outcome = expect(connecting).rejects.toThrow(failing('AGENT_UNREACHABLE'));
+    await vi.advanceTimersByTimeAsync(10_000);
+    await outcome;
+  });
 });
 
 describe('A call', () => {
+  it('is not made by who only looks at a client', async () => {
+    const { client } = await pair();
+    expect(Object.keys(JSON.parse(JSON.stringify(client)) as object)).toContain('transfers');
+    expect(String(client.transfers)).toBe('[object Object]');
+    expect(await client.transfers).toBe(client.transfers);
+  });
+
   it('has the types of the method table', async () => {
     const { client } = await pair();
     const { id } = await client.transfers.send({ path: '/a', recipients: 3 });
@@ -235,6 +257,27 @@ describe('Events', () => {
     const events = client.events({ since: 3, onLagged: (lag) => lags.push(lag) });
     expect(await take(events, 20)).toEqual(range(15, 20));
     expect(lags).toEqual([{ since: 3, oldest: 15 }]);
+  });
+
+  it('that are gone may take their time: no event is given out before, nor when that fails', async () => {
+    const { agent, client } = await pair();
+    commit(agent, 20);
+    agent.forgetBefore(15);
+    const order: (string | number)[] = [];
+    const onLagged = async (): Promise<void> => {
+      await delay(100);
+      order.push('looked');
+    };
+    const onPosition = (seq: number): void => void order.push(`at ${String(seq)}`);
+    for await (const event of client.events({ since: 3, onLagged, onPosition })) {
+      if (event.type === 'transfer.progress') continue;
+      order.push(event.seq);
+      if (event.seq === 16) break;
+    }
+    expect(order).toEqual(['looked', 'at 14', 15, 16]);
+    const failure = new Error('The database is locked.');
+    const failed = client.events({ since: 3, onLagged: () => Promise.reject(failure) });
+    await expect(take(failed, 20)).rejects.toBe(failure);
   });
 
   it('that were not asked for are not missed, however many of them are gone', async () => {

@@ -57,7 +57,8 @@ async function receive(link) {
 async function answerEvents(since) {
   const types = ['transfer.completed', 'transfer.failed', 'transfer.state', 'transfer.warning'];
   // (2) `since` is the last event that was dealt with: what happened while the bot was away comes first.
-  for await (const event of client.events({ since, types, onLagged: lookAtEverything })) {
+  const following = { since, types, onLagged: lookAtEverything, onPosition: writeLastSeq };
+  for await (const event of client.events(following)) {
     if (event.type === 'transfer.completed') await completed(event.data.transfer);
     else if (event.type === 'transfer.failed') failed(event.data.transfer, event.data.failure);
     else if (event.type === 'transfer.warning') console.error(`Warning: ${event.data.failure.message}`);

@@ -113,6 +113,8 @@ function eventsSection({ 'x-events': { types }, components }) {
 
 After \`events.subscribe\` the agent sends notifications with the method \`event\`. Their parameters are \`subscription\`, \`type\`, \`at\`, \`transferId\` (for events of a transfer), \`data\` and, for durable events, \`seq\`. Durable events are written together with the change that they tell of; \`seq\` grows by exactly one from event to event. A client that keeps the last \`seq\` that it saw and subscribes with \`since\` misses none and sees none twice. When \`lagged\` is true, some are not kept any more, and the client looks at everything anew.
 
+Whoever asks for few of the events (\`types\`, \`transferId\`) may come back with a number that is long past. With \`positions\` the agent tells now and then how far it is, while events happen that were not asked for: a notification with the method \`position\`, whose parameters are \`subscription\` and \`seq\`. All that was asked for up to this number has come; keep it like the \`seq\` of an event.
+
 ${table(['type', 'data', ''], rows)}`;
 }
 

@@ -324,14 +324,7 @@ class Agent implements RunningAgent {
 
   listEvents(query: Parameters<AgentApi['listEvents']>[0]): ReturnType<AgentApi['listEvents']> {
     const { events } = this.#services;
-    const { oldest, newest } = events.range();
-    const since = query.since ?? 0;
-    return {
-      events: events.list(query),
-      lagged: since + 1 < oldest || (oldest === 0 && since < newest),
-      oldest,
-      newest,
-    };
+    return { events: events.list(query), lagged: events.lags(query), ...events.range() };
   }
 
   onEvent(listener: (event: AgentEvent) => void): () => void {

@@ -158,7 +158,8 @@ export function serveConnection(
       );
     made += 1;
     const name = `s${String(made)}`;
-    const subscription = openSubscription({ agent, name, token, query, outlet, page: limits.replayPage });
+    const { replayPage: page, position: positionMs } = limits;
+    const subscription = openSubscription({ agent, name, token, query, outlet, page, positionMs });
     // A client that is gone already leaves nothing behind.
     if (gone.signal.aborted) subscription.stop();
     else subscriptions.set(name, subscription);

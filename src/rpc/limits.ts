@@ -20,6 +20,8 @@ export interface RpcLimits {
   readonly answerBytes: number;
   /** Durable events that are read at once when the past is told. */
   readonly replayPage: number;
+  /** Milliseconds after which a subscription tells its position, when events were left out by its filter. */
+  readonly position: number;
   /** Milliseconds between two pings; a client that did not answer the last one is dropped. */
   readonly heartbeat: number;
   /** Milliseconds for the head of a request, after which an unauthenticated socket is closed. */
@@ -49,6 +51,8 @@ export const RPC_LIMITS: RpcLimits = {
   answerBytes: 8 * 1024 * 1024,
   // Some 200 KiB, so that a client with 16 subscriptions stays below `eventBytes`.
   replayPage: 200,
+  // Events are kept for days; a busy agent makes few of them within so long.
+  position: 10_000,
   // NATs and proxies do not matter on loopback; this finds clients that were stopped or lost.
   heartbeat: 30_000,
   // On loopback a head comes at once.

@@ -8,6 +8,8 @@ export interface SubscriptionQuery {
   readonly since?: number;
   readonly types?: readonly string[];
   readonly transferId?: string;
+  /** Whether it tells its position now and then. */
+  readonly positions?: boolean;
 }
 
 /** A subscription that was made. */

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { FAILURE_CODES, failureKind, failureNumber } from '../protocol/index.js';
 
 import { durableEvent, EVENT_MEANINGS, progressEvent } from './event-schemas.js';
+import { sequenceNumber } from './param-schemas.js';
 import {
   INTERNAL_ERROR,
   INVALID_PARAMS,
@@ -61,6 +62,13 @@ export function openRpcDocument(version: string): Json {
           event,
         ],
       },
+    },
+    'x-position': {
+      method: 'position',
+      description:
+        'Notification of the agent: the subscription has told all that it tells up to number `seq`, which may be later ' +
+        'than that of the last event. A client that keeps it as the last `seq` that it saw misses nothing.',
+      params: components.schema(z.object({ subscription: z.string(), seq: sequenceNumber })),
     },
   };
 }

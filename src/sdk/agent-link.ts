@@ -16,6 +16,15 @@ const HANDSHAKE_TIMEOUT = 10_000;
 /** Milliseconds for the goodbye of the agent. */
 const CLOSE_TIMEOUT = 2_000;
 
+/** All that a subscription tells up to this number has been told. */
+interface Position {
+  readonly type: 'position';
+  readonly seq: number;
+}
+
+/** What a subscription tells. */
+export type Told = AgentEvent | Position;
+
 /** One WebSocket to an agent. */
 export interface AgentLink {
   isOpen(): boolean;
@@ -24,7 +33,7 @@ export interface AgentLink {
   /** Begins a subscription; no event of it is missed by `listener`. */
   subscribe(
     params: MethodParams<'events.subscribe'>,
-    listener: (event: AgentEvent) => void,
+    listener: (told: Told) => void,
     options?: CallOptions,
   ): Promise<MethodResult<'events.subscribe'>>;
   /** Stops and begins reading again. */
@@ -128,7 +137,7 @@ function cancelled(): XftpError {
 
 function linkOf(socket: WebSocket): AgentLink {
   const pending = new Map<number, PendingCall>();
-  const listeners = new Map<string, (event: AgentEvent) => void>();
+  const listeners = new Map<string, (told: Told) => void>();
   let lastId = 0;
 
   const closed = new Promise<void>((resolve) => {
@@ -146,13 +155,14 @@ function linkOf(socket: WebSocket): AgentLink {
     const message = read(data);
     if (message === undefined) socket.terminate();
     else if (message.method === 'event') tell(message.params);
+    else if (message.method === 'position') tell({ ...(message.params as object), type: 'position' });
     else answer(message);
   });
 
   function tell(params: unknown): void {
-    // The agent's contract says what the parameters of an event are.
-    const { subscription, ...event } = params as AgentEvent & { subscription: string };
-    listeners.get(subscription)?.(event); // The same without the name of the subscription.
+    // The agent's contract says what the parameters of an event and of a position are.
+    const { subscription, ...told } = params as Told & { subscription: string };
+    listeners.get(subscription)?.(told); // The same without the name of the subscription.
   }
 
   function answer({ id, result, error }: IncomingMessage): void {

@@ -50,6 +50,11 @@ export interface EventsOptions {
   readonly transferId?: string;
   /** Called when some events after the last one seen are not kept any more; without it the iteration fails. */
   readonly onLagged?: (lag: { readonly since: number; readonly oldest: number }) => void;
+  /**
+   * Called now and then while events come that were not asked for: everything up to this number was told. Whoever keeps
+   * the last `seq` keeps this one, too.
+   */
+  readonly onPosition?: (seq: number) => void | Promise<void>;
   /** Ends the iteration. */
   readonly signal?: AbortSignal;
 }

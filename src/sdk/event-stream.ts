@@ -1,7 +1,7 @@
 import { XftpError } from '../protocol/index.js';
 import type { AgentEvent } from '../rpc/index.js';
 
-import { type AgentLink, isAborted, isConnectionFailure } from './agent-link.js';
+import { type AgentLink, isAborted, isConnectionFailure, type Told } from './agent-link.js';
 import { createBackOff } from './back-off.js';
 import type { EventsOptions } from './client-interface.js';
 
@@ -17,10 +17,11 @@ export async function* eventStream(
   options: EventsOptions,
   closing: AbortSignal,
 ): AsyncGenerator<AgentEvent, void, undefined> {
-  const { onLagged, types, transferId } = options;
-  const filter = {
+  const { onLagged, onPosition, types, transferId } = options;
+  const query = {
     ...(types === undefined ? {} : { types: [...types] }),
     ...(transferId === undefined ? {} : { transferId }),
+    positions: true,
   };
   const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
   const backOff = createBackOff();
@@ -32,18 +33,19 @@ export async function* eventStream(
       link = await dial(signal);
       const queue = eventQueue(link, signal);
       const since = last === undefined ? {} : { since: last };
-      const start = await link.subscribe({ ...since, ...filter }, queue.push, { signal });
+      const start = await link.subscribe({ ...since, ...query }, queue.push, { signal });
       if (start.lagged) reportLag(last ?? 0, start.oldest, onLagged);
       if (last === undefined || start.lagged) last = start.seq;
       backOff.reset();
       for (;;) {
-        const event = await queue.next();
-        if (event === undefined) break;
-        if (event.type !== 'transfer.progress') {
-          if (event.seq <= last) continue;
-          last = event.seq;
+        const told = await queue.next();
+        if (told === undefined) break;
+        if (told.type !== 'transfer.progress') {
+          if (told.seq <= last) continue;
+          last = told.seq;
         }
-        yield event;
+        if (told.type === 'position') await onPosition?.(told.seq);
+        else yield told;
       }
     } catch (error) {
       if (isAborted(signal)) return;
@@ -67,13 +69,13 @@ function reportLag(since: number, oldest: number, onLagged: EventsOptions['onLag
 }
 
 interface EventQueue {
-  readonly push: (event: AgentEvent) => void;
-  /** The next event; undefined when the connection has ended and all its events were handed out, or on abort. */
-  readonly next: () => Promise<AgentEvent | undefined>;
+  readonly push: (told: Told) => void;
+  /** The next one; undefined when the connection has ended and all that it told was handed out, or on abort. */
+  readonly next: () => Promise<Told | undefined>;
 }
 
 function eventQueue(link: AgentLink, signal: AbortSignal): EventQueue {
-  const waiting: AgentEvent[] = [];
+  const waiting: Told[] = [];
   let ended = false;
   let wake = (): void => undefined;
   const end = (): void => {
@@ -86,8 +88,8 @@ function eventQueue(link: AgentLink, signal: AbortSignal): EventQueue {
   });
   signal.addEventListener('abort', end, { once: true });
   return {
-    push: (event) => {
-      waiting.push(event);
+    push: (told) => {
+      waiting.push(told);
       if (waiting.length >= MAX_WAITING) link.pause();
       wake();
     },
@@ -97,9 +99,9 @@ function eventQueue(link: AgentLink, signal: AbortSignal): EventQueue {
           wake = resolve;
         });
       if (signal.aborted) return undefined;
-      const event = waiting.shift();
+      const told = waiting.shift();
       if (waiting.length < MAX_WAITING / 2) link.resume();
-      return event;
+      return told;
     },
   };
 }

@@ -168,4 +168,20 @@ describe('what is kept no longer', () => {
     );
     expect(oldest).toBeGreaterThan(1);
   });
+
+  it('is missed only by those whose transfer had more events than there are', async () => {
+    const relay = await countedRelay();
+    const clock = fakeClock(Date.now());
+    const agent = await testAgent({ servers: [relay.address], clock });
+    const old = await sentFile(agent, 'old');
+    await agent.reached(old, 'completed');
+    agent.setSettings({ eventDays: 1 });
+    clock.advance(2 * DAY_MS);
+    const later = await agent.reopen();
+    const young = await sentFile(later, 'young');
+    const isLagged = (transferId?: string): boolean =>
+      later.listEvents({ since: 0, limit: 1, ...(transferId === undefined ? {} : { transferId }) }).lagged;
+    expect([isLagged(), isLagged(old), isLagged(young)]).toEqual([true, true, false]);
+    await later.reached(young, 'completed');
+  });
 });

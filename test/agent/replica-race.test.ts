@@ -28,7 +28,12 @@ describe('a race', () => {
   it('is won by the rival of one that stands still', async () => {
     const race = new ReplicaRace(new AbortController().signal);
     const written = vi.fn(() => Promise.resolve());
-    const won = race.run(standStill, () => ({ finish }) => finish(written));
+    const won = race.run(
+      standStill,
+      () =>
+        ({ finish }) =>
+          finish(written),
+    );
     await vi.advanceTimersByTimeAsync(STILL_MS);
     expect(await won).toBe(true);
     expect(written).toHaveBeenCalledTimes(1);

@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
 
-import type { FakeAgent } from '../support/fake-agent.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+
+import { openSubscription } from '#src/rpc/event-subscription.js';
+import { createFakeAgent, type FakeAgent } from '../support/fake-agent.js';
 import { type RawRpcClient, type RpcMessage, testRpc, type ToldEvent } from '../support/rpc-client.js';
 
 function commit(agent: FakeAgent, count: number, transferId = 't1'): void {
@@ -90,6 +93,28 @@ describe('A subscription', () => {
     for (const { since, numbers } of seen) expect(numbers).toEqual(range(since + 1, 600));
   });
 
+  it('tells how far it is while nothing comes that was asked for, if that is wanted', async () => {
+    const { agent, client } = await testRpc({ limits: { position: 10 } });
+    const caller = await client('read');
+    commit(agent, 3);
+    const types = ['servers.changed'];
+    await caller.call('events.subscribe', { since: 0, types });
+    await caller.call('events.subscribe', { since: 0, types, positions: true });
+    const position = (seq: number): object => ({
+      jsonrpc: '2.0',
+      method: 'position',
+      params: { subscription: 's2', seq },
+    });
+    expect(await caller.next()).toEqual(position(3));
+    commit(agent, 20);
+    expect(await caller.next()).toEqual(position(23));
+    await caller.call('events.unsubscribe', { subscription: 's1' });
+    agent.commit({ type: 'servers.changed', data: {} });
+    expect(await caller.next()).toMatchObject({ method: 'event', params: { subscription: 's2', seq: 24 } });
+    await delay(50);
+    expect(caller.messages).toHaveLength(3);
+  });
+
   it('in a batch begins after the answer to the batch', async () => {
     const { agent, client } = await testRpc();
     const caller = await client('read');
@@ -161,5 +186,41 @@ describe('A client that is slow to read', () => {
     expect(await numbersUntil(quick, 400)).toEqual([400]);
     slow.socket.resume();
     expect(await numbersUntil(slow, 400)).toEqual(range(381, 400));
+  });
+
+  it('misses nothing by events that it did not ask for and that are not kept while it reads', async () => {
+    const agent = createFakeAgent();
+    agent.commit({ type: 'servers.changed', data: {} });
+    commit(agent, 100);
+    agent.commit({ type: 'servers.changed', data: {} });
+    const told: string[] = [];
+    let goOn = (): void => undefined;
+    const overtaken = vi.fn();
+    const subscription = openSubscription({
+      agent,
+      name: 's1',
+      token: agent.createToken({ name: 'x', scope: 'read' }),
+      query: { since: 0, types: ['servers.changed'] },
+      outlet: {
+        durable: (text) => told.push(text),
+        progress: () => undefined,
+        isFull: () => told.length === 1,
+        drained: () => new Promise((resolve) => (goOn = resolve)),
+        overtaken,
+        failed: (error) => {
+          throw error;
+        },
+      },
+      page: 10,
+      positionMs: 1000,
+    });
+    onTestFinished(subscription.stop);
+    subscription.start();
+    agent.forgetBefore(102);
+    told.push('The first one was read.');
+    goOn();
+    await delay(0);
+    expect(overtaken).not.toHaveBeenCalled();
+    expect(told.map((text) => text.includes('"seq":102'))).toEqual([false, false, true]);
   });
 });

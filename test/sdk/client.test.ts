@@ -237,6 +237,23 @@ describe('Events', () => {
     expect(lags).toEqual([{ since: 3, oldest: 15 }]);
   });
 
+  it('that were not asked for are not missed, however many of them are gone', async () => {
+    const agent = createFakeAgent();
+    const { rpc, client } = await pair({ agent, limits: { position: 10 } });
+    const positions: number[] = [];
+    const onPosition = (seq: number): void => void positions.push(seq);
+    agent.commit({ type: 'transfer.removed', transferId: 'a', data: {} });
+    const taking = take(client.events({ since: 0, types: ['transfer.removed'], onPosition }), 102);
+    await expect.poll(agent.listeners).toBe(1);
+    commit(agent, 100);
+    await expect.poll(() => positions.at(-1)).toBe(101);
+    await rpc.server.stop();
+    agent.forgetBefore(90);
+    await testRpc({ agent, dataDir: rpc.dataDir });
+    agent.commit({ type: 'transfer.removed', transferId: 'a', data: {} });
+    expect(await taking).toEqual([1, 102]);
+  });
+
   it('end by their signal, when the client is closed, and with a failure when the token is revoked', async () => {
     const { rpc, agent, client } = await pair();
     const abort = new AbortController();

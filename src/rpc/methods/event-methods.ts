@@ -21,6 +21,9 @@ export const EVENT_METHODS = {
         .exactOptional()
         .meta({ description: 'Number of the last event seen; from now on unless given.' }),
       ...EVENT_FILTER,
+      positions: z.boolean().exactOptional().meta({
+        description: 'Whether to tell now and then how far it is, while events come that it does not tell.',
+      }),
     }),
     result: z.object({
       subscription,

@@ -240,13 +240,6 @@ export class ReceiveStore {
     );
   }
 
-  /** Part files of transfers that are not removed. */
-  partPaths(): string[] {
-    return this.#database
-      .all<{ path: string }>('SELECT part_path AS path FROM receives WHERE part_path IS NOT NULL')
-      .map(({ path }) => path);
-  }
-
   setPart(
     transferId: string,
     { path, prefix }: { readonly path: string; readonly prefix: Uint8Array },

@@ -173,16 +173,6 @@ export class Run {
     }
   }
 
-  /** Waits a moment as a job that waits for a relay: nobody else can be asked either. */
-  async waitForRelay(ms: number): Promise<void> {
-    const end = this.onBlocked();
-    try {
-      await pause(ms, this.signal);
-    } finally {
-      end();
-    }
-  }
-
   /** Tells clients of something although the transfer goes on. */
   warn(warning: 'security' | 'relay', failure: FailureInfo, server: string): void {
     if (this.row.hidden === 0)

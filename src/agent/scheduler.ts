@@ -80,11 +80,6 @@ export class Scheduler {
     return this.#runs.has(id);
   }
 
-  /** Resolves when no run of this transfer is under way. */
-  async ended(id: string): Promise<void> {
-    await this.#runs.get(id)?.ended;
-  }
-
   /** Stops all runs and starts no more. What they have recorded stays as it is. */
   async stop(): Promise<void> {
     this.#abort.abort();

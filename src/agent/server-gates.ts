@@ -99,11 +99,6 @@ export class ServerGates {
     return !this.#shut && (this.#gates.get(server)?.failures ?? 0) === 0;
   }
 
-  /** Whether everything is shut, for want of a network. */
-  get isShut(): boolean {
-    return this.#shut;
-  }
-
   status(server: string): GateStatus {
     const gate = this.#gates.get(server);
     if (gate === undefined || gate.failures === 0) return { gate: 'open', failures: 0 };

@@ -4,8 +4,7 @@ import { TAG_LENGTH } from './poly1305.js';
 import { SecretBoxStream } from './secretbox-stream.js';
 
 // Whole messages in the two layouts of the protocol reference, section 0.4. The secret is 32 bytes, the nonce 24;
-// other lengths are XftpError INVALID_KEY. `open…` gives undefined for a wrong tag, as only the caller knows what
-// that means: a corrupt chunk, a command that is not authorized.
+// other lengths are XftpError INVALID_KEY. A wrong tag gives undefined, as only the caller knows what that means.
 
 /** Encrypts a message: tag (16 bytes), then ciphertext. */
 export function sealTagFirst(secret: Uint8Array, nonce: Uint8Array, message: Uint8Array): Uint8Array {
@@ -17,15 +16,6 @@ export function sealTagFirst(secret: Uint8Array, nonce: Uint8Array, message: Uin
 export function sealTagLast(secret: Uint8Array, nonce: Uint8Array, message: Uint8Array): Uint8Array {
   const { ciphertext, tag } = seal(secret, nonce, message);
   return concatBytes(ciphertext, tag);
-}
-
-/** The message of `sealTagFirst`, or undefined if the tag is wrong or missing. */
-export function openTagFirst(
-  secret: Uint8Array,
-  nonce: Uint8Array,
-  sealed: Uint8Array,
-): Uint8Array | undefined {
-  return open(secret, nonce, new Uint8Array(sealed.subarray(TAG_LENGTH)), sealed.subarray(0, TAG_LENGTH));
 }
 
 /** The message of `sealTagLast`, or undefined if the tag is wrong or missing. */

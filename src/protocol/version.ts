@@ -8,12 +8,10 @@ export interface VersionRange {
 
 /** Original version; the only one without ALPN, as nothing is negotiated there. */
 export const VERSION_INITIAL = 1;
-/** From this version on, commands may be authorized with X25519 keys. */
-export const VERSION_AUTH_COMMANDS = 2;
 /** From this version on, a blocked chunk is reported as BLOCKED; older peers get AUTH. */
 export const VERSION_BLOCKED = 3;
 
-/** What this implementation speaks (protocol reference, section 3.1). */
+/** What this implementation speaks (protocol reference, section 3.1). Version 2 brought authorization with X25519 keys. */
 export const SUPPORTED_VERSIONS: VersionRange = { min: VERSION_INITIAL, max: VERSION_BLOCKED };
 
 /** The versions in both ranges, or undefined if there are none. */

@@ -38,7 +38,7 @@ export interface Caller {
  */
 export interface AgentApi {
   info(): AgentInfo;
-  /** Resolves when the agent begins to stop. */
+  /** Asks the program around the agent to stop it, and returns at once. */
   shutdown(): void;
   /** What a front end knows better. Absent members stay; `online: null` leaves it to the agent again. */
   setNetwork(network: { readonly online?: boolean | null; readonly metered?: boolean }): NetworkInfo;
@@ -106,7 +106,7 @@ export interface AgentApi {
   setSettings(change: Partial<Settings>): Settings;
   stats(): readonly ServerStats[];
 
-  /** Durable events after `since`, oldest first. `lagged` when some of those asked for are no longer kept. */
+  /** Durable events after `since`, oldest first. `lagged` when some of those asked for may be kept no longer. */
   listEvents(query: {
     readonly since?: number;
     readonly types?: readonly string[];
@@ -130,6 +130,7 @@ export interface AgentApi {
     readonly scope: TokenScope;
     readonly folders?: readonly string[];
   }): TokenInfo & { readonly token: string };
+  /** When it throws, the token is not revoked. */
   revokeToken(id: number): void;
   /** The token with this secret, compared in constant time; undefined for none. */
   authenticate(token: string): TokenInfo | undefined;

@@ -295,15 +295,7 @@ export class Agent implements RunningAgent {
 
   listEvents(query: Parameters<AgentApi['listEvents']>[0]): ReturnType<AgentApi['listEvents']> {
     const { events } = this.#services;
-    const { oldest, newest } = events.range();
-    const { since = 0, transferId } = query;
-    const isCut = since + 1 < oldest || (oldest === 0 && since < newest);
-    return {
-      events: events.list(query),
-      lagged: isCut && (transferId === undefined || !events.hasAllOf(transferId)),
-      oldest,
-      newest,
-    };
+    return { events: events.list(query), lagged: events.lags(query), ...events.range() };
   }
 
   onEvent(listener: (event: AgentEvent) => void): () => void {

@@ -103,10 +103,13 @@ export class EventLog {
       .map(toEvent);
   }
 
-  /** Whether everything that was ever told of a transfer is kept: its first event is. */
-  hasAllOf(transferId: string): boolean {
+  /** Whether events after `since` that somebody asks for may be kept no longer. */
+  lags({ since = 0, transferId }: { readonly since?: number; readonly transferId?: string }): boolean {
+    const { oldest, newest } = this.range();
+    const isCut = since + 1 < oldest || (oldest === 0 && since < newest);
+    // All that was ever told of a transfer is kept if its first event is.
     const first = "SELECT 1 FROM events WHERE transfer_id = ? AND type = 'transfer.created'";
-    return this.#database.get(first, transferId) !== undefined;
+    return isCut && (transferId === undefined || this.#database.get(first, transferId) === undefined);
   }
 
   /** The token that asked for a transfer, also for one that is no more as long as there are events of it. */

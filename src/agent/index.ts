@@ -4,7 +4,6 @@ export { type Clock, SYSTEM_CLOCK } from './clock.js';
 export { confinePath } from './folder-bounds.js';
 export { failureHint } from './failure-policy.js';
 export { ISOLATION_LEVELS } from './isolation.js';
-export { MAX_RECIPIENTS } from './intake.js';
 export type * from './model.js';
 export { openAgent } from './open-agent.js';
 export { SERVER_ROLES } from './server-store.js';

@@ -6,6 +6,7 @@ import {
   type FileDescription,
   formatDescription,
   isXftpError,
+  MAX_RECIPIENTS,
   parseDescription,
   parseLink,
   parseServerAddress,
@@ -30,9 +31,6 @@ import { serverKey } from './server-store.js';
 import { hoursInMs } from './settings-store.js';
 import { newTransferId } from './transfer-id.js';
 import type { NewTransfer } from './transfer-store.js';
-
-/** As many recipients as relays take for a chunk. Keys for more are a mistake rather than a wish. */
-export const MAX_RECIPIENTS = 10_000;
 
 /** What taking on transfers needs. */
 export interface IntakeOptions {

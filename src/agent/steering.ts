@@ -1,6 +1,6 @@
-import { parseDescription, XftpError } from '../protocol/index.js';
+import { MAX_RECIPIENTS, parseDescription, XftpError } from '../protocol/index.js';
 import { describeSend } from './describe-send.js';
-import { MAX_RECIPIENTS, withSpares } from './intake.js';
+import { withSpares } from './intake.js';
 import type { SendRow } from './detail-stores.js';
 import type { DescriptionsResult, TransferInfo } from './model.js';
 import { type Leftover, removeLeftovers } from './leftovers.js';

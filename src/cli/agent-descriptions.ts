@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import type { DescriptionsResult } from '../agent/index.js';
-import { humanCount, isXftpError, XftpError } from '../protocol/index.js';
+import { humanCount, isXftpError, MAX_RECIPIENTS, XftpError } from '../protocol/index.js';
 import { ensureFolder } from '../transfer/index.js';
 import { agentCommand, type CommandTools, type CommonOptions, withAgent } from './agent-command.js';
 import { findTransfer } from './agent-transfer-id.js';
@@ -14,8 +14,6 @@ import type { Output } from './output.js';
 import { writePrivateFile } from './private-file.js';
 import { qrLines } from './qr-code.js';
 
-/** Keys for more recipients than this are a mistake rather than a wish. */
-export const MAX_RECIPIENTS = 10_000;
 /** A `simplex:` link longer than this, in characters, is of no use to anyone; the description file is. */
 const MAX_SHOWN_LINK = 8192;
 

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 import type { Isolation, RedirectPolicy, SendParams, TransferInfo } from '../agent/index.js';
-import { formatServerAddress, parseServerList, XftpError } from '../protocol/index.js';
+import { formatServerAddress, MAX_RECIPIENTS, parseServerList, XftpError } from '../protocol/index.js';
 import { MAX_REPLICAS } from '../transfer/index.js';
 import {
   agentCommand,
@@ -12,7 +12,7 @@ import {
   type CommonOptions,
   withAgent,
 } from './agent-command.js';
-import { MAX_RECIPIENTS, showDescriptions } from './agent-descriptions.js';
+import { showDescriptions } from './agent-descriptions.js';
 import { requireCompleted, waitForEnd } from './agent-follow.js';
 import { priorityOf, rateOf } from './agent-transfers.js';
 import { safeText } from './display-text.js';

@@ -101,7 +101,7 @@ async function startAgain({ agent }: AgentSession, view: View, id: string): Prom
 
 /** Whether a transfer that had ended, and was not shown any more, is under way again. */
 function isRestart(event: AgentEvent): event is AgentEvent & { readonly transferId: string } {
-  return event.type === 'transfer.state' && event.transferId !== undefined && isFinished(event.data.from);
+  return event.type === 'transfer.state' && isFinished(event.data.from);
 }
 
 /** A line for each event. */

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 
 import {
   formatSizeText,
+  MAX_RECIPIENTS,
   parseServerList,
   parseSizeText,
   PRESET_SERVERS,
@@ -29,8 +30,6 @@ import { runSend } from './xftp-send.js';
 const DEFAULT_MAX_SIZE = 5 * 1024 ** 3;
 /** The reference's number of tries. */
 const DEFAULT_ATTEMPTS = 3;
-/** Keys for more recipients than this are a mistake rather than a wish. */
-const MAX_RECIPIENTS = 10_000;
 
 interface CommonOptions {
   readonly verbose?: boolean;

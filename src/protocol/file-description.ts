@@ -13,6 +13,12 @@ export const FILE_DIGEST_LENGTH = 64;
 /** Length of the digest (SHA-256) of a chunk, in bytes. */
 export const CHUNK_DIGEST_LENGTH = 32;
 
+/**
+ * Recipients of a file: as many as our relays take for a chunk. Keys for more, one for each of its chunks, are a mistake
+ * rather than a wish.
+ */
+export const MAX_RECIPIENTS = 10_000;
+
 /** The size of a chunk is a u32 on the wire. */
 const MAX_WIRE_SIZE = 0xffffffff;
 

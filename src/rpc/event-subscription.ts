@@ -50,8 +50,8 @@ export interface SubscriptionOptions {
  */
 export function openSubscription(options: SubscriptionOptions): EventSubscription {
   const { agent, name, token, query, outlet, page, positionMs } = options;
-  const { positions = false, ...filter } = query;
-  const info = { subscription: name, ...startOf(agent, query) };
+  const { since, positions = false, ...filter } = query;
+  const info = { subscription: name, ...startOf(agent, since, filter) };
   /** Up to here it was told of all that it asked for. */
   let last = info.seq;
   let state: 'opened' | 'past' | 'live' | 'ended' = 'opened';
@@ -127,7 +127,8 @@ export function openSubscription(options: SubscriptionOptions): EventSubscriptio
 /** Where a subscription begins. */
 function startOf(
   agent: AgentApi,
-  { since, transferId }: SubscriptionQuery,
+  since: number | undefined,
+  { transferId }: SubscriptionQuery,
 ): Omit<SubscriptionInfo, 'subscription'> {
   if (since === undefined) {
     const { oldest, newest } = agent.info().events;

@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 
 import * as z from 'zod';
 
-import { MAX_DESCRIPTION_LENGTH } from '../protocol/index.js';
+import { MAX_DESCRIPTION_LENGTH, MAX_RECIPIENTS } from '../protocol/index.js';
 
 import { EVENT_TYPES, eventType } from './event-schemas.js';
 
@@ -20,8 +20,6 @@ const MAX_SERVERS = 100;
 const MAX_LINK = 2 * MAX_DESCRIPTION_LENGTH;
 /** Names that people give to things. */
 const MAX_NAME = 200;
-/** A file's recipients; each costs the sender a key for each chunk. */
-const MAX_RECIPIENTS = 10_000;
 /** A page of this size is some hundred KiB. */
 const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 100;

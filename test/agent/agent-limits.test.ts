@@ -27,7 +27,7 @@ async function descriptionOf(agent: TestAgent, id: string): Promise<string> {
 function rateOf(agent: TestAgent, ids: readonly string[], moving: 'uploading' | 'downloading'): number {
   const times = agent.events.flatMap((event) =>
     event.type === 'transfer.state' &&
-    ids.includes(event.transferId ?? '') &&
+    ids.includes(event.transferId) &&
     [moving, 'completed'].includes(event.data.to)
       ? [event.at]
       : [],

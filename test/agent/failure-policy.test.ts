@@ -19,7 +19,7 @@ const TABLE: Readonly<Record<FailureCode, Consequence>> = {
   ILLEGAL_STATE: 'fail',
   UNAUTHENTICATED: 'fail',
   FORBIDDEN: 'fail',
-  LIMIT_EXCEEDED: 'fail',
+  LIMIT_EXCEEDED: 'retry',
 
   CONNECT_FAILED: 'retry',
   PROXY_FAILED: 'retry',

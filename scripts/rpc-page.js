@@ -33,7 +33,7 @@ await client.close();
 `;
 
 /** Types that have a section of their own. */
-const ELSEWHERE = ['FailureCode', 'DurableEvent', 'ProgressEvent', 'EventType'];
+const ELSEWHERE = ['FailureCode', 'DurableEvent', 'ProgressEvent'];
 
 /** The page, as Markdown. */
 export function rpcPage(contract, limits) {
@@ -124,7 +124,7 @@ function errorsSection({ components, 'x-json-rpc-errors': standard }) {
     .map(({ code, data }) => [String(code), `\`${data.code}\``, data.kind]);
   return `## Errors
 
-An error has a number as \`code\`, a sentence for a person as \`message\`, and \`data\` with the stable name as \`code\`, its \`kind\`, whether it is \`temporary\`, and perhaps \`hint\` (what to do) and \`wire\` (the relay's own text). The numbers are the exit codes of the command line.
+An error has a number as \`code\`, a sentence for a person as \`message\`, and \`data\` with the stable name as \`code\`, its \`kind\`, whether it is \`temporary\`, and perhaps \`hint\` (what to do) and \`wire\` (the relay's own text). The numbers are the exit codes of the command line; the negative ones are those of JSON-RPC. Any method may answer with -32602, which has \`data\` too, with the code \`INVALID_ARGUMENT\`.
 
 ${table(['number', 'code', 'kind'], rows)}
 ${table(

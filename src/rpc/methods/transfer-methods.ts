@@ -132,6 +132,7 @@ export const TRANSFER_METHODS = {
       'INVALID_LINK',
       'SOURCE_MISSING',
       'NO_PERMISSION',
+      'NOT_APPROVED',
     ],
     handler: async (agent, params, { token }) =>
       await agent.receive(await confineReceive(params, token), callerFor(token)),

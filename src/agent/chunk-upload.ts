@@ -6,7 +6,7 @@ import { throwIfAborted } from '../transport/index.js';
 import { maySplit } from './chunk-split.js';
 import type { ChunkRow, RecipientRow, ReplicaRow } from './chunk-store.js';
 import type { SendRow } from './detail-stores.js';
-import { consequenceOf, toFailureInfo } from './failure-policy.js';
+import { consequenceOf, MAX_WRONG_UPLOADS, toFailureInfo } from './failure-policy.js';
 import type { Ask, Request } from './relay-access.js';
 import type { ReplicaPlaces } from './replica-plan.js';
 import { newKeys, pairUp, RECIPIENTS_PER_REQUEST, registerRecipients } from './recipient-registration.js';
@@ -14,8 +14,6 @@ import type { Run } from './run.js';
 import { serverKey } from './server-store.js';
 import type { ServerPick, Taken } from './server-pick.js';
 
-/** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
-const MAX_CORRUPT = 3;
 /** A registered chunk moves to another server when its own has failed so often; one that is not, at the first failure. */
 export const PATIENCE = 3;
 /** How long the answer to a registration is still awaited when the transfer is stopped, in ms: it is then not made twice. */
@@ -341,7 +339,7 @@ export class ChunkUpload {
         return;
       case 'again':
         this.#corrupt += 1;
-        if (this.#corrupt >= MAX_CORRUPT) this.#leave(server, error);
+        if (this.#corrupt >= MAX_WRONG_UPLOADS) this.#leave(server, error);
         return;
       case 'wait-for-disk':
       case 'wait-for-database':

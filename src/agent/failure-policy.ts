@@ -27,7 +27,9 @@ export type Consequence =
   | 'stop';
 
 /** How often a replica may hand out wrong bytes before it counts as bad. */
-export const MAX_CORRUPT = 2;
+export const MAX_WRONG_DOWNLOADS = 2;
+/** How often a relay may answer that it got other bytes than were sent before the chunk goes elsewhere. */
+export const MAX_WRONG_UPLOADS = 3;
 
 /** The one place that decides what follows a failure of a step on a relay or on this machine. */
 export function consequenceOf(error: unknown): Consequence {

@@ -1,6 +1,6 @@
 import type { RelayClient } from '../client/index.js';
 import { isXftpError, parseServerAddress, type XftpError } from '../protocol/index.js';
-import { consequenceOf, MAX_CORRUPT } from './failure-policy.js';
+import { consequenceOf, MAX_WRONG_DOWNLOADS } from './failure-policy.js';
 import type { Candidate, ReplicaChoice } from './replica-choice.js';
 import { type Racer, ReplicaRace } from './replica-race.js';
 import type { Run } from './run.js';
@@ -132,7 +132,7 @@ async function follow<R extends Candidate>(
     case 'again': {
       const times = (corrupt.get(replica.id) ?? 0) + 1;
       corrupt.set(replica.id, times);
-      if (times < MAX_CORRUPT) return;
+      if (times < MAX_WRONG_DOWNLOADS) return;
       what.giveUp(replica);
       what.choice.gaveUp(replica.server, error);
       return;

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 
-import { RelayClient } from '../client/index.js';
+import { DOWNLOAD_TAG_LENGTH, RelayClient } from '../client/index.js';
 import {
   bytesEqual,
   CHUNK_SIZES,
@@ -143,7 +143,7 @@ class ServerTest {
     await client.uploadChunk(this.#server, sender, { bytes, onBodyReleased: () => undefined }, this.#abort);
     this.#passed('upload');
     yield 'download';
-    const box = new Uint8Array(bytes.length + 16);
+    const box = new Uint8Array(bytes.length + DOWNLOAD_TAG_LENGTH);
     const access = { id: ids.recipientIds[0] ?? new Uint8Array(), privateKey: recipient.privateKey };
     const { secret, nonce } = await client.downloadChunk(this.#server, access, box, this.#abort);
     this.#passed('download');

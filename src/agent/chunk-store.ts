@@ -195,6 +195,16 @@ export class ChunkStore {
     );
   }
 
+  /** The relay knows it from now on, and keeps it for its time from now on. */
+  setRegistered(id: number, accessId: Uint8Array): void {
+    this.#database.run(
+      "UPDATE replicas SET state = 'registered', access_id = ?, created_at = ? WHERE id = ?",
+      accessId,
+      this.#clock.now(),
+      id,
+    );
+  }
+
   replica(id: number): ReplicaRow | undefined {
     return this.#database.get<ReplicaRow>('SELECT * FROM replicas WHERE id = ?', id);
   }

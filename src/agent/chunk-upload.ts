@@ -233,7 +233,7 @@ export class ChunkUpload {
         discardReplica(this.#run.services, { ...replica, access_id: Buffer.from(ids.senderId) });
         return;
       }
-      chunks.setReplicaState(replica.id, 'registered', ids.senderId);
+      chunks.setRegistered(replica.id, ids.senderId);
       chunks.setRecipientIds(replica.id, pairUp(first, ids.recipientIds));
     });
   }

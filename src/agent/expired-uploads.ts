@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { CHUNK_LIFE_MS, discardReplica } from './chunk-upload.js';
 import type { SendRow } from './detail-stores.js';
 import type { RunServices } from './run.js';
+import { isFinal } from './transfer-states.js';
 
 /** Whether relays may have dropped something of a send that they had. */
 export function haveExpired({ chunks, clock }: RunServices, id: string): boolean {
@@ -27,6 +28,7 @@ export async function forgetExpired(
   database.transaction(() => {
     for (const each of stored) {
       for (const replica of chunks.replicas(each)) discardReplica(services, replica);
+      if (!isFinal(transfers.row(each).state)) transfers.transition(each, { to: 'cancelled' });
       transfers.remove(each);
     }
     const expired = chunks

@@ -105,9 +105,9 @@ export class RelayTaskRunner {
       sharing: { owner: `tasks of ${task.owner ?? String(task.id)}`, isolation: task.isolation },
       chunk: task.id,
       signal,
-      isOutdated: () => !tasks.has(task.id),
+      isOutdated: () => tasks.find(task.id) === undefined,
     };
-    while (tasks.has(task.id)) {
+    while (tasks.find(task.id) !== undefined) {
       if (clock.now() > task.deadline) {
         this.#finish(task, false);
         return;
@@ -139,8 +139,9 @@ export class RelayTaskRunner {
 
   #finish(task: RelayTaskRow, ok: boolean): void {
     const { database, events, sends, tasks } = this.#options;
-    const { transfer_id: transferId } = task;
     database.transaction(() => {
+      // Whom it is done for may have changed meanwhile.
+      const transferId = tasks.find(task.id)?.transfer_id ?? null;
       tasks.remove(task.id);
       if (task.action !== 'delete' || transferId === null) return;
       const outcome = sends.countDeletion(transferId, ok);

@@ -80,9 +80,9 @@ export class RelayTaskStore {
     this.#database.run('DELETE FROM relay_tasks WHERE id = ?', id);
   }
 
-  /** Whether a task is still to be done. */
-  has(id: number): boolean {
-    return this.#database.get('SELECT 1 FROM relay_tasks WHERE id = ?', id) !== undefined;
+  /** A task that is still to be done. */
+  find(id: number): RelayTaskRow | undefined {
+    return this.#database.get<RelayTaskRow>('SELECT * FROM relay_tasks WHERE id = ?', id);
   }
 
   /** A server is not told any more which chunks have come: that is no more than a courtesy. */
@@ -92,6 +92,15 @@ export class RelayTaskStore {
 
   count(): number {
     return this.#database.get<{ count: number }>('SELECT COUNT(*) AS count FROM relay_tasks')?.count ?? 0;
+  }
+
+  /** The deletions that were to be done for a transfer without a word are told of to its clients from now on. */
+  credit(transferId: string): void {
+    this.#database.run(
+      "UPDATE relay_tasks SET transfer_id = ? WHERE owner = ? AND action = 'delete' AND transfer_id IS NULL",
+      transferId,
+      transferId,
+    );
   }
 
   /** Tasks of one kind that a transfer still has. */

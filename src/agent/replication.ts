@@ -150,7 +150,7 @@ async function replicate(run: UploadRun, signal: AbortSignal): Promise<void> {
   const send = sendOf(run);
   const all = chunks.chunks(run.id);
   const source = preparedSource(run, send, all);
-  const pick = new ServerPick(() => serversOf(run, send), gates, servers);
+  const pick = new ServerPick({ listed: () => serversOf(run, send), copies: send.replicas }, gates, servers);
   const failures: XftpError[] = [];
   const group = new TaskGroup(signal);
   // All at once: who waits for a dead relay costs next to nothing, and holds up nobody.

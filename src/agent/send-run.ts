@@ -47,7 +47,11 @@ export async function runSend(run: Run, { storeRedirects, halt }: SendRunOptions
   if (run.row.file_digest === null) await prepare(run);
   run.enter('uploading');
   const send = sendOf(run);
-  const pick = new ServerPick(() => serversOf(run, send), services.gates, services.servers);
+  const pick = new ServerPick(
+    { listed: () => serversOf(run, send), copies: send.replicas_required },
+    services.gates,
+    services.servers,
+  );
   do {
     await forgetExpired(services, send, halt);
     await uploadChunks(run, pick);

@@ -19,14 +19,23 @@ export class ServerPick {
   readonly #gates: ServerGates;
   readonly #store: ServerStore;
   readonly #listed: () => readonly ServerAddress[];
+  readonly #copies: number;
   readonly #refusals = new Map<string, XftpError>();
   #operators: ReadonlyMap<string, string> = new Map();
   #servers: readonly ServerAddress[] = [];
   #version: number | undefined;
 
-  /** @param listed all servers that the file may go to, as the list is now */
-  constructor(listed: () => readonly ServerAddress[], gates: ServerGates, store: ServerStore) {
+  /**
+   * @param listed all servers that the file may go to, as the list is now
+   * @param copies on how many each chunk has to be
+   */
+  constructor(
+    { listed, copies }: { readonly listed: () => readonly ServerAddress[]; readonly copies: number },
+    gates: ServerGates,
+    store: ServerStore,
+  ) {
     this.#listed = listed;
+    this.#copies = copies;
     this.#gates = gates;
     this.#store = store;
   }
@@ -34,10 +43,14 @@ export class ServerPick {
   /** Servers to choose from. */
   get #choice(): readonly ServerAddress[] {
     if (this.#store.version !== this.#version) {
+      const listed = [...new Map(this.#listed().map((server) => [serverKey(server), server])).values()];
+      // A server may be about to be replaced: with too few of them a file that was begun keeps to those it had.
+      if (this.#version === undefined || listed.length >= this.#copies) {
+        this.#servers = listed;
+        this.#operators = this.#store.operators();
+        this.#refusals.clear();
+      }
       this.#version = this.#store.version;
-      this.#servers = [...new Map(this.#listed().map((server) => [serverKey(server), server])).values()];
-      this.#operators = this.#store.operators();
-      this.#refusals.clear();
     }
     return this.#servers;
   }

@@ -71,7 +71,7 @@ export class Steering {
         this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
-    this.#services.relays.retryOwner(id);
+    for (const each of [id, ...this.#stored(id)]) this.#services.relays.retryOwner(each);
     this.#services.wake();
     this.#services.wakeRelayTasks();
     return transfers.info(id);
@@ -240,13 +240,16 @@ export class Steering {
     const ids = [id, ...this.#stored(id)];
     for (const each of ids) this.#haltReplication(each);
     const deletions = database.transaction(() => {
+      const isFirst = sends.find(id)?.revoked_at === null;
       const count = this.#deleteUploads(id, id);
+      // Those of an earlier cancellation, too.
+      relayTasks.credit(id);
       sends.setRevoked(id, clock.now());
       for (const each of ids) sends.setReplicating(each, false);
       const pending = relayTasks.countOf(id, 'delete');
       events.append('transfer.revoked', { pending }, id);
       // Who waits for the end of it hears of one.
-      if (pending === 0) events.append('transfer.deleted', { deleted: 0, failed: 0 }, id);
+      if (pending === 0 && isFirst) events.append('transfer.deleted', { deleted: 0, failed: 0 }, id);
       return count;
     });
     wakeRelayTasks();
@@ -310,7 +313,7 @@ export class Steering {
   #enqueue(id: string): TransferInfo {
     const { relays, transfers, wake } = this.#services;
     transfers.transition(id, { to: 'queued' });
-    relays.retryOwner(id);
+    for (const each of [id, ...this.#stored(id)]) relays.retryOwner(each);
     wake();
     return transfers.info(id);
   }

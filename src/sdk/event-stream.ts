@@ -35,28 +35,40 @@ export async function* eventStream(
       const since = last === undefined ? {} : { since: last };
       const start = await link.subscribe({ ...since, ...query }, queue.push, { signal });
       if (start.lagged) {
-        await reportLag(last ?? 0, start.oldest, onLagged);
-        await onPosition?.(start.seq);
+        await tellCaller(() => reportLag(last ?? 0, start.oldest, onLagged));
+        await tellCaller(() => onPosition?.(start.seq));
       }
       if (last === undefined || start.lagged) last = start.seq;
       backOff.reset();
       for (;;) {
-        const told = await queue.next();
-        if (told === undefined) break;
-        if (told.type !== 'transfer.progress') {
-          if (told.seq <= last) continue;
-          last = told.seq;
+        const next = await queue.next();
+        if (next === undefined) break;
+        if (next.type !== 'transfer.progress') {
+          if (next.seq <= last) continue;
+          last = next.seq;
         }
-        if (told.type === 'position') await onPosition?.(told.seq);
-        else yield told;
+        if (next.type === 'position') await tellCaller(() => onPosition?.(next.seq));
+        else yield next;
       }
     } catch (error) {
+      if (error instanceof CallbackFailure) throw error.cause;
       if (isAborted(signal)) return;
       if (!isConnectionFailure(error)) throw error;
     } finally {
       await link?.close();
     }
     await backOff.pause(signal);
+  }
+}
+
+/** What a function of the caller has thrown: it ends the iteration, whatever it is. */
+class CallbackFailure extends Error {}
+
+async function tellCaller(tell: () => unknown): Promise<void> {
+  try {
+    await tell();
+  } catch (cause) {
+    throw new CallbackFailure('A function of the caller failed.', { cause });
   }
 }
 

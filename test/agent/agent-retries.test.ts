@@ -161,6 +161,37 @@ describe('a send that takes longer than relays keep chunks', () => {
   });
 });
 
+describe('a send whose stored description is not complete when relays may have dropped its chunks', () => {
+  it('goes on when it is resumed, with a description that is made again', async () => {
+    const { agent, path, pass, cutAfter, now } = await setting();
+    const deadline = now() + 3 * LIFE_MS;
+    const { id } = await agent.send({ path, redirect: 'always', deadline }, CALLER);
+    await agent.until(() => agent.get(id).chunksDone === 1 && agent.get(id).state === 'uploading');
+    cutAfter(0);
+    agent.pause(id);
+    pass(LIFE_MS);
+    cutAfter(undefined);
+    agent.resume(id);
+    expect((await agent.reached(id, 'completed')).expiresAt).toBe(now() + LIFE_MS);
+    await expectReceived(agent, id);
+    await agent.until(() => snapshotsOf(agent).length === 0);
+  });
+});
+
+describe('a send whose relay could not be reached for two days', () => {
+  it('gives it each chunk once', async () => {
+    const { agent, relay, path, pass, cutAfter } = await setting();
+    cutAfter(0);
+    const { id } = await agent.send({ path, redirect: 'never' }, CALLER);
+    await agent.reached(id, 'waiting');
+    pass(LIFE_MS);
+    cutAfter(undefined);
+    agent.retry(id);
+    await agent.reached(id, 'completed');
+    expect(await relay.counts()).toMatchObject({ FNEW: 1, FPUT: 1 });
+  });
+});
+
 describe('recipients that are added long after the deadline of the send', () => {
   it('get stored descriptions', async () => {
     const { agent, path, pass, now } = await setting();

@@ -72,6 +72,25 @@ describe('a send', () => {
     expect(await relay.counts()).toMatchObject({ FNEW: 1, FPUT: 1 });
   });
 
+  it('that is revoked after it was cancelled tells when relays have nothing of it any more, once', async () => {
+    const how = await setting();
+    const { agent, relay, proxy } = how;
+    const id = await halfSent(how);
+    proxy.setFault({ type: 'cut', direction: 'up', after: 0 });
+    proxy.cutAll();
+    agent.cancel(id);
+    await agent.until(() => agent.info().relayTasks > 0);
+    const told = (): unknown[] =>
+      agent.events.flatMap(({ type, data }) => (type === 'transfer.deleted' ? [data] : []));
+    agent.revoke({ id });
+    expect(told()).toEqual([]);
+    release(how);
+    await agent.until(() => told().length > 0);
+    expect([relay.chunks(), agent.info().relayTasks]).toEqual([0, 0]);
+    agent.revoke({ id });
+    expect(told()).toHaveLength(1);
+  });
+
   it('that is removed while its chunk is being registered takes the answer, and has it deleted', async () => {
     const { agent, relay, proxy, path } = await setting(1000);
     proxy.setFault({ type: 'delay', direction: 'down', ms: 300 });

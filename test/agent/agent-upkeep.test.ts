@@ -104,6 +104,21 @@ describe('a change of the server list', () => {
   });
 });
 
+describe('a server list without a server for a moment', () => {
+  it('does not end a send that has begun', async () => {
+    const relay = await countedRelay();
+    const agent = await testAgent({ servers: [relay.address] });
+    agent.setSettings({ chunksPerServer: 1, uploadLimit: 700_000 });
+    const id = await sentFile(agent, 'long', 700_000);
+    await agent.until(() => agent.get(id).chunksDone > 0);
+    agent.removeServer(agent.listServers()[0]!.id);
+    const { chunksDone } = agent.get(id);
+    await agent.until(() => agent.get(id).chunksDone > chunksDone);
+    agent.addServer({ address: relay.address });
+    await agent.reached(id, 'completed');
+  });
+});
+
 describe('what the agent is started with', () => {
   it('adds servers, and leaves alone what was made of them since', async () => {
     const [one, two] = [await countedRelay(), await countedRelay()];

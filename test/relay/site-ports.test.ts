@@ -3,7 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
@@ -123,6 +123,17 @@ describe('the port for web pages over HTTPS', () => {
     await relay.show({ credentials, web: { certificate: renewed } });
     const second = await get('https', port, '/');
     expect([second.status, second.shown]).toEqual([404, fingerprint256(renewed.chain)]);
+  });
+
+  it('does not hold up the end of the relay with a handshake that stands still', async () => {
+    const relay = await siteRelay({ certificate: webCertificate, httpsPort: 0 });
+    const idle = connect(relay.sitePorts.https[0] ?? 0, '127.0.0.1');
+    await once(idle, 'connect');
+    const ended = once(idle.resume(), 'close');
+    // The server has to know of the connection.
+    await get('https', relay.sitePorts.https[0], '/');
+    await relay.stop();
+    await ended;
   });
 
   it('is not there without a certificate', async () => {

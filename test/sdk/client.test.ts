@@ -279,6 +279,9 @@ describe('Events', () => {
     const failure = new Error('The database is locked.');
     const failed = client.events({ since: 3, onLagged: () => Promise.reject(failure) });
     await expect(take(failed, 20)).rejects.toBe(failure);
+    const lost = new XftpError('CONNECTION_LOST', 'A call of its own failed.');
+    const alsoFailed = client.events({ since: 3, onLagged: () => Promise.reject(lost) });
+    await expect(take(alsoFailed, 20)).rejects.toBe(lost);
   });
 
   it('that were not asked for are not missed, however many of them are gone', async () => {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { Server as TcpServer } from 'node:net';
+import type { Server as TcpServer, Socket } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 
@@ -58,6 +58,8 @@ export class SitePorts {
   readonly #reports: SiteReports;
   readonly #http: Ports<Server>;
   readonly #https: Ports<TlsServer>;
+  /** Those of handshakes too, of which the servers know nothing. */
+  readonly #sockets = new Set<Socket>();
   #site: Site = { pages: NO_PAGES, certificate: undefined };
 
   constructor(reports: SiteReports) {
@@ -66,12 +68,12 @@ export class SitePorts {
     const answer = (request: IncomingMessage, response: ServerResponse): void => {
       this.#answer(request, response);
     };
-    this.#http = new Ports({ create: () => bounded(createServer(LIMITS, answer)), section: 'WEB', failed });
-    this.#https = new Ports({
-      create: () => bounded(createTlsServer({ ...LIMITS, ...contextOf(this.#site) }, answer)),
-      section: 'WEB',
-      failed,
-    });
+    const create = {
+      http: () => this.#bounded(createServer(LIMITS, answer)),
+      https: () => this.#bounded(createTlsServer({ ...LIMITS, ...contextOf(this.#site) }, answer)),
+    };
+    this.#http = new Ports({ create: create.http, section: 'WEB', failed });
+    this.#https = new Ports({ create: create.https, section: 'WEB', failed });
   }
 
   /** Listens, with TLS only where there is a certificate, and gives the port of each place. */
@@ -92,8 +94,18 @@ export class SitePorts {
   /** Ends at once. */
   async stop(): Promise<void> {
     const closed = Promise.all([this.#http.close(), this.#https.close()]);
-    for (const server of [...this.#http.servers, ...this.#https.servers]) server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  #bounded<S extends Server | TlsServer>(server: S): S {
+    server.maxConnections = MAX_CONNECTIONS;
+    server.setTimeout(IDLE_MS);
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    return server;
   }
 
   async #listen<S extends TcpServer>(
@@ -134,12 +146,6 @@ export class SitePorts {
 
 function* piecesOf(content: Buffer): Generator<Buffer> {
   for (let start = 0; start < content.length; start += PIECE) yield content.subarray(start, start + PIECE);
-}
-
-function bounded<S extends Server | TlsServer>(server: S): S {
-  server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(IDLE_MS);
-  return server;
 }
 
 function contextOf({ certificate }: Site): SecureContextOptions {

@@ -71,7 +71,7 @@ export class Steering {
         this.#forgetUploads(id);
       transfers.transition(id, { to: 'queued' });
     });
-    for (const each of [id, ...this.#stored(id)]) this.#services.relays.retryOwner(each);
+    this.#endPauses(id);
     this.#services.wake();
     this.#services.wakeRelayTasks();
     return transfers.info(id);
@@ -311,11 +311,16 @@ export class Steering {
   }
 
   #enqueue(id: string): TransferInfo {
-    const { relays, transfers, wake } = this.#services;
+    const { transfers, wake } = this.#services;
     transfers.transition(id, { to: 'queued' });
-    for (const each of [id, ...this.#stored(id)]) relays.retryOwner(each);
+    this.#endPauses(id);
     wake();
     return transfers.info(id);
+  }
+
+  /** What failed for a transfer, and for those that store its descriptions, is tried again at once. */
+  #endPauses(id: string): void {
+    for (const each of [id, ...this.#stored(id)]) this.#services.relays.retryOwner(each);
   }
 
   /** Stops a transfer, and with a send the transfers that store its descriptions. */

@@ -16,17 +16,19 @@ import { schemaOf } from './schema-of.js';
 const nothing = z.object({});
 const count = z.int().min(0);
 
-/** Schema of the durable events of one type. */
-function durable<const T extends DurableEventType, D extends z.ZodType>(
-  type: T,
-  data: D,
-): z.ZodObject<{
+/** Schema of the durable events of one type; `I` is that of the transfer that they are about. */
+type DurableSchema<T extends string, D extends z.ZodType, I extends z.ZodType> = z.ZodObject<{
   seq: z.ZodInt;
   at: typeof time;
   type: z.ZodLiteral<T>;
-  transferId: z.ZodExactOptional<z.ZodString>;
+  transferId: I;
   data: D;
-}> {
+}>;
+
+function durable<const T extends DurableEventType, D extends z.ZodType>(
+  type: T,
+  data: D,
+): DurableSchema<T, D, z.ZodExactOptional<z.ZodString>> {
   return z.object({
     seq: z.int().min(1),
     at: time,
@@ -36,17 +38,10 @@ function durable<const T extends DurableEventType, D extends z.ZodType>(
   });
 }
 
-/** Schema of the durable events of one type, each of which is about a transfer. */
 function ofTransfer<const T extends DurableEventType & `transfer.${string}`, D extends z.ZodType>(
   type: T,
   data: D,
-): z.ZodObject<{
-  seq: z.ZodInt;
-  at: typeof time;
-  type: z.ZodLiteral<T>;
-  transferId: z.ZodString;
-  data: D;
-}> {
+): DurableSchema<T, D, z.ZodString> {
   return z.object({ ...durable(type, data).shape, transferId: z.string() });
 }
 
